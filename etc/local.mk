@@ -1,0 +1,2 @@
+sampledir = $(docdir)
+dist_sample_DATA = etc/sinkd.conf

@@ -1,0 +1,52 @@
+# Two convenience libraries keep the layers honest at link time: the protocol
+# engine (libsinkproto.a) does no I/O, reads no clock and writes no log; engine
+# tests link it alone.  libsinkd.a is all the rest but the mains.
+noinst_LIBRARIES += src/libsinkproto.a src/libsinkd.a
+sbin_PROGRAMS += src/sinkd
+
+src_libsinkproto_a_SOURCES = \
+	src/api/sinkd_module.h \
+	src/base/arena.c src/base/arena.h \
+	src/base/buf.c src/base/buf.h \
+	src/base/date.c src/base/date.h \
+	src/base/str.c src/base/str.h \
+	src/smtp/address.c src/smtp/address.h \
+	src/smtp/command.c src/smtp/command.h \
+	src/smtp/data.c src/smtp/data.h \
+	src/smtp/engine.h \
+	src/smtp/envelope.c src/smtp/envelope.h \
+	src/smtp/hooks.c src/smtp/hooks.h \
+	src/smtp/line.c src/smtp/line.h \
+	src/smtp/reply.c src/smtp/reply.h \
+	src/smtp/session.c src/smtp/session.h \
+	src/smtp/settings.h \
+	src/smtp/sink.h \
+	src/smtp/transaction.c src/smtp/transaction.h \
+	src/smtp/verbs.c src/smtp/verbs.h
+
+src_libsinkd_a_SOURCES = \
+	src/base/clock.h \
+	src/base/fdio.c src/base/fdio.h \
+	src/base/log.c src/base/log.h \
+	src/delivery/delivery.c src/delivery/delivery.h \
+	src/delivery/dirs.c src/delivery/dirs.h \
+	src/delivery/discard.c \
+	src/delivery/mailbox.c src/delivery/mailbox.h \
+	src/delivery/maildir.c \
+	src/delivery/text.c src/delivery/text.h \
+	src/net/conn.c src/net/conn.h \
+	src/net/listener.c src/net/listener.h \
+	src/config/conf.c src/config/conf.h \
+	src/config/option.c src/config/option.h \
+	src/config/schema.c src/config/schema.h \
+	src/config/source.c src/config/source.h \
+	src/proc/board.c src/proc/board.h \
+	src/proc/identity.c src/proc/identity.h \
+	src/proc/master.c src/proc/master.h \
+	src/proc/pool.c src/proc/pool.h \
+	src/proc/ready.c src/proc/ready.h \
+	src/proc/serve.c src/proc/serve.h \
+	src/proc/worker.c src/proc/worker.h
+
+src_sinkd_SOURCES = src/sinkd.c
+src_sinkd_LDADD = src/libsinkd.a src/libsinkproto.a $(CONFUSE_LIBS) $(BSD_LIBS)

@@ -1,0 +1,114 @@
+# The test suite.  `make check` runs it; README.md says what is where.
+TEST_EXTENSIONS = .py .sh
+PY_LOG_COMPILER = $(PYTHON)
+SH_LOG_COMPILER = $(SHELL)
+# srcdir may be read-only: Python must not leave its caches there.
+AM_TESTS_ENVIRONMENT = \
+	srcdir='$(srcdir)'; export srcdir; \
+	builddir='$(builddir)'; export builddir; \
+	abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir; \
+	abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir; \
+	CC='$(CC)'; export CC; \
+	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
+
+tests_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools
+tests_server_libs = src/libsinkd.a src/libsinkproto.a $(CONFUSE_LIBS) $(BSD_LIBS)
+
+# The engine on a bench: it takes the place of the server's processes and disks.
+check_LIBRARIES += tests/tools/librig.a
+tests_tools_librig_a_SOURCES = tests/tools/rig.c tests/tools/rig.h
+tests_tools_librig_a_CPPFLAGS = $(tests_cppflags)
+
+# --- unit --------------------------------------------------------------------
+if HAVE_CUNIT
+check_PROGRAMS += tests/unit/unit_proto tests/unit/unit
+TESTS += tests/unit/unit_proto tests/unit/unit
+endif
+unit_cppflags = $(tests_cppflags) $(CUNIT_CFLAGS)
+
+tests_unit_unit_proto_SOURCES = \
+	tests/unit/unit.c tests/unit/unit.h tests/unit/suites_proto.c \
+	tests/unit/test_address.c \
+	tests/unit/test_arena.c \
+	tests/unit/test_buf.c \
+	tests/unit/test_command.c \
+	tests/unit/test_data.c \
+	tests/unit/test_date.c \
+	tests/unit/test_envelope.c \
+	tests/unit/test_hooks.c \
+	tests/unit/test_line.c \
+	tests/unit/test_reply.c \
+	tests/unit/test_session.c \
+	tests/unit/test_str.c
+tests_unit_unit_proto_CPPFLAGS = $(unit_cppflags)
+tests_unit_unit_proto_LDADD = tests/tools/librig.a src/libsinkproto.a $(CUNIT_LIBS)
+
+tests_unit_unit_SOURCES = \
+	tests/unit/unit.c tests/unit/unit.h tests/unit/suites.c \
+	tests/unit/test_conf.c \
+	tests/unit/maildir_fixture.c tests/unit/maildir_fixture.h \
+	tests/unit/test_delivery.c \
+	tests/unit/test_log.c \
+	tests/unit/test_mailbox.c \
+	tests/unit/test_maildir.c \
+	tests/unit/test_maildir_faults.c \
+	tests/unit/test_pool.c
+tests_unit_unit_CPPFLAGS = $(unit_cppflags)
+tests_unit_unit_LDADD = $(tests_server_libs) $(CUNIT_LIBS)
+
+# --- transcripts -------------------------------------------------------------
+check_PROGRAMS += tests/transcripts/transcript
+tests_transcripts_transcript_SOURCES = \
+	tests/transcripts/transcript.c \
+	tests/transcripts/play.c tests/transcripts/play.h \
+	tests/transcripts/live.c tests/transcripts/live.h \
+	tests/transcripts/script.c tests/transcripts/script.h
+tests_transcripts_transcript_CPPFLAGS = $(tests_cppflags)
+tests_transcripts_transcript_LDADD = tests/tools/librig.a src/libsinkproto.a
+TESTS += tests/transcripts/engine.sh tests/transcripts/live.py
+EXTRA_DIST += tests/transcripts/engine.sh tests/transcripts/live.py tests/transcripts/cases
+
+# --- fuzz --------------------------------------------------------------------
+check_PROGRAMS += tests/fuzz/fuzz_session
+tests_fuzz_fuzz_session_SOURCES = tests/fuzz/fuzz_session.c
+tests_fuzz_fuzz_session_CPPFLAGS = $(tests_cppflags)
+tests_fuzz_fuzz_session_LDADD = tests/tools/librig.a src/libsinkproto.a
+if FUZZING
+tests_fuzz_fuzz_session_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+else
+tests_fuzz_fuzz_session_CPPFLAGS += -DWITH_MAIN
+endif
+TESTS += tests/fuzz/corpus.sh
+EXTRA_DIST += tests/fuzz/corpus.sh tests/fuzz/corpus tests/fuzz/smtp.dict \
+	tests/fuzz/make_corpus.py
+
+# New inputs go to a directory of the build, so that the corpus in the source
+# stays small and reviewed; what crashes is copied there by hand, with a test.
+FUZZ_SECONDS = 60
+.PHONY: fuzz
+fuzz: tests/fuzz/fuzz_session
+if FUZZING
+	$(MKDIR_P) tests/fuzz/found
+	tests/fuzz/fuzz_session -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=65536 \
+		-artifact_prefix=tests/fuzz/ -dict=$(srcdir)/tests/fuzz/smtp.dict \
+		tests/fuzz/found $(srcdir)/tests/fuzz/corpus
+else
+	@echo 'fuzz: configure with --enable-fuzzing CC=clang first' >&2; exit 1
+endif
+clean-local:
+	rm -rf tests/fuzz/found
+
+# --- lints -------------------------------------------------------------------
+lint_tests = \
+	tests/lint/banned.py \
+	tests/lint/docs_complete.py \
+	tests/lint/format.py \
+	tests/lint/layers.py \
+	tests/lint/man.py \
+	tests/lint/purity.py \
+	tests/lint/readme.py \
+	tests/lint/sizes.py
+TESTS += $(lint_tests)
+EXTRA_DIST += $(lint_tests) tests/lint/lint.py tests/README.md
+
+include tests/wire/local.mk
