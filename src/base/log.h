@@ -1,0 +1,92 @@
+/* The log: one line per event, one write per line.
+ *
+ *   time=2026-01-02T03:04:05.678Z level=info pid=4711 event=message.accepted \
+ *   session=... id=... from=... size=1234
+ *
+ * Values that hold anything but plain printable characters are quoted and
+ * escaped, so a line is always one line whatever a client sent.  Room base and
+ * room smtp never log; the caller that handles an error logs it, once. */
+#ifndef SINKD_BASE_LOG_H
+#define SINKD_BASE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+/* debug: for developers.  info: normal life.  warn: odd, going on.
+ * error: a promise was missed.  fatal: the process ends. */
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_FATAL };
+
+/* Every event, with the name it has in the log.  sinkd(8) describes each. */
+#define LOG_EVENTS(X)                                                                    \
+	X(EV_SERVER_START, "server.start")                                               \
+	X(EV_SERVER_STOP, "server.stop")                                                 \
+	X(EV_SERVER_SIGNAL, "server.signal")                                             \
+	X(EV_SERVER_FAILED, "server.failed")                                             \
+	X(EV_WORKER_START, "worker.start")                                               \
+	X(EV_WORKER_EXIT, "worker.exit")                                                 \
+	X(EV_WORKER_THROTTLE, "worker.throttle")                                         \
+	X(EV_WORKER_FAILED, "worker.failed")                                             \
+	X(EV_SESSION_START, "session.start")                                             \
+	X(EV_SESSION_COMMAND, "session.command")                                         \
+	X(EV_SESSION_REPLY, "session.reply")                                             \
+	X(EV_SESSION_END, "session.end")                                                 \
+	X(EV_MESSAGE_ACCEPTED, "message.accepted")                                       \
+	X(EV_MESSAGE_REFUSED, "message.refused")                                         \
+	X(EV_MESSAGE_ABORTED, "message.aborted")                                         \
+	X(EV_DELIVERY_FAILED, "delivery.failed")                                         \
+	X(EV_ACCEPT_FAILED, "accept.failed")
+
+enum log_event {
+#define LOG_EVENT_ENUM(id, name) id,
+	LOG_EVENTS(LOG_EVENT_ENUM)
+#undef LOG_EVENT_ENUM
+};
+
+/* One key=value of a line.  Made with the LOG_* macros below. */
+struct log_field {
+	const char *key;
+	struct str text;
+	uint64_t number;
+	bool is_number;
+};
+
+#define LOG_TEXT(key, cstring) ((struct log_field){(key), str_of(cstring), 0, false})
+#define LOG_STR(key, slice)    ((struct log_field){(key), (slice), 0, false})
+#define LOG_NUM(key, value)    ((struct log_field){(key), {0}, (uint64_t)(value), true})
+/* reason="No such file or directory" of a (positive or negative) errno */
+#define LOG_ERRNO(error) ((struct log_field){"reason", log_error_text(error), 0, false})
+
+/* Where lines go and which.  target: NULL or "stderr", else a path that is
+ * opened for append.  Returns 0 or a negative errno; then the old target stays. */
+int log_open(const char *target, enum log_level level);
+
+/* Take note of our pid, which every line names: once at start, and in a child
+ * after a fork.  (getpid(2) is a system call, and lines are many.) */
+void log_note_process(void);
+
+/* The descriptor in use, for lists of descriptors that must stay open. */
+int log_fd(void);
+
+bool log_is_on(enum log_level level);
+
+/* The session that following lines of this process belong to; the empty slice
+ * ends it.  The text is copied. */
+void log_set_session(struct str id);
+
+/* Write one line.  fields ends with a zeroed one.  Never fails, never blocks
+ * longer than the target does; a line is at most 2 KiB and is cut at a value. */
+void log_write(
+	enum log_level level, enum log_event event, const struct log_field *fields);
+
+#define log_event(level, event, ...)                                                     \
+	do {                                                                             \
+		if (log_is_on(level))                                                    \
+			log_write(level, event,                                          \
+				(const struct log_field[]){__VA_ARGS__, {0}});           \
+	} while (0)
+
+struct str log_error_text(int error);
+
+#endif

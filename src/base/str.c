@@ -1,0 +1,187 @@
+/* Slices and small parsers; see str.h.
+ *
+ * Runs in every process; input may be hostile.  No locale, no allocation: the
+ * character tests are spelled out because <ctype.h> depends on the locale and
+ * is undefined for negative chars. */
+#include "base/str.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const char hex_digits[] = "0123456789ABCDEF";
+
+struct str str_of(const char *text)
+{
+	return (struct str){text, text == NULL ? 0 : strlen(text)};
+}
+
+bool str_equal(struct str a, struct str b)
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+char str_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+bool str_is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+bool str_is_alnum(char c)
+{
+	return str_is_digit(c) || (str_lower(c) >= 'a' && str_lower(c) <= 'z');
+}
+
+bool str_is_printable(char c)
+{
+	return c >= 0x20 && c <= 0x7e;
+}
+
+bool str_starts_nocase(struct str s, struct str prefix)
+{
+	if (s.n < prefix.n)
+		return false;
+	for (size_t i = 0; i < prefix.n; i++)
+		if (str_lower(s.p[i]) != str_lower(prefix.p[i]))
+			return false;
+	return true;
+}
+
+bool str_equal_nocase(struct str a, struct str b)
+{
+	return a.n == b.n && str_starts_nocase(a, b);
+}
+
+struct str str_skip(struct str s, size_t n)
+{
+	if (n > s.n)
+		n = s.n;
+	/* A NULL slice has nothing to skip, and NULL + 0 is not ours to compute. */
+	if (n == 0)
+		return s;
+	return (struct str){s.p + n, s.n - n};
+}
+
+struct str str_trim_end(struct str s)
+{
+	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+		s.n--;
+	return s;
+}
+
+struct str str_trim_start(struct str s)
+{
+	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+		s = str_skip(s, 1);
+	return s;
+}
+
+int str_parse_u64(struct str s, uint64_t *ret)
+{
+	uint64_t value = 0;
+
+	if (s.n == 0)
+		return -EINVAL;
+	for (size_t i = 0; i < s.n; i++)
+		if (!str_is_digit(s.p[i]))
+			return -EINVAL;
+	for (size_t i = 0; i < s.n; i++)
+		if (__builtin_mul_overflow(value, 10, &value) ||
+			__builtin_add_overflow(value, (uint64_t)(s.p[i] - '0'), &value))
+			return -ERANGE;
+	*ret = value;
+	return 0;
+}
+
+struct unit {
+	const char *name;
+	uint64_t factor;
+};
+
+/* A number directly followed by one of the units; names[0] may be "". */
+static int parse_with_unit(
+	struct str s, const struct unit *units, size_t unit_count, uint64_t *ret)
+{
+	size_t digits = 0;
+	uint64_t value;
+	int r;
+
+	while (digits < s.n && str_is_digit(s.p[digits]))
+		digits++;
+	r = str_parse_u64((struct str){s.p, digits}, &value);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < unit_count; i++)
+		if (str_equal(str_skip(s, digits), str_of(units[i].name))) {
+			if (__builtin_mul_overflow(value, units[i].factor, &value))
+				return -ERANGE;
+			*ret = value;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+int str_parse_size(struct str s, uint64_t *ret)
+{
+	static const struct unit units[] = {
+		{"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}};
+
+	return parse_with_unit(s, units, sizeof(units) / sizeof(units[0]), ret);
+}
+
+int str_parse_duration(struct str s, uint64_t *ret_ms)
+{
+	static const struct unit units[] = {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000},
+		{"h", 60 * 60 * 1000}, {"d", 24 * 60 * 60 * 1000}};
+
+	if (str_equal(s, STR("0"))) {
+		*ret_ms = 0;
+		return 0;
+	}
+	return parse_with_unit(s, units, sizeof(units) / sizeof(units[0]), ret_ms);
+}
+
+/* The printable form of one byte; returns its length, at most 4. */
+static size_t escape_byte(char *out, char c)
+{
+	if (c == '\\' || c == '"') {
+		out[0] = '\\';
+		out[1] = c;
+		return 2;
+	}
+	if (str_is_printable(c)) {
+		out[0] = c;
+		return 1;
+	}
+	out[0] = '\\';
+	out[1] = 'x';
+	out[2] = hex_digits[(unsigned char)c >> 4];
+	out[3] = hex_digits[(unsigned char)c & 15];
+	return 4;
+}
+
+size_t str_printable(char *out, size_t size, struct str s)
+{
+	/* Room for the mark of a cut is kept free until the last byte is in. */
+	size_t len = 0, cut = 0;
+	char piece[4];
+
+	for (size_t i = 0; i < s.n; i++) {
+		size_t n = escape_byte(piece, s.p[i]);
+
+		if (len + n + 1 > size) {
+			memcpy(out + cut, "...", 3);
+			len = cut + 3;
+			break;
+		}
+		memcpy(out + len, piece, n);
+		len += n;
+		if (len + 3 + 1 <= size)
+			cut = len;
+	}
+	out[len] = '\0';
+	return len;
+}

@@ -1,0 +1,62 @@
+/* Slices of text that somebody else owns, and small parsers over them.
+ *
+ * A struct str never owns and need not be terminated; NUL is a byte like any
+ * other.  Nothing here allocates, blocks, or depends on the locale. */
+#ifndef SINKD_BASE_STR_H
+#define SINKD_BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct str {
+	const char *p;
+	size_t n;
+};
+
+/* A slice of a string literal. */
+#define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
+
+/* The two arguments of "%.*s".  For text of ours, never for a client's. */
+#define STR_ARG(s) (int)(s).n, (s).p
+
+/* The slice of a terminated string; NULL gives the empty slice. */
+struct str str_of(const char *text);
+
+bool str_equal(struct str a, struct str b);
+/* ASCII only; bytes over 127 compare as they are. */
+bool str_equal_nocase(struct str a, struct str b);
+bool str_starts_nocase(struct str s, struct str prefix);
+
+/* s without its first n bytes (all of them, if it has fewer). */
+struct str str_skip(struct str s, size_t n);
+/* s without spaces and tabs at its end / beginning. */
+struct str str_trim_end(struct str s);
+struct str str_trim_start(struct str s);
+
+char str_lower(char c);
+bool str_is_digit(char c);
+bool str_is_alnum(char c);
+/* 0x20..0x7e */
+bool str_is_printable(char c);
+
+/* Decimal digits and nothing else.
+ * Returns 0, -EINVAL (empty, or a byte that is no digit) or -ERANGE. */
+int str_parse_u64(struct str s, uint64_t *ret);
+
+/* "20M": octets, with K, M, G as powers of 1024 or no unit; "0" is fine.
+ * Returns 0, -EINVAL or -ERANGE. */
+int str_parse_size(struct str s, uint64_t *ret);
+
+/* "90s", "5m", "250ms", "24h", "1d": milliseconds.  A bare "0" needs no unit,
+ * any other number does.  Returns 0, -EINVAL or -ERANGE. */
+int str_parse_duration(struct str s, uint64_t *ret_ms);
+
+/* Copy s into out as printable ASCII for a log or a terminal: a backslash,
+ * a double quote and every byte outside 0x20..0x7e become \\, \" and \xNN.
+ * Writes at most size bytes with the terminating NUL; what does not fit is cut
+ * at a whole escape and marked with "...".  Returns the length written.
+ * size must be at least 4. */
+size_t str_printable(char *out, size_t size, struct str s);
+
+#endif
