@@ -1,0 +1,61 @@
+/* Command lines taken apart; see command.h.
+ *
+ * Runs in workers on hostile text.  Nothing is copied and nothing is judged but
+ * the form: which verbs and parameters exist is the business of verbs.c. */
+#include "smtp/command.h"
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+bool command_split(struct str line, struct command *ret)
+{
+	size_t verb = 0;
+
+	for (size_t i = 0; i < line.n; i++)
+		if ((unsigned char)line.p[i] < 0x20 ? line.p[i] != '\t'
+						    : line.p[i] == 0x7f)
+			return false;
+	line = str_trim_end(line);
+	while (verb < line.n && !is_blank(line.p[verb]))
+		verb++;
+	if (verb == 0)
+		return false;
+	ret->verb = (struct str){line.p, verb};
+	ret->argument = str_trim_start(str_skip(line, verb));
+	return true;
+}
+
+/*
+ * esmtp-param   = esmtp-keyword ["=" esmtp-value]
+ * esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
+ * esmtp-value   = 1*(%d33-60 / %d62-126)
+ */
+enum parameter_outcome parameter_next(struct str *rest, struct parameter *ret)
+{
+	struct str s = str_trim_start(*rest);
+	struct parameter found = {0};
+	size_t n = 0;
+
+	if (s.n == 0)
+		return PARAMETER_END;
+	while (n < s.n && (str_is_alnum(s.p[n]) || (n > 0 && s.p[n] == '-')))
+		n++;
+	found.keyword = (struct str){s.p, n};
+	s = str_skip(s, n);
+	if (s.n > 0 && s.p[0] == '=') {
+		found.has_value = true;
+		s = str_skip(s, 1);
+		for (n = 0; n < s.n && s.p[n] > 0x20 && s.p[n] < 0x7f && s.p[n] != '=';)
+			n++;
+		found.value = (struct str){s.p, n};
+		s = str_skip(s, n);
+	}
+	if (found.keyword.n == 0 || (found.has_value && found.value.n == 0) ||
+		(s.n > 0 && !is_blank(s.p[0])))
+		return PARAMETER_BAD;
+	*rest = s;
+	*ret = found;
+	return PARAMETER_READY;
+}

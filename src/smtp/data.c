@@ -1,0 +1,148 @@
+/* The DATA decoder; see data.h.
+ *
+ * Runs in workers on hostile bytes, and on every byte of every message: lines
+ * are found with memchr and left where they are, so that text without stuffed
+ * dots leaves in one run per call.
+ *
+ * The one rule that must never bend: only CR LF . CR LF ends a message, however
+ * lone CRs and LFs are treated (SMTP smuggling, CVE-2023-51764 and its kin).
+ *
+ * What becomes of dots: after CR LF one leading dot goes, unless the line is the
+ * end.  After a lone LF that counts as a line end ("normalize") one dot goes
+ * only if the line begins with two: senders disagree on whether they stuff
+ * there, and a line of one dot must stay text. */
+#include "smtp/data.h"
+
+#include <string.h>
+
+/* Where a call stands: bytes from run up to the current one wait for emit. */
+struct decoder {
+	struct data *data;
+	const char *p;
+	size_t run;
+	data_emit_fn emit;
+	void *user;
+};
+
+void data_init(struct data *d, enum bare_newline bare_newline)
+{
+	*d = (struct data){.state = DATA_AT_LINE_START, .bare_newline = bare_newline};
+}
+
+/* Emit what waits before position i; the next run begins at next. */
+static void emit_run(struct decoder *c, size_t i, size_t next)
+{
+	if (i > c->run) {
+		c->data->octets += i - c->run;
+		c->emit(c->user, c->p + c->run, i - c->run);
+	}
+	c->run = next;
+}
+
+/* Emit text that is not in the input as it stands, for so many octets of it. */
+static void emit_text(struct decoder *c, const char *text, size_t n, size_t octets)
+{
+	c->data->octets += octets;
+	c->emit(c->user, text, n);
+}
+
+/* A lone LF at position i. */
+static void lone_newline(struct decoder *c, size_t i)
+{
+	struct data *d = c->data;
+
+	d->has_bare_newline = true;
+	d->state = DATA_IN_LINE;
+	if (d->bare_newline == BARE_NEWLINE_NORMALIZE) {
+		emit_run(c, i, i + 1);
+		emit_text(c, "\r\n", 2, 1);
+		d->state = DATA_AT_LONE_LF;
+	}
+}
+
+/* In "reject" every CR without its LF counts; elsewhere it is just a byte, and
+ * looking for it would cost a second pass over the text. */
+static void note_lone_cr(struct data *d, const char *p, size_t n)
+{
+	if (d->bare_newline == BARE_NEWLINE_REJECT && !d->has_bare_newline &&
+		memchr(p, '\r', n) != NULL)
+		d->has_bare_newline = true;
+}
+
+/* Text of a line from position i on; returns where the line, or the input, ends. */
+static size_t rest_of_line(struct decoder *c, size_t i, size_t n)
+{
+	const char *p = c->p;
+	const char *newline = memchr(p + i, '\n', n - i);
+	size_t end = newline == NULL ? n : (size_t)(newline - p);
+	bool has_cr = end > i && p[end - 1] == '\r';
+
+	note_lone_cr(c->data, p + i, end - i - has_cr);
+	if (newline == NULL) {
+		c->data->state = has_cr ? DATA_SEEN_CR : DATA_IN_LINE;
+		return n;
+	}
+	if (has_cr)
+		c->data->state = DATA_AT_LINE_START;
+	else
+		lone_newline(c, end);
+	return end + 1;
+}
+
+enum data_outcome data_decode(struct data *d, const char *p, size_t n, size_t *ret_used,
+	data_emit_fn emit, void *user)
+{
+	struct decoder c = {d, p, 0, emit, user};
+	size_t i = 0;
+
+	while (i < n) {
+		switch (d->state) {
+		case DATA_AT_LINE_START:
+		case DATA_AT_LONE_LF:
+			if (p[i] != '.') {
+				d->state = DATA_IN_LINE;
+				break;
+			}
+			emit_run(&c, i, i + 1);
+			d->state = d->state == DATA_AT_LINE_START ? DATA_SEEN_DOT
+								  : DATA_SEEN_LONE_LF_DOT;
+			i++;
+			break;
+		case DATA_SEEN_DOT:
+			d->state = DATA_IN_LINE;
+			if (p[i] == '\r') {
+				d->state = DATA_SEEN_DOT_CR;
+				c.run = ++i;
+			}
+			break;
+		case DATA_SEEN_DOT_CR:
+			if (p[i] == '\n') {
+				*ret_used = i + 1;
+				return DATA_END;
+			}
+			emit_text(&c, "\r", 1, 1);
+			d->state = DATA_SEEN_CR;
+			break;
+		case DATA_SEEN_LONE_LF_DOT:
+			if (p[i] != '.')
+				emit_text(&c, ".", 1, 1);
+			d->state = DATA_IN_LINE;
+			break;
+		case DATA_SEEN_CR:
+			if (p[i] == '\n') {
+				d->state = DATA_AT_LINE_START;
+				i++;
+				break;
+			}
+			d->has_bare_newline |= d->bare_newline == BARE_NEWLINE_REJECT;
+			d->state = DATA_IN_LINE;
+			break;
+		case DATA_IN_LINE:
+			i = rest_of_line(&c, i, n);
+			break;
+		}
+	}
+	emit_run(&c, n, n);
+	*ret_used = n;
+	return DATA_MORE;
+}

@@ -1,0 +1,73 @@
+/* The inside of the engine, for the files of room smtp only. */
+#ifndef SINKD_SMTP_ENGINE_H
+#define SINKD_SMTP_ENGINE_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "smtp/data.h"
+#include "smtp/envelope.h"
+#include "smtp/line.h"
+#include "smtp/reply.h"
+#include "smtp/session.h"
+
+/* Replies of a pipelined group leave in one write up to here; no single command
+ * adds more than the margin. */
+#define OUTPUT_FULL_BYTES   16384
+#define OUTPUT_MARGIN_BYTES 8192
+
+enum smtp_mode { MODE_COMMAND, MODE_DATA, MODE_CLOSING, MODE_DROPPED };
+
+struct smtp {
+	const struct smtp_settings *settings;
+	const struct smtp_env *env;
+	struct buf out;
+	struct line line;
+	struct arena arena;
+
+	/* the session */
+	enum smtp_mode mode;
+	bool is_open;     /* started, and connection_ended not yet called */
+	bool has_greeted; /* EHLO or HELO was accepted */
+	bool has_quit;
+	bool is_draining;
+	unsigned errors;
+	uint32_t pause_ms;
+	size_t held_at; /* while pausing: output from here on has to wait */
+	struct arena_mark transaction_mark; /* what the session keeps ends here */
+
+	/* the transaction */
+	struct envelope envelope;
+	bool has_sender;
+	bool has_refused_recipient;
+
+	/* the message in flight */
+	struct data data;
+	bool is_in_message;          /* from 354 to the reply to the dot */
+	bool is_in_sink;             /* between begin and commit or abort */
+	struct reply failure;        /* the first failure sticks; code 0: none */
+	struct smtp_result *results; /* room for as many as the envelope has */
+	bool *keep;
+	char server_name[255]; /* for the trace header */
+};
+
+/* Append one line of a reply; the last line of a 421 also closes. */
+void engine_reply_line(struct smtp *s, enum reply_position position, int code,
+	const char *enhanced, struct str text);
+void engine_reply(struct smtp *s, int code, const char *enhanced, const char *text);
+
+/* A reply that was kept, or that a hook gave. */
+void engine_answer(struct smtp *s, const struct reply *answer);
+
+/* A reply to a mistake of the client, which counts towards limits.errors. */
+void engine_error(struct smtp *s, int code, const char *enhanced, const char *text);
+
+/* 421 with our name, as RFC 5321, 4.2.2 has it, and close. */
+void engine_close(struct smtp *s, const char *enhanced, const char *text);
+
+/* Wait before what comes next. */
+void engine_pause(struct smtp *s, uint32_t ms);
+
+/* Close without a word. */
+void engine_drop(struct smtp *s);
+
+#endif

@@ -1,0 +1,91 @@
+/* Envelope and trace header; see envelope.h.
+ *
+ * Runs in workers; recipients and HELO come from a hostile client.  Text of the
+ * client reaches the header only through add_word, so that it can neither end
+ * the line nor open a comment or a quoted string. */
+#include "smtp/envelope.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/date.h"
+
+#define RECIPIENTS_FIRST 8
+#define WORD_MAX         255
+
+struct recipient *envelope_add_recipient(struct envelope *e, struct arena *arena)
+{
+	if (e->recipient_count == e->recipient_size) {
+		size_t size =
+			e->recipient_size == 0 ? RECIPIENTS_FIRST : e->recipient_size * 2;
+		struct recipient *more = arena_alloc(arena, size * sizeof(*more));
+
+		if (more == NULL)
+			return NULL;
+		if (e->recipient_count > 0)
+			memcpy(more, e->recipients, e->recipient_count * sizeof(*more));
+		e->recipients = more;
+		e->recipient_size = size;
+	}
+	return &e->recipients[e->recipient_count++];
+}
+
+/* Client text as one word of a header; anything special becomes '?'. */
+static void add_word(struct buf *out, struct str s)
+{
+	if (s.n > WORD_MAX)
+		s.n = WORD_MAX;
+	for (size_t i = 0; i < s.n; i++) {
+		bool is_safe = str_is_printable(s.p[i]) && s.p[i] != ' ' &&
+			       strchr("()<>\\\"", s.p[i]) == NULL;
+
+		(void)buf_add(out, is_safe ? &s.p[i] : "?", 1);
+	}
+}
+
+/* ([192.0.2.1]), ([IPv6:2001:db8::1]); nothing for a Unix socket */
+static void add_client(const struct envelope_client *client, struct buf *out)
+{
+	bool is_v6 = client->address.n > 0 &&
+		     memchr(client->address.p, ':', client->address.n) != NULL;
+
+	if (client->port == 0 && !is_v6 && str_equal(client->address, STR("unix")))
+		return;
+	(void)buf_add_text(out, is_v6 ? " ([IPv6:" : " ([");
+	(void)buf_add_str(out, client->address);
+	(void)buf_add_text(out, "])");
+}
+
+/* RFC 5322, 3.3, in UTC */
+static void add_date(uint64_t unix_seconds, struct buf *out)
+{
+	static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+	static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul",
+		"Aug", "Sep", "Oct", "Nov", "Dec"};
+	struct date d = date_of(unix_seconds);
+
+	(void)buf_add_format(out, "%s, %u %s %u %02u:%02u:%02u +0000", days[d.weekday],
+		d.day, months[d.month - 1], d.year, d.hour, d.minute, d.second);
+}
+
+void envelope_add_received(const struct envelope *e, const char *eol, struct buf *out)
+{
+	const struct envelope_client *client = &e->client;
+
+	(void)buf_add_text(out, "Received: from ");
+	add_word(out, client->helo);
+	add_client(client, out);
+	(void)buf_add_format(out, "%s\tby ", eol);
+	add_word(out, client->server);
+	(void)buf_add_format(out, " (sinkd) with %s id %s",
+		client->is_esmtp ? "ESMTP" : "SMTP", e->stamp.id);
+	/* More than one recipient here would tell each of the others (RFC 5321, 7.2). */
+	if (e->recipient_count == 1) {
+		(void)buf_add_format(out, "%s\tfor <", eol);
+		add_word(out, e->recipients[0].address.mailbox);
+		(void)buf_add_text(out, ">");
+	}
+	(void)buf_add_format(out, ";%s\t", eol);
+	add_date(e->stamp.unix_seconds, out);
+	(void)buf_add_text(out, eol);
+}

@@ -1,0 +1,62 @@
+/* The envelope: who sends, who receives, where it came from (RFC 5321, 2.3.1).
+ * Lives in the session's arena; pure data and text made of it. */
+#ifndef SINKD_SMTP_ENVELOPE_H
+#define SINKD_SMTP_ENVELOPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/str.h"
+#include "smtp/address.h"
+
+/* 14 hex digits of microseconds, 6 of the pid, 4 random, hyphens, NUL. */
+#define MESSAGE_ID_SIZE 27
+
+/* Minted outside the engine, which knows no clock. */
+struct message_stamp {
+	char id[MESSAGE_ID_SIZE];
+	uint64_t unix_seconds;
+};
+
+/* RFC 1652 and 6152 */
+enum body_type { BODY_UNSPECIFIED, BODY_7BIT, BODY_8BITMIME };
+
+/* The connection's part, the same for all its messages. */
+struct envelope_client {
+	struct str address;  /* "192.0.2.7", "2001:db8::1" or "unix" */
+	uint16_t port;       /* 0 for a Unix socket */
+	struct str listener; /* name of the listen section */
+	struct str server;   /* the name we go by */
+	struct str helo;
+	bool is_esmtp;
+};
+
+struct recipient {
+	struct address address;
+};
+
+struct envelope {
+	struct envelope_client client;
+	struct message_stamp stamp;
+	struct address sender; /* mailbox empty: the null sender */
+	struct str sender_parameters;
+	uint64_t declared_size; /* SIZE=, 0 without */
+	enum body_type body;
+	struct recipient *recipients;
+	size_t recipient_count;
+	size_t recipient_size; /* room in recipients */
+	uint64_t size_bytes;   /* octets so far, as RFC 1870 counts them */
+};
+
+/* Room for one more recipient in the arena.  Returns NULL when it is full. */
+struct recipient *envelope_add_recipient(struct envelope *e, struct arena *arena);
+
+/* Append "Received: ..." with its end of line (RFC 5321, 4.4), folded with
+ * eol.  Client text appears only as printable ASCII without comment and quote
+ * characters.  Overflow shows in out. */
+void envelope_add_received(const struct envelope *e, const char *eol, struct buf *out);
+
+#endif

@@ -1,0 +1,227 @@
+/* Asking the hook table; see hooks.h.
+ *
+ * Runs in workers.  Hooks are the user's code: trusted to be well meant, not to
+ * be right, so whatever they answer is brought into a valid form here. */
+#include "smtp/hooks.h"
+
+#include <string.h>
+
+#include "api/sinkd_module.h"
+#include "smtp/address.h"
+#include "smtp/command.h"
+#include "smtp/engine.h"
+
+enum hook_stage {
+	STAGE_CONNECT,
+	STAGE_COMMAND,
+	STAGE_EHLO_DOMAIN,
+	STAGE_SENDER,
+	STAGE_RECIPIENT,
+	STAGE_DATA_COMMAND,
+	STAGE_DATA_CHUNK,
+	STAGE_MESSAGE,
+};
+
+/* What a refusal says that brings no words of its own. */
+static const struct {
+	int code;
+	const char *text;
+} stage_refusals[] = {
+	[STAGE_CONNECT] = {554, "Connection refused"},
+	[STAGE_COMMAND] = {550, "Command refused"},
+	[STAGE_EHLO_DOMAIN] = {550, "Requested action not taken"},
+	[STAGE_SENDER] = {550, "Sender refused"},
+	[STAGE_RECIPIENT] = {550, "Recipient refused"},
+	[STAGE_DATA_COMMAND] = {550, "Message refused"},
+	[STAGE_DATA_CHUNK] = {550, "Message refused"},
+	[STAGE_MESSAGE] = {550, "Message refused"},
+};
+
+/* The table's entry, or NULL.  A table of an older ABI is shorter. */
+#define HOOK(s, member)                                                                  \
+	((s)->env->hooks != NULL && offsetof(struct sinkd_hooks, member) +               \
+						    sizeof((s)->env->hooks->member) <=   \
+					    (s)->env->hooks->size                        \
+			? (s)->env->hooks->member                                        \
+			: NULL)
+
+static struct sinkd_session *opaque(struct smtp *s)
+{
+	return (struct sinkd_session *)s;
+}
+
+static struct sinkd_str api_str(struct str s)
+{
+	return (struct sinkd_str){s.p, s.n};
+}
+
+/* Turn a verdict into yes, or into the reply to refuse with. */
+static bool judge(struct smtp *s, enum hook_stage stage, struct sinkd_verdict *v,
+	struct reply *ret_refusal)
+{
+	const char *enhanced, *text = stage_refusals[stage].text;
+	int code = stage_refusals[stage].code;
+
+	engine_pause(s, v->delay_ms);
+	if (v->drop)
+		engine_drop(s);
+	else if (v->code == 0)
+		return true;
+	/* User code may have filled the arrays to the brim. */
+	v->enhanced[sizeof(v->enhanced) - 1] = '\0';
+	v->text[sizeof(v->text) - 1] = '\0';
+	if (v->code >= 400 && v->code <= 599)
+		code = v->code;
+	enhanced = code == 421 ? "4.3.2" : code < 500 ? "4.7.1" : "5.7.1";
+	if (reply_enhanced_fits(v->enhanced, code))
+		enhanced = v->enhanced;
+	if (v->text[0] != '\0')
+		text = v->text;
+	reply_set(ret_refusal, code, enhanced, text);
+	return false;
+}
+
+bool hooks_connect(struct smtp *s, struct reply *ret_refusal)
+{
+	struct sinkd_verdict v = {0};
+
+	if (HOOK(s, connect) == NULL)
+		return true;
+	s->env->hooks->connect(
+		s->env->hooks->user, opaque(s), api_str(s->envelope.client.address), &v);
+	return judge(s, STAGE_CONNECT, &v, ret_refusal);
+}
+
+bool hooks_command(
+	struct smtp *s, const struct command *command, struct reply *ret_refusal)
+{
+	struct sinkd_verdict v = {0};
+
+	if (HOOK(s, command) == NULL)
+		return true;
+	s->env->hooks->command(s->env->hooks->user, opaque(s), api_str(command->verb),
+		api_str(command->argument), &v);
+	return judge(s, STAGE_COMMAND, &v, ret_refusal);
+}
+
+bool hooks_ehlo_domain(struct smtp *s, struct str domain, struct reply *ret_refusal)
+{
+	struct sinkd_verdict v = {0};
+
+	if (HOOK(s, ehlo_domain) == NULL)
+		return true;
+	s->env->hooks->ehlo_domain(s->env->hooks->user, opaque(s), api_str(domain), &v);
+	return judge(s, STAGE_EHLO_DOMAIN, &v, ret_refusal);
+}
+
+bool hooks_sender(
+	struct smtp *s, struct str path, struct str parameters, struct reply *ret_refusal)
+{
+	struct sinkd_verdict v = {0};
+
+	if (HOOK(s, sender) == NULL)
+		return true;
+	s->env->hooks->sender(
+		s->env->hooks->user, opaque(s), api_str(path), api_str(parameters), &v);
+	return judge(s, STAGE_SENDER, &v, ret_refusal);
+}
+
+bool hooks_recipient(
+	struct smtp *s, struct str path, struct str parameters, struct reply *ret_refusal)
+{
+	struct sinkd_verdict v = {0};
+
+	if (HOOK(s, recipient) == NULL)
+		return true;
+	s->env->hooks->recipient(
+		s->env->hooks->user, opaque(s), api_str(path), api_str(parameters), &v);
+	return judge(s, STAGE_RECIPIENT, &v, ret_refusal);
+}
+
+bool hooks_data_command(struct smtp *s, struct reply *ret_refusal)
+{
+	struct sinkd_verdict v = {0};
+
+	if (HOOK(s, data_command) == NULL)
+		return true;
+	s->env->hooks->data_command(s->env->hooks->user, opaque(s), &v);
+	return judge(s, STAGE_DATA_COMMAND, &v, ret_refusal);
+}
+
+bool hooks_data_chunk(struct smtp *s, struct str bytes, struct reply *ret_refusal)
+{
+	struct sinkd_verdict v = {0};
+
+	if (HOOK(s, data_chunk) == NULL)
+		return true;
+	s->env->hooks->data_chunk(s->env->hooks->user, opaque(s), api_str(bytes), &v);
+	return judge(s, STAGE_DATA_CHUNK, &v, ret_refusal);
+}
+
+bool hooks_message(struct smtp *s, struct reply *ret_refusal)
+{
+	struct sinkd_verdict v = {0};
+
+	if (HOOK(s, message) == NULL)
+		return true;
+	s->env->hooks->message(s->env->hooks->user, opaque(s), &v);
+	return judge(s, STAGE_MESSAGE, &v, ret_refusal);
+}
+
+void hooks_reset(struct smtp *s)
+{
+	if (HOOK(s, reset) != NULL)
+		s->env->hooks->reset(s->env->hooks->user, opaque(s));
+}
+
+void hooks_transaction(struct smtp *s)
+{
+	if (HOOK(s, transaction) != NULL)
+		s->env->hooks->transaction(s->env->hooks->user, opaque(s));
+}
+
+void hooks_connection_ended(struct smtp *s)
+{
+	if (HOOK(s, connection_ended) != NULL)
+		s->env->hooks->connection_ended(s->env->hooks->user, opaque(s));
+}
+
+struct str hooks_server_domain(struct smtp *s)
+{
+	if (HOOK(s, server_domain) != NULL) {
+		struct sinkd_str name =
+			s->env->hooks->server_domain(s->env->hooks->user, opaque(s));
+		struct str domain = {name.data, name.len};
+
+		if (address_is_domain(domain))
+			return domain;
+	}
+	return str_of(s->settings->hostname);
+}
+
+void hooks_add_greeting(struct smtp *s, struct buf *out)
+{
+	struct str domain = hooks_server_domain(s), rest;
+
+	if (HOOK(s, server_greeting) != NULL) {
+		struct sinkd_str text =
+			s->env->hooks->server_greeting(s->env->hooks->user, opaque(s));
+
+		if (text.len > 0) {
+			(void)buf_add(out, text.data,
+				text.len < out->max ? text.len : out->max);
+			return;
+		}
+	}
+	for (rest = str_of(s->settings->greeting); rest.n > 0;) {
+		if (str_starts_nocase(rest, STR("%{hostname}"))) {
+			(void)buf_add_str(out, domain);
+			rest = str_skip(rest, sizeof("%{hostname}") - 1);
+		} else {
+			if (str_starts_nocase(rest, STR("%%")))
+				rest = str_skip(rest, 1);
+			(void)buf_add(out, rest.p, 1);
+			rest = str_skip(rest, 1);
+		}
+	}
+}

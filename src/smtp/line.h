@@ -1,0 +1,42 @@
+/* Command lines out of a stream of bytes (RFC 5321, 2.3.8 and 4.5.3.1.4).
+ * Pure; allocates once.  A line that is whole in the given bytes is not copied. */
+#ifndef SINKD_SMTP_LINE_H
+#define SINKD_SMTP_LINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/str.h"
+
+/* No command of any extension comes near this; who sends more without a line
+ * end does not speak SMTP. */
+#define LINE_FLOOD_BYTES 65536
+
+enum line_outcome {
+	LINE_MORE,     /* all bytes are used and the line has not ended */
+	LINE_READY,    /* *ret_line is the line without its end */
+	LINE_TOO_LONG, /* the end of a line longer than max was found */
+	LINE_FLOOD,    /* LINE_FLOOD_BYTES without an end */
+};
+
+struct line {
+	char *store;           /* the beginning of a line that came in pieces */
+	size_t max;            /* with the line end */
+	size_t len;            /* bytes of this line so far, stored or not */
+	bool is_mid;           /* a line has begun and not ended */
+	bool has_bare_newline; /* the line just returned ended in a lone LF */
+};
+
+/* Returns 0 or -ENOMEM. */
+int line_init(struct line *l, size_t max);
+void line_done(struct line *l);
+
+/* Forget a line that has begun. */
+void line_reset(struct line *l);
+
+/* Use up to n bytes of p; *ret_used always becomes how many.  *ret_line is valid
+ * until the next call or until p changes. */
+enum line_outcome line_next(
+	struct line *l, const char *p, size_t n, size_t *ret_used, struct str *ret_line);
+
+#endif

@@ -1,0 +1,13 @@
+/* The commands: a table of verbs, each with its order, syntax, hook and effect
+ * (RFC 5321, 4.1). */
+#ifndef SINKD_SMTP_VERBS_H
+#define SINKD_SMTP_VERBS_H
+
+#include "base/str.h"
+
+struct smtp;
+
+/* Carry out one command line, without its end. */
+void verbs_run(struct smtp *s, struct str line);
+
+#endif
