@@ -1,0 +1,177 @@
+/* Message text on its way into a file; see text.h (RFC 5321, 4.4, for the
+ * Return-Path and Received fields).
+ *
+ * Runs in workers.  Text and addresses are hostile: the text is copied and never
+ * looked at but for line ends; of addresses only printable ASCII gets through, so
+ * that none can begin a header field of its own. */
+#include "delivery/text.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "base/str.h"
+#include "smtp/envelope.h"
+
+void text_start(struct text_writer *w, int fd, enum line_ending line_ending)
+{
+	w->fd = fd;
+	w->line_ending = line_ending;
+	w->holds_cr = false;
+	w->size_bytes = 0;
+	w->length = 0;
+}
+
+static int flush(struct text_writer *w)
+{
+	size_t n = w->length;
+
+	w->length = 0;
+	return n > 0 ? fdio_write_all(w->fd, w->buffer, n) : 0;
+}
+
+int text_write_raw(struct text_writer *w, const char *p, size_t n)
+{
+	w->size_bytes += n;
+	while (n > TEXT_BUFFER_SIZE - w->length) {
+		size_t part = TEXT_BUFFER_SIZE - w->length;
+		int err;
+
+		/* More than an empty buffer takes: copying it would win nothing. */
+		if (w->length == 0)
+			return fdio_write_all(w->fd, p, n);
+		memcpy(w->buffer + w->length, p, part);
+		w->length += part;
+		p += part;
+		n -= part;
+		err = flush(w);
+		if (err < 0)
+			return err;
+	}
+	if (n > 0)
+		memcpy(w->buffer + w->length, p, n);
+	w->length += n;
+	return 0;
+}
+
+static int write_as_lf(struct text_writer *w, const char *p, size_t n)
+{
+	int err = 0;
+
+	if (n > 0 && w->holds_cr) {
+		w->holds_cr = false;
+		if (p[0] != '\n')
+			err = text_write_raw(w, "\r", 1);
+	}
+	while (err == 0 && n > 0) {
+		const char *lf = memchr(p, '\n', n);
+		size_t length = lf == NULL ? n : (size_t)(lf - p) + 1;
+
+		if (lf == NULL && p[n - 1] == '\r') {
+			w->holds_cr = true;
+			err = text_write_raw(w, p, n - 1);
+		} else if (lf != NULL && length > 1 && lf[-1] == '\r') {
+			err = text_write_raw(w, p, length - 2);
+			if (err == 0)
+				err = text_write_raw(w, "\n", 1);
+		} else {
+			err = text_write_raw(w, p, length);
+		}
+		p += length;
+		n -= length;
+	}
+	return err;
+}
+
+int text_write(struct text_writer *w, const char *p, size_t n)
+{
+	return w->line_ending == LINE_ENDING_LF ? write_as_lf(w, p, n)
+						: text_write_raw(w, p, n);
+}
+
+int text_finish(struct text_writer *w)
+{
+	int err = w->holds_cr ? text_write_raw(w, "\r", 1) : 0;
+
+	w->holds_cr = false;
+	return err < 0 ? err : flush(w);
+}
+
+int text_copy(struct text_writer *w, uint64_t offset, int to)
+{
+	uint64_t left = w->size_bytes - offset;
+
+	/* Both ways use and move the positions of the files, so that the second
+	 * goes on where the first one gave up. */
+	if (lseek(w->fd, (off_t)offset, SEEK_SET) < 0)
+		return -errno;
+	while (left > 0) {
+		ssize_t n = copy_file_range(w->fd, NULL, to, NULL, (size_t)left, 0);
+
+		/* Not every file system can, and some say so with a zero. */
+		if (n == 0 || (n < 0 && (errno == ENOSYS || errno == EXDEV ||
+						errno == EINVAL || errno == EOPNOTSUPP)))
+			break;
+		if (n < 0)
+			return -errno;
+		left -= (uint64_t)n;
+	}
+	while (left > 0) {
+		ssize_t n = fdio_read(w->fd, w->buffer, sizeof(w->buffer));
+		int err = n > 0 ? fdio_write_all(to, w->buffer, (size_t)n)
+				: (n < 0 ? (int)n : -EIO);
+
+		if (err < 0)
+			return err;
+		left -= (uint64_t)n;
+	}
+	return 0;
+}
+
+static void add_printable(struct buf *out, struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		(void)buf_add(out, str_is_printable(s.p[i]) ? s.p + i : "?", 1);
+}
+
+static void add_delivered_to(const struct address *recipient, const char *hostname,
+	const char *eol, struct buf *out)
+{
+	(void)buf_add_text(out, "Delivered-To: ");
+	add_printable(out, recipient->mailbox);
+	if (recipient->domain.n == 0) {
+		(void)buf_add_text(out, "@");
+		add_printable(out, str_of(hostname));
+	}
+	(void)buf_add_text(out, eol);
+}
+
+void text_add_headers(const struct delivery_settings *settings,
+	const struct envelope *envelope, const size_t *recipients, size_t n,
+	struct buf *out)
+{
+	const char *eol = settings->line_ending == LINE_ENDING_LF ? "\n" : "\r\n";
+
+	for (size_t i = 0; i < DELIVERY_HEADERS_MAX; i++) {
+		switch (settings->headers[i]) {
+		case HEADER_RETURN_PATH:
+			(void)buf_add_text(out, "Return-Path: <");
+			add_printable(out, envelope->sender.mailbox);
+			(void)buf_add_text(out, ">");
+			(void)buf_add_text(out, eol);
+			break;
+		case HEADER_DELIVERED_TO:
+			for (size_t k = 0; k < n; k++)
+				add_delivered_to(
+					&envelope->recipients[recipients[k]].address,
+					settings->hostname, eol, out);
+			break;
+		case HEADER_RECEIVED:
+			envelope_add_received(envelope, eol, out);
+			break;
+		default: /* 0 ends the list */
+			return;
+		}
+	}
+}
