@@ -1,0 +1,56 @@
+/* One client's connection: bytes in through a buffer, bytes out in whole.
+ *
+ * The socket is blocking with a tick: reads and writes give up after a second
+ * (set on the listener), so that the caller can look at its deadlines and at
+ * the world, and then go on. */
+#ifndef SINKD_NET_CONN_H
+#define SINKD_NET_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/str.h"
+
+/* The size that costs least per byte; pages that stay untouched cost nothing. */
+#define CONN_INPUT_BYTES 65536
+
+/* How long a closing connection may go on talking before we stop listening. */
+#define CONN_LINGER_MS 2000
+
+struct conn {
+	int fd;
+	char *input; /* CONN_INPUT_BYTES, kept from client to client */
+	size_t input_len;
+	size_t input_used;
+};
+
+/* Returns 0 or -ENOMEM. */
+int conn_init(struct conn *c);
+void conn_done(struct conn *c);
+
+/* Serve the client on fd, which the conn owns from here on. */
+void conn_take_fd(struct conn *c, int fd);
+
+/* What was read and not yet used, and that n bytes of it have been used. */
+struct str conn_input(const struct conn *c);
+void conn_use(struct conn *c, size_t n);
+
+/* Read once; only when all input has been used.  Returns the number of bytes, 0
+ * at the end of the stream, -EAGAIN on a tick, or another negative errno. */
+ssize_t conn_read(struct conn *c);
+
+/* Write all of s.  deadline_ms is absolute on the monotonic clock.  Returns 0,
+ * -ETIMEDOUT, or another negative errno. */
+int conn_write(struct conn *c, struct str s, uint64_t deadline_ms);
+
+/* Wait up to ms, less if the client goes away or the wait is interrupted. */
+void conn_wait(struct conn *c, uint32_t ms);
+
+/* Close.  With has_last_words the client may still be sending: closing at once
+ * would reset the connection and could take our last reply with it, so what it
+ * sends is read for at most CONN_LINGER_MS. */
+void conn_close(struct conn *c, bool has_last_words);
+
+#endif

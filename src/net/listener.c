@@ -1,0 +1,281 @@
+/* Listening sockets; see listener.h.
+ *
+ * Runs in the master, maybe as root; input is the configuration.  What accepted
+ * sockets inherit on Linux is set once on the listener, so that a connection
+ * costs no call for it: TCP_NODELAY, and the tick (SO_RCVTIMEO, SO_SNDTIMEO). */
+#include "net/listener.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "base/str.h"
+
+#define TICK_SECONDS 1
+
+static const char expected[] =
+	"expected ADDRESS:PORT as in 127.0.0.1:1025, [::1]:1025 or localhost:1025, or "
+	"unix:/PATH";
+
+static int parse_unix(struct str path, struct endpoint *ret)
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)&ret->address;
+
+	if (path.n == 0 || path.p[0] != '/' || path.n >= sizeof(un->sun_path))
+		return -EINVAL;
+	un->sun_family = AF_UNIX;
+	memcpy(un->sun_path, path.p, path.n);
+	ret->length = sizeof(*un);
+	return 1;
+}
+
+static int parse_v4(const char *host, uint16_t port, struct endpoint *ret)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)&ret->address;
+
+	if (inet_pton(AF_INET, host, &in->sin_addr) != 1)
+		return -EINVAL;
+	in->sin_family = AF_INET;
+	in->sin_port = htons(port);
+	ret->length = sizeof(*in);
+	return 1;
+}
+
+static int parse_v6(const char *host, uint16_t port, struct endpoint *ret)
+{
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&ret->address;
+
+	if (inet_pton(AF_INET6, host, &in6->sin6_addr) != 1)
+		return -EINVAL;
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons(port);
+	ret->length = sizeof(*in6);
+	return 1;
+}
+
+static int parse_host(struct str host, uint16_t port, struct endpoint ret[2])
+{
+	char text[INET6_ADDRSTRLEN];
+	bool is_v6 = host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']';
+
+	if (str_equal_nocase(host, STR("localhost"))) {
+		ret[1].is_optional = true;
+		(void)parse_v4("127.0.0.1", port, &ret[0]);
+		(void)parse_v6("::1", port, &ret[1]);
+		return 2;
+	}
+	if (is_v6)
+		host = (struct str){host.p + 1, host.n - 2};
+	if (host.n == 0 || host.n >= sizeof(text))
+		return -EINVAL;
+	memcpy(text, host.p, host.n);
+	text[host.n] = '\0';
+	return is_v6 ? parse_v6(text, port, &ret[0]) : parse_v4(text, port, &ret[0]);
+}
+
+int endpoint_parse(const char *text, struct endpoint ret[2], const char **ret_error)
+{
+	struct str s = str_of(text);
+	struct endpoint found[2] = {0};
+	const char *colon = strrchr(text, ':');
+	uint64_t port;
+	int n = -EINVAL;
+
+	if (str_starts_nocase(s, STR("unix:")))
+		n = parse_unix(str_skip(s, 5), &found[0]);
+	else if (colon != NULL && str_parse_u64(str_of(colon + 1), &port) == 0 &&
+		 port <= UINT16_MAX)
+		n = parse_host((struct str){text, (size_t)(colon - text)}, (uint16_t)port,
+			found);
+	if (n < 0) {
+		*ret_error = expected;
+		return n;
+	}
+	memcpy(ret, found, (size_t)n * sizeof(*ret));
+	return n;
+}
+
+void endpoint_format(const struct endpoint *e, char text[ENDPOINT_TEXT_MAX])
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&e->address;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&e->address;
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&e->address;
+	char host[INET6_ADDRSTRLEN] = "?";
+
+	switch (e->address.ss_family) {
+	case AF_INET:
+		(void)inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+		(void)snprintf(text, ENDPOINT_TEXT_MAX, "%s:%u", host,
+			(unsigned)ntohs(in->sin_port));
+		break;
+	case AF_INET6:
+		(void)inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
+		(void)snprintf(text, ENDPOINT_TEXT_MAX, "[%s]:%u", host,
+			(unsigned)ntohs(in6->sin6_port));
+		break;
+	default:
+		(void)snprintf(text, ENDPOINT_TEXT_MAX, "unix:%s", un->sun_path);
+		break;
+	}
+}
+
+bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
+{
+	/* Endpoints start zeroed, so their padding compares equal. */
+	return a->length == b->length && memcmp(&a->address, &b->address, a->length) == 0;
+}
+
+static int set_option(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+static int set_tick(int fd)
+{
+	struct timeval tick = {.tv_sec = TICK_SECONDS};
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof(tick)) < 0 ||
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof(tick)) < 0)
+		return -errno;
+	return 0;
+}
+
+static int set_tcp_options(int fd, int family)
+{
+	int r = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+
+	/* Each address is listened on by its own socket: [::] never takes v4. */
+	if (r == 0 && family == AF_INET6)
+		r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (r == 0)
+		r = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	return r;
+}
+
+/* A socket that a killed server left in the file system does not answer. */
+static void remove_stale_socket(const struct endpoint *e)
+{
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&e->address;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return;
+	if (connect(fd, (const struct sockaddr *)&e->address, e->length) < 0 &&
+		errno == ECONNREFUSED)
+		(void)unlink(un->sun_path);
+	(void)fdio_close(&fd);
+}
+
+static int open_one(const struct endpoint *e, int backlog, struct listener *ret)
+{
+	int family = e->address.ss_family;
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	if (family == AF_UNIX)
+		remove_stale_socket(e);
+	r = family == AF_UNIX ? 0 : set_tcp_options(fd, family);
+	if (r == 0)
+		r = set_tick(fd);
+	if (r < 0)
+		goto fail;
+	ret->endpoint.length = sizeof(ret->endpoint.address);
+	if (bind(fd, (const struct sockaddr *)&e->address, e->length) < 0 ||
+		listen(fd, backlog) < 0 ||
+		getsockname(fd, (struct sockaddr *)&ret->endpoint.address,
+			&ret->endpoint.length) < 0) {
+		r = -errno;
+		goto fail;
+	}
+	ret->fd = fd;
+	return 0;
+fail:
+	(void)fdio_close(&fd);
+	return r;
+}
+
+/* The v6 side of "localhost" follows the v4 side to the port it was given. */
+static void follow_port(struct endpoint *e, const struct listener *v4)
+{
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&e->address;
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&v4->endpoint.address;
+
+	if (in6->sin6_port == 0)
+		in6->sin6_port = in->sin_port;
+}
+
+static bool is_missing_family(int error)
+{
+	return error == -EADDRNOTAVAIL || error == -EAFNOSUPPORT;
+}
+
+static int open_section(const struct listen_settings *settings, struct listener *l,
+	size_t *count, struct endpoint *ret_failed)
+{
+	for (size_t i = 0; i < settings->endpoint_count; i++) {
+		struct endpoint e = settings->endpoints[i];
+		int r;
+
+		if (e.is_optional)
+			follow_port(&e, &l[*count - 1]);
+		l[*count] = (struct listener){.fd = -1, .settings = settings};
+		r = open_one(&e, settings->backlog, &l[*count]);
+		if (r < 0 && !(e.is_optional && is_missing_family(r))) {
+			*ret_failed = e;
+			return r;
+		}
+		if (r == 0)
+			++*count;
+	}
+	return 0;
+}
+
+int listeners_open(const struct listen_settings *settings, size_t n,
+	struct listener **ret, size_t *ret_count, struct endpoint *ret_failed)
+{
+	size_t total = 0, count = 0;
+	struct listener *l;
+	int r = 0;
+
+	for (size_t i = 0; i < n; i++)
+		total += settings[i].endpoint_count;
+	l = calloc(total + 1, sizeof(*l));
+	if (l == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = open_section(&settings[i], l, &count, ret_failed);
+	if (r < 0) {
+		listeners_close(l, count, true);
+		return r;
+	}
+	*ret = l;
+	*ret_count = count;
+	return 0;
+}
+
+void listeners_close(struct listener *l, size_t n, bool unlink_paths)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct sockaddr_un *un =
+			(const struct sockaddr_un *)&l[i].endpoint.address;
+
+		if (unlink_paths && un->sun_family == AF_UNIX)
+			(void)unlink(un->sun_path);
+		(void)fdio_close(&l[i].fd);
+	}
+	free(l);
+}
+
+int listener_adopt(const struct listener *l, int client_fd)
+{
+	return l->endpoint.address.ss_family == AF_UNIX ? set_tick(client_fd) : 0;
+}
