@@ -1,0 +1,70 @@
+/* The configuration as the program uses it: plain data, immutable, owned by
+ * one struct that is freed whole. */
+#ifndef SINKD_CONFIG_CONF_H
+#define SINKD_CONFIG_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "delivery/delivery.h"
+#include "net/listener.h"
+#include "smtp/settings.h"
+
+#define CONFIG_WORKERS_MAX 1000
+
+/* Absolute limits on time, in milliseconds. */
+struct timeout_settings {
+	uint64_t command_ms;    /* from our reply to the client's complete line */
+	uint64_t data_ms;       /* between reads inside a message; for a write of ours */
+	uint64_t data_total_ms; /* a whole message */
+	uint64_t session_ms;    /* a whole session */
+	uint64_t grace_ms;      /* for messages in flight when the server stops */
+};
+
+/* All that is pointed to lives in the arena. */
+struct config {
+	struct arena arena;
+	const char *file; /* NULL: built in */
+	const char *user; /* NULL: not configured */
+	const char *group;
+	unsigned user_line; /* for messages about them */
+	unsigned group_line;
+	unsigned workers_start;
+	struct smtp_settings smtp;
+	struct timeout_settings timeouts;
+	struct listen_settings *listeners;
+	size_t listener_count;
+	struct delivery_settings *deliveries;
+	size_t delivery_count;
+	const char *log_target; /* "stderr" or an absolute path */
+	enum log_level log_level;
+	bool is_verbose; /* -v: commands and replies are logged */
+};
+
+/* What the command line lays over the file. */
+struct config_overrides {
+	const char *const *listen; /* ADDR:PORT, each; replaces all listen sections */
+	size_t listen_count;
+	const char *maildir; /* replaces all deliver sections */
+	bool is_discard;     /* likewise */
+	unsigned workers;    /* up to CONFIG_WORKERS_MAX; 0: not given */
+	bool is_verbose;
+};
+
+/* Read, check and complete the configuration.  file NULL: the built-in one.
+ * Every mistake is written to errors as "FILE:LINE: text" (or "sinkd: text" for
+ * the command line), all of them, not only the first.
+ * Returns 0 and *ret, or -EINVAL, or another negative errno when the file
+ * cannot be read (also reported). */
+int config_load(const char *file, const struct config_overrides *overrides, FILE *errors,
+	struct config **ret);
+void config_free(struct config *c);
+
+/* Write the effective configuration as a valid file. */
+void config_print(const struct config *c, FILE *out);
+
+#endif
