@@ -1,0 +1,88 @@
+/* Readiness; see ready.h.  Runs in the master; input is the environment. */
+#include "proc/ready.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+
+void ready_write_fd(int fd, const struct listener *listeners, size_t n)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (fd < 0)
+		return;
+	(void)dprintf(fd, "ready");
+	for (size_t i = 0; i < n; i++) {
+		endpoint_format(&listeners[i].endpoint, text);
+		(void)dprintf(fd, " %s", text);
+	}
+	(void)dprintf(fd, "\n");
+	if (fd > STDERR_FILENO)
+		(void)fdio_close(&fd);
+}
+
+void ready_notify(const char *state)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	const char *path = getenv("NOTIFY_SOCKET");
+	socklen_t length;
+	int fd;
+
+	if (path == NULL || (path[0] != '/' && path[0] != '@') ||
+		strlen(path) >= sizeof(to.sun_path))
+		return;
+	memcpy(to.sun_path, path, strlen(path));
+	length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+	/* A leading '@' stands for the NUL of an abstract name. */
+	if (path[0] == '@')
+		to.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	(void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&to,
+		length);
+	(void)fdio_close(&fd);
+}
+
+/* Where the mail of the first listener goes. */
+static void greet_delivery(const struct config *c)
+{
+	const struct delivery_settings *d = &c->deliveries[c->listeners[0].delivery];
+	char *full;
+
+	if (d->backend != &delivery_maildir) {
+		printf("  mail goes     nowhere: it is accepted and thrown away\n");
+		return;
+	}
+	full = realpath(d->path, NULL);
+	printf("  mail goes to  %s (a Maildir: look into new/)\n",
+		full != NULL ? full : d->path);
+	free(full);
+}
+
+void ready_greet(const struct config *c, const struct listener *listeners, size_t n)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	printf("sinkd %s is ready.\n", PACKAGE_VERSION);
+	for (size_t i = 0; i < n; i++) {
+		endpoint_format(&listeners[i].endpoint, text);
+		printf("  %s  %s\n", i == 0 ? "listens on  " : "            ", text);
+	}
+	greet_delivery(c);
+	endpoint_format(&listeners[0].endpoint, text);
+	if (listeners[0].endpoint.address.ss_family != AF_UNIX)
+		printf("  try it        printf 'Subject: hello\\n\\nIt works.\\n' | curl "
+		       "-sS "
+		       "smtp://%s --mail-from me@example.com --mail-rcpt you@example.com "
+		       "-T -\n",
+			text);
+	printf("  to stop       press Ctrl-C, or kill -TERM %ld\n", (long)getpid());
+	(void)fflush(stdout);
+}

@@ -1,0 +1,20 @@
+/* Telling others that the server is ready, or stops. */
+#ifndef SINKD_PROC_READY_H
+#define SINKD_PROC_READY_H
+
+#include <stddef.h>
+
+#include "config/conf.h"
+#include "net/listener.h"
+
+/* Write "ready ADDR:PORT ..." with a newline to fd, and close it.  -1: nothing. */
+void ready_write_fd(int fd, const struct listener *listeners, size_t n);
+
+/* Send state ("READY=1") to the socket named by $NOTIFY_SOCKET, if any, as
+ * sd_notify(3) does.  Never fails: whoever started us may not be listening. */
+void ready_notify(const char *state);
+
+/* Tell a person where we listen, where mail goes, and what to try. */
+void ready_greet(const struct config *c, const struct listener *listeners, size_t n);
+
+#endif

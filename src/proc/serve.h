@@ -1,0 +1,34 @@
+/* One client, from the greeting to the close. */
+#ifndef SINKD_PROC_SERVE_H
+#define SINKD_PROC_SERVE_H
+
+#include <sys/socket.h>
+
+#include "config/conf.h"
+#include "delivery/delivery.h"
+#include "net/listener.h"
+#include "proc/board.h"
+
+struct server;
+
+/* What serving needs for the life of a worker; kept by reference.  hear_drain is
+ * called when the board says that the server stops: no client comes after this. */
+struct serve_env {
+	const struct config *config;
+	struct delivery *delivery;
+	const struct board *board;
+	unsigned worker_number; /* for the process title */
+	void (*hear_drain)(void);
+};
+
+/* Returns NULL without memory. */
+struct server *serve_new(const struct serve_env *env);
+void serve_free(struct server *server);
+
+/* Serve the client on fd, which is closed afterwards, whatever happens.  Blocks
+ * no longer than the timeouts of the configuration allow.  from is the client's
+ * address as accept(2) gave it. */
+void serve_client_take_fd(struct server *server, const struct listener *listener, int fd,
+	const struct sockaddr_storage *from);
+
+#endif

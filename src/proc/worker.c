@@ -1,0 +1,289 @@
+/* A worker; see worker.h.
+ *
+ * From fork to the first client it gives up what it will not need, in the order
+ * of set_up; then it accepts and serves one client at a time.  It parses hostile
+ * bytes all its life, so nothing may come back that was given up.
+ *
+ * Who tells it to go: the end of file on the quit pipe (the master stops, or has
+ * died) reaches it when idle; the notice board when busy; a signal (TERM, also
+ * sent by the kernel when the master dies) closes its listeners at once, so that
+ * the port is free, and lets it finish its client. */
+#include "proc/worker.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "base/log.h"
+#include "delivery/delivery.h"
+#include "proc/board.h"
+#include "proc/serve.h"
+
+/* Descriptors a worker may inherit: listeners and a handful. */
+#define KEPT_FDS_MAX 64
+
+/* A machine out of descriptors or memory gets this long to recover. */
+#define ACCEPT_BACKOFF_MS 100
+
+struct worker {
+	const struct worker_env *env;
+	int epoll_fd;
+	struct delivery *delivery;
+	const struct board *board;
+	struct server *server;
+	struct serve_env serve_env;
+};
+
+/* For the signal handler, which has no other way to know. */
+static volatile sig_atomic_t is_leaving;
+static const struct worker *this_worker;
+
+/* Serve nobody after this client.  The listeners are closed now, so that the port
+ * is free; the epoll set too, so that the worker cannot fall asleep between the
+ * look at is_leaving and the wait.  Safe in a signal handler. */
+static void leave(void)
+{
+	const struct worker_env *env = this_worker->env;
+
+	if (is_leaving)
+		return;
+	is_leaving = 1;
+	for (size_t i = 0; i < env->listener_count; i++)
+		(void)close(env->listeners[i].fd);
+	(void)close(this_worker->epoll_fd);
+}
+
+static void handle_term(int number)
+{
+	int saved = errno;
+
+	(void)number;
+	leave();
+	errno = saved;
+}
+
+static int fail_step(const char *step, int error)
+{
+	log_event(LOG_FATAL, EV_WORKER_FAILED, LOG_TEXT("step", step), LOG_ERRNO(error));
+	return error;
+}
+
+static int close_descriptors(const struct worker_env *env)
+{
+	int keep[KEPT_FDS_MAX];
+	size_t n = 0;
+
+	if (env->listener_count > KEPT_FDS_MAX - 4)
+		return -E2BIG;
+	for (size_t i = 0; i < env->listener_count; i++)
+		keep[n++] = env->listeners[i].fd;
+	keep[n++] = env->quit_fd;
+	keep[n++] = env->ready_fd;
+	keep[n++] = env->board_fd;
+	keep[n++] = log_fd();
+	return fdio_close_others(keep, n);
+}
+
+/* TERM is for us; INT comes from a terminal to the whole group and is the
+ * master's business; PIPE and XFSZ would turn an error into a death. */
+static int set_signals(struct worker *w)
+{
+	static const int ignored[] = {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	struct sigaction term = {.sa_handler = handle_term};
+	sigset_t none;
+
+	this_worker = w;
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		if (sigaction(ignored[i], &ignore, NULL) < 0)
+			return -errno;
+	(void)sigemptyset(&none);
+	if (sigaction(SIGTERM, &term, NULL) < 0 ||
+		sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Roots of deliveries are opened with the rights of the master, so that workers
+ * may not enter the directories above them. */
+static int open_deliveries(struct worker *w)
+{
+	const struct config *c = w->env->config;
+	size_t failed = 0;
+	int r = delivery_open(c->deliveries, c->delivery_count, &w->delivery, &failed);
+
+	if (r < 0)
+		log_event(LOG_FATAL, EV_WORKER_FAILED, LOG_TEXT("step", "open delivery"),
+			LOG_TEXT("delivery", c->deliveries[failed].name),
+			LOG_TEXT("path", c->deliveries[failed].path), LOG_ERRNO(r));
+	return r;
+}
+
+static int check_deliveries(struct worker *w)
+{
+	const struct config *c = w->env->config;
+	size_t failed = 0;
+	int r = delivery_check(w->delivery, &failed);
+
+	if (r < 0)
+		log_event(LOG_FATAL, EV_WORKER_FAILED,
+			LOG_TEXT("step", "write to delivery"),
+			LOG_TEXT("delivery", c->deliveries[failed].name),
+			LOG_TEXT("path", c->deliveries[failed].path),
+			LOG_NUM("uid", getuid()), LOG_ERRNO(r),
+			LOG_TEXT("advice", "make the directory writable for this user, "
+					   "or set user and path"));
+	return r;
+}
+
+/* The kernel tells us when the master dies; it may have died already. */
+static int watch_master(const struct worker_env *env)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
+		return -errno;
+	return getppid() == env->master ? 0 : -ESRCH;
+}
+
+static int add_to_epoll(const struct worker *w, int fd, uint32_t events, void *data)
+{
+	struct epoll_event event = {.events = events, .data.ptr = data};
+
+	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+/* One new client wakes one idle worker; the end of the quit pipe wakes all. */
+static int watch_listeners(struct worker *w)
+{
+	const struct worker_env *env = w->env;
+	int r;
+
+	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (w->epoll_fd < 0)
+		return -errno;
+	r = add_to_epoll(w, env->quit_fd, EPOLLIN, NULL);
+	for (size_t i = 0; i < env->listener_count && r == 0; i++) {
+		/* epoll wants a pointer that it may write through; we do not. */
+		union {
+			const struct listener *in;
+			void *out;
+		} data = {.in = &env->listeners[i]};
+
+		r = add_to_epoll(w, data.in->fd, EPOLLIN | EPOLLEXCLUSIVE, data.out);
+	}
+	return r;
+}
+
+static int set_up(struct worker *w)
+{
+	const struct worker_env *env = w->env;
+	int r;
+
+	if ((r = close_descriptors(env)) < 0)
+		return fail_step("close descriptors", r);
+	setproctitle("worker %u (starting)", env->number);
+	if ((r = open_deliveries(w)) < 0)
+		return r;
+	if ((r = identity_assume(env->identity)) < 0)
+		return fail_step("give up root", r);
+	if ((r = watch_master(env)) < 0)
+		return fail_step("watch the master", r);
+	if ((r = check_deliveries(w)) < 0)
+		return r;
+	if ((r = board_map(env->board_fd, &w->board)) < 0)
+		return fail_step("map the notice board", r);
+	if ((r = watch_listeners(w)) < 0)
+		return fail_step("watch the listeners", r);
+	if ((r = set_signals(w)) < 0)
+		return fail_step("set signals", r);
+	w->serve_env = (struct serve_env){
+		.config = env->config,
+		.delivery = w->delivery,
+		.board = w->board,
+		.worker_number = env->number,
+		.hear_drain = leave,
+	};
+	w->server = serve_new(&w->serve_env);
+	return w->server == NULL ? fail_step("allocate", -ENOMEM) : 0;
+}
+
+static void tell_ready(const struct worker *w)
+{
+	pid_t pid = getpid();
+	int fd = w->env->ready_fd;
+
+	/* Shorter than PIPE_BUF, so it arrives in one piece; a master that has gone
+	 * will be noticed elsewhere. */
+	(void)fdio_write_all(fd, &pid, sizeof(pid));
+	(void)fdio_close(&fd);
+}
+
+/* Accept one client, if there is one, and serve it. */
+static bool accept_and_serve(struct worker *w, const struct listener *listener)
+{
+	struct sockaddr_storage from = {0};
+	socklen_t length = sizeof(from);
+	int fd = accept4(listener->fd, (struct sockaddr *)&from, &length, SOCK_CLOEXEC);
+
+	if (fd < 0) {
+		struct timespec pause = {.tv_nsec = ACCEPT_BACKOFF_MS * 1000000L};
+
+		/* Another worker was faster, or the client has gone again. */
+		if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED ||
+			is_leaving)
+			return false;
+		log_event(LOG_ERROR, EV_ACCEPT_FAILED, LOG_ERRNO(errno));
+		(void)nanosleep(&pause, NULL);
+		return false;
+	}
+	(void)listener_adopt(listener, fd);
+	serve_client_take_fd(w->server, listener, fd, &from);
+	setproctitle("worker %u (idle)", w->env->number);
+	return true;
+}
+
+/* Before leaving, look at every listener once more: the wake-up for a client
+ * that waits there may have gone to us. */
+static void serve_last(struct worker *w)
+{
+	for (size_t i = 0; i < w->env->listener_count && !is_leaving; i++)
+		if (accept_and_serve(w, &w->env->listeners[i]))
+			return;
+}
+
+static void accept_clients(struct worker *w)
+{
+	while (!is_leaving) {
+		struct epoll_event event;
+		int n = epoll_wait(w->epoll_fd, &event, 1, -1);
+
+		if (n < 1)
+			continue;
+		if (event.data.ptr == NULL) {
+			serve_last(w);
+			return;
+		}
+		(void)accept_and_serve(w, event.data.ptr);
+	}
+}
+
+void worker_main(const struct worker_env *env)
+{
+	struct worker w = {.env = env, .epoll_fd = -1};
+
+	log_note_process();
+	if (set_up(&w) < 0)
+		exit(WORKER_EXIT_SETUP);
+	setproctitle("worker %u (idle)", env->number);
+	tell_ready(&w);
+	accept_clients(&w);
+	serve_free(w.server);
+	delivery_close(w.delivery);
+	exit(WORKER_EXIT_DONE);
+}

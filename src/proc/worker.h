@@ -1,0 +1,33 @@
+/* A worker: the life of one child process. */
+#ifndef SINKD_PROC_WORKER_H
+#define SINKD_PROC_WORKER_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "config/conf.h"
+#include "net/listener.h"
+#include "proc/identity.h"
+
+/* Exit statuses, a protocol with the master: ended as it should, or could not
+ * start (it has logged why). */
+#define WORKER_EXIT_DONE  0
+#define WORKER_EXIT_SETUP 78
+
+/* All that a worker gets from its master, by value or descriptor. */
+struct worker_env {
+	const struct config *config;
+	const struct listener *listeners;
+	size_t listener_count;
+	const struct identity *identity;
+	pid_t master;
+	unsigned number; /* from 1; for its title */
+	int quit_fd;     /* end of file: finish your client and go */
+	int ready_fd;    /* takes our pid, once, when we are idle */
+	int board_fd;
+};
+
+/* Never returns. */
+void worker_main(const struct worker_env *env) __attribute__((noreturn));
+
+#endif

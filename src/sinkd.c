@@ -1,0 +1,200 @@
+/* sinkd: an SMTP sink server.  The command line; everything else is a room.
+ *
+ * Runs as whoever starts it; input is that person's. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/conf.h"
+#include "proc/master.h"
+
+#define EXIT_USAGE  64 /* EX_USAGE and EX_CONFIG of sysexits.h */
+#define EXIT_CONFIG 78
+
+#define LISTEN_MAX 32
+
+static const char default_config[] = SYSCONFDIR "/sinkd/sinkd.conf";
+
+enum action { ACTION_RUN, ACTION_TEST, ACTION_PRINT };
+
+struct command_line {
+	enum action action;
+	const char *file;
+	const char *listen[LISTEN_MAX];
+	struct config_overrides overrides;
+	int ready_fd;
+};
+
+enum long_option { OPTION_READY_FD = 256, OPTION_MAILDIR, OPTION_DISCARD };
+
+static const struct option long_options[] = {
+	{"config", required_argument, NULL, 'f'},
+	{"test", no_argument, NULL, 't'},
+	{"print-config", no_argument, NULL, 'p'},
+	{"ready-fd", required_argument, NULL, OPTION_READY_FD},
+	{"listen", required_argument, NULL, 'l'},
+	{"maildir", required_argument, NULL, OPTION_MAILDIR},
+	{"discard", no_argument, NULL, OPTION_DISCARD},
+	{"workers", required_argument, NULL, 'w'},
+	{"verbose", no_argument, NULL, 'v'},
+	{"version", no_argument, NULL, 'V'},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+static const char help[] =
+	"Usage: sinkd [OPTION]...\n"
+	"An SMTP server that accepts mail and keeps it (or throws it away); it never "
+	"relays.\n"
+	"Without a configuration: listens on localhost:1025, stores to ./Maildir.\n"
+	"\n"
+	"  -f, --config FILE       read FILE (default: %s, if it exists)\n"
+	"  -t, --test              check the configuration and exit\n"
+	"  -p, --print-config      print the configuration in effect and exit\n"
+	"      --ready-fd N        write a line to descriptor N once ready\n"
+	"  -l, --listen ADDR:PORT  listen there instead (may be repeated)\n"
+	"      --maildir DIR       store to DIR instead\n"
+	"      --discard           throw all mail away instead\n"
+	"  -w, --workers N         serve up to N clients at the same time\n"
+	"  -v, --verbose           log commands and replies\n"
+	"  -V, --version           print the version and exit\n"
+	"  -h, --help              print this and exit\n";
+
+static void fail_usage(const char *text, const char *value)
+{
+	(void)fprintf(stderr, "sinkd: %s%s%s\nTry 'sinkd --help'.\n", text,
+		value == NULL ? "" : ": ", value == NULL ? "" : value);
+	exit(EXIT_USAGE);
+}
+
+/* A decimal number up to max, or the end of the program. */
+static unsigned parse_number(const char *option, const char *text, unsigned max)
+{
+	uint64_t n;
+
+	if (str_parse_u64(str_of(text), &n) < 0 || n > max)
+		fail_usage(option, text);
+	return (unsigned)n;
+}
+
+static void add_listen(struct command_line *cl, const char *address)
+{
+	if (cl->overrides.listen_count == LISTEN_MAX)
+		fail_usage("too many --listen", address);
+	cl->listen[cl->overrides.listen_count++] = address;
+}
+
+static void parse_option(struct command_line *cl, int option)
+{
+	switch (option) {
+	case 'f':
+		cl->file = optarg;
+		break;
+	case 't':
+		cl->action = ACTION_TEST;
+		break;
+	case 'p':
+		cl->action = ACTION_PRINT;
+		break;
+	case OPTION_READY_FD:
+		cl->ready_fd = (int)parse_number(
+			"--ready-fd takes a descriptor", optarg, 1 << 20);
+		if (fcntl(cl->ready_fd, F_GETFD) < 0)
+			fail_usage("--ready-fd is not open", optarg);
+		break;
+	case 'l':
+		add_listen(cl, optarg);
+		break;
+	case OPTION_MAILDIR:
+		cl->overrides.maildir = optarg;
+		break;
+	case OPTION_DISCARD:
+		cl->overrides.is_discard = true;
+		break;
+	case 'w':
+		cl->overrides.workers = parse_number(
+			"--workers takes a number of clients", optarg, UINT32_MAX);
+		if (cl->overrides.workers == 0)
+			fail_usage("--workers takes a number of clients", optarg);
+		break;
+	case 'v':
+		cl->overrides.is_verbose = true;
+		break;
+	case 'V':
+		(void)printf("sinkd %s\n", PACKAGE_VERSION);
+		exit(EXIT_SUCCESS);
+	case 'h':
+		(void)printf(help, default_config);
+		exit(EXIT_SUCCESS);
+	default:
+		/* getopt_long has said what is wrong. */
+		(void)fprintf(stderr, "Try 'sinkd --help'.\n");
+		exit(EXIT_USAGE);
+	}
+}
+
+static void parse_command_line(struct command_line *cl, int argc, char **argv)
+{
+	int option;
+
+	while ((option = getopt_long(argc, argv, "f:tpl:w:vVh", long_options, NULL)) !=
+		-1)
+		parse_option(cl, option);
+	if (optind < argc)
+		fail_usage("unexpected argument", argv[optind]);
+	if (cl->overrides.maildir != NULL && cl->overrides.is_discard)
+		fail_usage("--maildir and --discard exclude each other", NULL);
+	cl->overrides.listen = cl->listen;
+	if (cl->file == NULL && access(default_config, F_OK) == 0)
+		cl->file = default_config;
+}
+
+/* Descriptors 0 to 2 must be taken, or a client's socket could become one of
+ * them and receive our log. */
+static void open_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		exit(EXIT_FAILURE);
+	(void)close(fd);
+}
+
+int main(int argc, char **argv, char **envp)
+{
+	struct command_line cl = {.ready_fd = -1};
+	struct config *config;
+	int status = EXIT_SUCCESS;
+
+	open_standard_descriptors();
+	setproctitle_init(argc, argv, envp);
+	log_note_process();
+	parse_command_line(&cl, argc, argv);
+	if (config_load(cl.file, &cl.overrides, stderr, &config) < 0)
+		return EXIT_CONFIG;
+	switch (cl.action) {
+	case ACTION_TEST:
+		break;
+	case ACTION_PRINT:
+		config_print(config, stdout);
+		break;
+	case ACTION_RUN: {
+		const struct master_options options = {
+			.ready_fd = cl.ready_fd,
+			.has_greeting = cl.file == NULL,
+		};
+
+		status = master_run(config, &options);
+		break;
+	}
+	}
+	config_free(config);
+	return status;
+}
