@@ -1,0 +1,318 @@
+/* Fuzz target: a whole session of the engine, with hooks and a sink that make
+ * trouble.
+ *
+ * The first FUZZ_HEADER_BYTES choose limits, trouble, and how the rest is split;
+ * the rest is what the client sends.  Each input runs twice, in one piece and
+ * split, and both runs must give the same output, the same stored messages and
+ * the same calls: that is what smtp_feed promises, and the oracle for mistakes
+ * that do not crash.  The rig asserts the order of the calls.
+ *
+ * Trouble depends on what was said, never on how often a hook was called: how
+ * often text is handed on is up to the split.  Input is hostile by design. */
+#include <assert.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rig.h"
+
+#define FUZZ_HEADER_BYTES 5
+
+/* The four text limits at which hook or sink fail, or do not. */
+static const uint64_t text_limits[] = {UINT64_MAX, 0, 10, 1000};
+
+enum text_trouble {
+	TEXT_SINK_FAILS,
+	TEXT_HOOK_REFUSES,
+	TEXT_HOOK_DROPS,
+	TEXT_HOOK_CLOSES
+};
+
+struct plan {
+	uint8_t limits;
+	uint8_t hooks; /* one bit per troublesome hook */
+	uint8_t sink;
+	uint8_t end;
+	uint8_t seed;
+	uint64_t text_limit;
+	enum text_trouble text_trouble;
+};
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
+
+static struct plan plan_of(const uint8_t *p)
+{
+	return (struct plan){
+		.limits = p[0],
+		.hooks = p[1],
+		.sink = p[2],
+		.end = p[3],
+		.seed = p[4],
+		.text_limit = text_limits[p[2] >> 4 & 3],
+		.text_trouble = (enum text_trouble)(p[2] >> 6),
+	};
+}
+
+/* Verdicts by a checksum of the argument: accept mostly, else refuse in one way
+ * or another. */
+static void judge_by_argument(struct sinkd_str argument, struct sinkd_verdict *verdict)
+{
+	static const int codes[] = {
+		SINKD_REFUSE, 421, 450, 452, 550, 599, 250, -1, 99, 1000};
+	unsigned sum = 7;
+
+	for (size_t i = 0; i < argument.len; i++)
+		sum = sum * 31 + (uint8_t)argument.data[i];
+	if (sum % 3 != 0)
+		return;
+	sum /= 3;
+	verdict->code = codes[sum % (sizeof(codes) / sizeof(codes[0]))];
+	verdict->delay_ms = sum / 16 % 3 == 0 ? sum : 0;
+	verdict->drop = sum % 29 == 0;
+	if (sum % 5 == 0)
+		memcpy(verdict->enhanced, "4.2.1", sizeof("4.2.1"));
+	if (sum % 7 == 0)
+		memset(verdict->enhanced, '5', sizeof(verdict->enhanced));
+	/* Without a terminating NUL, and with bytes that no reply may hold. */
+	if (sum % 4 == 0)
+		memset(verdict->text, "x\r\n\xff"[sum / 4 % 4], sizeof(verdict->text));
+}
+
+static void judge_text(
+	const struct plan *plan, struct rig *r, struct sinkd_verdict *verdict)
+{
+	if (r->text_bytes <= plan->text_limit)
+		return;
+	if (plan->text_trouble == TEXT_HOOK_REFUSES)
+		verdict->code = SINKD_REFUSE;
+	else if (plan->text_trouble == TEXT_HOOK_CLOSES)
+		verdict->code = 421;
+	else if (plan->text_trouble == TEXT_HOOK_DROPS)
+		verdict->drop = true;
+}
+
+static void judge(struct rig *r, enum rig_hook hook, struct sinkd_str argument,
+	struct sinkd_verdict *verdict)
+{
+	static const uint8_t bits[] = {
+		[RIG_CONNECT] = 1,
+		[RIG_COMMAND] = 2,
+		[RIG_EHLO_DOMAIN] = 4,
+		[RIG_SENDER] = 8,
+		[RIG_RECIPIENT] = 16,
+		[RIG_DATA_COMMAND] = 32,
+		[RIG_MESSAGE] = 64,
+		[RIG_CONNECTION_ENDED] = 0,
+	};
+	const struct plan *plan = r->user;
+	char number[32];
+
+	if (hook == RIG_DATA_CHUNK) {
+		judge_text(plan, r, verdict);
+	} else if ((plan->hooks & bits[hook]) != 0) {
+		/* These two have nothing to tell, so the calls so far decide. */
+		if (hook == RIG_DATA_COMMAND || hook == RIG_MESSAGE) {
+			(void)snprintf(number, sizeof(number), "%zu", r->outcome_count);
+			argument = (struct sinkd_str){number, strlen(number)};
+		}
+		judge_by_argument(argument, verdict);
+	}
+}
+
+static void set_limits(struct rig *r, const struct plan *plan)
+{
+	static const uint64_t sizes[] = {UINT64_MAX, 20, 1024, 20 << 20};
+	static const size_t recipients[] = {1000, 1, 2, 1000};
+
+	r->settings.bare_newline = (enum bare_newline)((plan->limits & 3) % 3);
+	/* Two limits on the same text: which is met first would be up to the split. */
+	r->settings.message_size_max = plan->text_limit == UINT64_MAX
+					       ? sizes[plan->limits >> 2 & 3]
+					       : UINT64_MAX;
+	r->settings.recipients_max = recipients[plan->limits >> 4 & 3];
+	r->settings.errors_max = (plan->limits & 64) != 0 ? 3 : 1000;
+	r->settings.line_length_max = (plan->limits & 128) != 0 ? 512 : 4096;
+	r->settings.memory_max = (plan->hooks & 128) != 0 ? 65536 : 1 << 20;
+	r->faults = (struct rig_faults){
+		.begin = (plan->sink & 1) != 0,
+		.prepare = (plan->sink & 2) != 0 ? 0x2 : 0,
+		.commit = (plan->sink & 4) != 0 ? 0x5 : 0,
+		.permanent = (plan->sink & 8) != 0 ? 0x3 : 0,
+		.text_after = plan->text_trouble == TEXT_SINK_FAILS ? plan->text_limit
+								    : UINT64_MAX,
+	};
+}
+
+/* The next piece of a split run: 1 byte, or up to 7, 61 or 4001. */
+static size_t piece_size(uint32_t *state)
+{
+	static const unsigned most[] = {1, 7, 61, 4001};
+
+	*state = *state * 1664525 + 1013904223;
+	return 1 + (*state >> 8) % most[*state >> 24 & 3];
+}
+
+static void run(
+	struct rig *r, struct plan *plan, const uint8_t *p, size_t n, bool is_split)
+{
+	static const enum smtp_event events[] = {SMTP_END_OF_STREAM, SMTP_TIMED_OUT,
+		SMTP_SESSION_EXPIRED, SMTP_DRAIN, SMTP_DRAIN_NOW, SMTP_END_OF_STREAM,
+		SMTP_DRAIN, SMTP_END_OF_STREAM};
+	uint32_t state = plan->seed;
+
+	rig_init(r);
+	set_limits(r, plan);
+	r->judge = judge;
+	r->user = plan;
+	rig_start(r);
+	while (n > 0) {
+		size_t piece = is_split ? piece_size(&state) : n;
+
+		if (piece > n)
+			piece = n;
+		rig_feed(r, p, piece);
+		p += piece;
+		n -= piece;
+	}
+	rig_notify(r, events[plan->end & 7]);
+	/* A drain lets a message in flight finish; this one never will. */
+	rig_notify(r, SMTP_END_OF_STREAM);
+	rig_end(r);
+}
+
+static void compare_str(const char *what, struct str a, struct str b)
+{
+	size_t same = 0;
+	char text[2][200];
+
+	if (str_equal(a, b))
+		return;
+	while (same < a.n && same < b.n && a.p[same] == b.p[same])
+		same++;
+	(void)str_printable(text[0], sizeof(text[0]), str_skip(a, same));
+	(void)str_printable(text[1], sizeof(text[1]), str_skip(b, same));
+	(void)fprintf(stderr, "%s differs at %zu:\n\twhole '%s'\n\tsplit '%s'\n", what,
+		same, text[0], text[1]);
+	abort();
+}
+
+/* The trace without the calls that hand on text: of a message that fails on the
+ * way, how much is handed on before depends on the split. */
+static void compare_traces(struct buf *whole, struct buf *split)
+{
+	static const char *const texts[] = {"data_chunk\n", "chunk\n"};
+	struct buf *traces[] = {whole, split};
+
+	for (size_t i = 0; i < 4; i++) {
+		struct buf *trace = traces[i / 2];
+		const char *text = texts[i % 2];
+		size_t n = strlen(text);
+		char *at = trace->p;
+
+		while (at != NULL &&
+			(at = memmem(at, trace->len - (size_t)(at - trace->p), text,
+				 n)) != NULL) {
+			memmove(at, at + n, trace->len - (size_t)(at - trace->p) - n);
+			trace->len -= n;
+		}
+	}
+	compare_str("trace", buf_str(whole), buf_str(split));
+}
+
+static void compare(struct rig *whole, struct rig *split)
+{
+	struct str a = rig_output(whole);
+	struct str b = rig_output(split);
+
+	/* Output that was waiting is lost in a drop; how much waits depends on the
+	 * split. */
+	if (whole->is_dropped)
+		a.n = b.n = a.n < b.n ? a.n : b.n;
+	compare_str("output", a, b);
+	compare_traces(&whole->trace, &split->trace);
+	assert(whole->is_dropped == split->is_dropped);
+	assert(whole->is_over == split->is_over);
+	assert(whole->outcome_count == split->outcome_count);
+	assert(whole->message_count == split->message_count);
+	for (size_t i = 0; i < whole->message_count; i++) {
+		const struct rig_message *m = &whole->messages[i];
+		const struct rig_message *o = &split->messages[i];
+
+		compare_str(
+			"message", (struct str){m->p, m->n}, (struct str){o->p, o->n});
+		assert(m->recipients == o->recipients);
+	}
+}
+
+/* What a client may rely on whatever it sent: whole lines of printable ASCII,
+ * each a reply (RFC 5321, 4.2). */
+static void check_output(struct str out)
+{
+	while (out.n > 0) {
+		const char *end = memmem(out.p, out.n, "\r\n", 2);
+		size_t n = end == NULL ? out.n : (size_t)(end - out.p);
+
+		assert(end != NULL);
+		assert(n >= 4 && n <= 510);
+		assert(out.p[0] >= '2' && out.p[0] <= '5');
+		assert(str_is_digit(out.p[1]) && str_is_digit(out.p[2]));
+		assert(out.p[3] == ' ' || out.p[3] == '-');
+		for (size_t i = 0; i < n; i++)
+			assert(str_is_printable(out.p[i]));
+		out = str_skip(out, n + 2);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
+{
+	struct rig whole;
+	struct rig split;
+	struct plan plan;
+
+	if (n < FUZZ_HEADER_BYTES)
+		return 0;
+	plan = plan_of(p);
+	p += FUZZ_HEADER_BYTES;
+	n -= FUZZ_HEADER_BYTES;
+	run(&whole, &plan, p, n, false);
+	run(&split, &plan, p, n, true);
+	compare(&whole, &split);
+	check_output(rig_output(&split));
+	rig_done(&whole);
+	rig_done(&split);
+	return 0;
+}
+
+#ifdef WITH_MAIN
+/* Without libFuzzer: run each file named on the command line once. */
+static int run_file(const char *path)
+{
+	static uint8_t bytes[1 << 20];
+	FILE *file = fopen(path, "re");
+	size_t n;
+
+	if (file == NULL) {
+		(void)fprintf(stderr, "cannot open '%s': %s\n", path, strerror(errno));
+		return -1;
+	}
+	n = fread(bytes, 1, sizeof(bytes), file);
+	(void)fclose(file);
+	/* Before the run, since a run that fails does not come back. */
+	(void)printf("%s\n", path);
+	(void)fflush(stdout);
+	(void)LLVMFuzzerTestOneInput(bytes, n);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (run_file(argv[i]) != 0)
+			return 1;
+	}
+	(void)printf("%d passed\n", argc - 1);
+	return argc > 1 ? 0 : 2;
+}
+#endif

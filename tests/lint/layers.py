@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Who may include whom: each room only those before it, siblings never each other,
+and each library only in the one file that wraps it."""
+
+import re
+
+from lint import conclude, tree
+
+MAY_INCLUDE = {
+    "api": {"api"},
+    "base": {"api", "base"},
+    "smtp": {"api", "base", "smtp"},
+    "policy": {"api", "base", "smtp", "policy"},
+    "delivery": {"api", "base", "smtp", "delivery"},
+    "net": {"api", "base", "smtp", "net"},
+    "config": {"api", "base", "smtp", "policy", "delivery", "net", "config"},
+    "proc": {"api", "base", "smtp", "policy", "delivery", "net", "config", "proc"},
+}
+MAY_INCLUDE["mains"] = set(MAY_INCLUDE)
+ONLY_IN = {"confuse.h": {"src/config/schema.c"}}
+
+
+def room_of(path):
+    parts = path.split("/")
+    return parts[1] if len(parts) > 2 else "mains"
+
+
+def complaints(files):
+    for path, text in files.items():
+        room = room_of(path)
+        for form, name in re.findall(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', text, re.M):
+            if form == "<":
+                if path not in ONLY_IN.get(name, {path}):
+                    yield f"{path}: only {', '.join(ONLY_IN[name])} includes <{name}>"
+            elif "/" not in name:
+                yield f'{path}: "{name}" does not name its room'
+            elif room not in MAY_INCLUDE or name.split("/")[0] not in MAY_INCLUDE[room]:
+                yield f'{path}: room {room} must not include "{name}"'
+
+
+PLANTED = [
+    {"src/base/planted.c": '#include "smtp/session.h"\n'},
+    {"src/net/planted.h": '#  include "delivery/delivery.h"\n'},
+    {"src/config/planted.c": "#include <confuse.h>\n"},
+    {"src/attic/planted.c": '#include "base/str.h"\n'},
+]
+conclude(list(complaints(tree("src"))), [list(complaints(files)) for files in PLANTED])

@@ -1,0 +1,281 @@
+/* Reads transcript files.  Strict: what it does not know is an error, so that a
+ * misspelt expectation never passes as a comment.  Input is our own files. */
+#include "script.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+
+#define SCRIPT_BYTES_MAX ((size_t)64 << 20)
+
+static int complain(const struct script *s, unsigned line, const char *what)
+{
+	(void)fprintf(stderr, "%s:%u: %s\n", s->path, line, what);
+	return -EINVAL;
+}
+
+/* The step that the line belongs to: the last one if it is of that kind and
+ * `joins`, else a new one.  NULL without memory. */
+static struct step *step_of(
+	struct script *s, enum step_kind kind, unsigned line, bool joins)
+{
+	struct step *steps;
+
+	if (joins && s->step_count > 0 && s->steps[s->step_count - 1].kind == kind)
+		return &s->steps[s->step_count - 1];
+	steps = reallocarray(s->steps, s->step_count + 1, sizeof(*steps));
+	if (steps == NULL)
+		return NULL;
+	s->steps = steps;
+	steps += s->step_count++;
+	*steps = (struct step){.kind = kind, .line = line};
+	buf_init(&steps->bytes, SCRIPT_BYTES_MAX);
+	return steps;
+}
+
+static int hex_digit(char c)
+{
+	const char *digits = "0123456789abcdef";
+	const char *at = c == '\0' ? NULL : strchr(digits, str_lower(c));
+
+	return at == NULL ? -1 : (int)(at - digits);
+}
+
+/* Append text with its escapes: \r \n \t \0 \\ \xNN. */
+static bool add_raw(struct buf *out, struct str text)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		char c = text.p[i];
+
+		if (c == '\\') {
+			static const char names[] = "rnt0\\";
+			static const char values[] = "\r\n\t\0\\";
+			const char *at;
+
+			if (++i == text.n)
+				return false;
+			at = memchr(names, text.p[i], sizeof(names) - 1);
+			if (at != NULL) {
+				c = values[at - names];
+			} else if (text.p[i] == 'x' && i + 2 < text.n &&
+				   hex_digit(text.p[i + 1]) >= 0 &&
+				   hex_digit(text.p[i + 2]) >= 0) {
+				c = (char)(hex_digit(text.p[i + 1]) * 16 +
+					   hex_digit(text.p[i + 2]));
+				i += 2;
+			} else {
+				return false;
+			}
+		}
+		if (!buf_add(out, &c, 1))
+			return false;
+	}
+	return true;
+}
+
+/* "N text": text with escapes, N times. */
+static bool add_repeated(struct buf *out, struct str rest)
+{
+	const char *blank = memchr(rest.p, ' ', rest.n);
+	struct buf once;
+	uint64_t count;
+	bool is_good = false;
+
+	buf_init(&once, SCRIPT_BYTES_MAX);
+	if (blank == NULL)
+		return false;
+	if (str_parse_u64((struct str){rest.p, (size_t)(blank - rest.p)}, &count) == 0)
+		is_good = add_raw(&once, str_skip(rest, (size_t)(blank - rest.p) + 1));
+	for (uint64_t i = 0; is_good && i < count; i++)
+		is_good = buf_add_str(out, buf_str(&once));
+	buf_done(&once);
+	return is_good;
+}
+
+/* What follows "C" or "M": ": text" is a line, "- text" raw bytes, "* N text"
+ * raw bytes repeated. */
+static bool add_bytes(struct buf *out, char how, struct str text)
+{
+	switch (how) {
+	case ':':
+		return buf_add_str(out, text) && buf_add_text(out, "\r\n");
+	case '-':
+		return add_raw(out, text);
+	case '*':
+		return add_repeated(out, text);
+	default:
+		return false;
+	}
+}
+
+/* "NAME VALUE", both as in the section limits of sinkd.conf. */
+static bool set_limit(struct script *s, struct str name, struct str value)
+{
+	uint64_t number = 0;
+
+	if (str_equal(name, STR("bare-newline"))) {
+		if (str_equal(value, STR("normalize")))
+			s->settings.bare_newline = BARE_NEWLINE_NORMALIZE;
+		else if (str_equal(value, STR("reject")))
+			s->settings.bare_newline = BARE_NEWLINE_REJECT;
+		else if (str_equal(value, STR("preserve")))
+			s->settings.bare_newline = BARE_NEWLINE_PRESERVE;
+		else
+			return false;
+	} else if (str_parse_size(value, &number) != 0) {
+		return false;
+	} else if (str_equal(name, STR("message-size"))) {
+		s->settings.message_size_max = number;
+	} else if (str_equal(name, STR("recipients"))) {
+		s->settings.recipients_max = number;
+	} else if (str_equal(name, STR("line-length"))) {
+		s->settings.line_length_max = number;
+	} else if (str_equal(name, STR("errors"))) {
+		s->settings.errors_max = (unsigned)number;
+	} else if (str_equal(name, STR("memory-per-session"))) {
+		s->settings.memory_max = number;
+	} else {
+		return false;
+	}
+	/* In the file, sizes and words are strings and counts are not. */
+	if (str_equal(name, STR("recipients")) || str_equal(name, STR("errors")) ||
+		str_equal(name, STR("line-length")))
+		return buf_add_format(
+			&s->config, "\t%.*s = %.*s\n", STR_ARG(name), STR_ARG(value));
+	return buf_add_format(
+		&s->config, "\t%.*s = \"%.*s\"\n", STR_ARG(name), STR_ARG(value));
+}
+
+/* "word rest" at a blank; rest is empty without one. */
+static struct str take_word(struct str *rest)
+{
+	struct str word = *rest;
+	const char *blank = memchr(rest->p, ' ', rest->n);
+
+	if (blank != NULL)
+		word.n = (size_t)(blank - rest->p);
+	*rest = str_trim_start(str_skip(*rest, word.n));
+	return word;
+}
+
+static int add_action(struct script *s, unsigned line, struct str rest)
+{
+	static const struct {
+		const char *word;
+		enum step_kind kind;
+	} actions[] = {
+		{"reply", STEP_REPLY},
+		{"silent", STEP_SILENT},
+		{"closed", STEP_CLOSED},
+		{"disconnect", STEP_DISCONNECT},
+		{"stored", STEP_STORED},
+	};
+	struct str word = take_word(&rest);
+	uint64_t number = 0;
+
+	if (str_equal(word, STR("limit"))) {
+		struct str name = take_word(&rest);
+
+		if (s->step_count > 0)
+			return complain(s, line, "limits come first");
+		return set_limit(s, name, rest) ? 0 : complain(s, line, "bad limit");
+	}
+	if (str_equal(word, STR("sync"))) {
+		s->is_stepwise = true;
+		return rest.n == 0 ? 0 : complain(s, line, "sync takes no argument");
+	}
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+		enum step_kind kind = actions[i].kind;
+		bool has_number = kind == STEP_STORED || kind == STEP_REPLY;
+		struct step *step;
+
+		if (!str_equal(word, str_of(actions[i].word)))
+			continue;
+		if (has_number != (str_parse_u64(rest, &number) == 0) ||
+			(!has_number && rest.n > 0))
+			return complain(s, line, "wrong argument");
+		step = step_of(s, kind, line, false);
+		if (step == NULL || !buf_add_str(&step->bytes, rest))
+			return -ENOMEM;
+		step->number = number;
+		s->is_stepwise |= kind == STEP_SILENT;
+		return 0;
+	}
+	return complain(s, line, "unknown action");
+}
+
+static int add_line(struct script *s, unsigned number, struct str line, bool *is_parted)
+{
+	char who = line.p[0];
+	char how = line.n > 1 ? line.p[1] : '\0';
+	bool has_space = line.n > 2 && line.p[2] == ' ';
+	struct str text = str_skip(line, 3);
+	bool is_good = false;
+	struct step *step;
+
+	if (line.n > 2 && !has_space && who != '!')
+		return complain(s, number, "a blank is missing");
+	if (who == '!')
+		return add_action(s, number, str_trim_start(str_skip(line, 1)));
+	if (who == 'C' || who == 'M') {
+		step = step_of(s, who == 'C' ? STEP_SEND : STEP_MESSAGE, number,
+			who == 'C' || !*is_parted);
+		is_good = step != NULL && add_bytes(&step->bytes, how, text);
+	} else if (who == 'S' && how == ':') {
+		step = step_of(s, STEP_LINE, number, false);
+		is_good = step != NULL && buf_add_str(&step->bytes, text);
+	} else if (who == 'S' && how == '*') {
+		step = step_of(s, STEP_LINES, number, true);
+		is_good = step != NULL && buf_add_str(&step->bytes, text) &&
+			  buf_add_text(&step->bytes, "\n");
+	}
+	*is_parted = false;
+	return is_good ? 0 : complain(s, number, "cannot understand this line");
+}
+
+int script_load(struct script *s, const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char *line = NULL;
+	size_t size = 0;
+	unsigned number = 0;
+	bool is_parted = true;
+	ssize_t got;
+	int r = 0;
+
+	s->path = path;
+	buf_init(&s->config, 4096);
+	if (file == NULL) {
+		r = -errno;
+		(void)fprintf(stderr, "cannot open '%s': %s\n", path, strerror(-r));
+		return r;
+	}
+	while (r == 0 && (got = getline(&line, &size, file)) >= 0) {
+		struct str text = {line, (size_t)got};
+
+		number++;
+		if (text.n > 0 && text.p[text.n - 1] == '\n')
+			text.n--;
+		if (text.n == 0)
+			is_parted = true;
+		else if (text.p[0] != '#')
+			r = add_line(s, number, text, &is_parted);
+	}
+	if (r == 0 && (ferror(file) != 0 || s->step_count == 0))
+		r = complain(s, number, "nothing to play");
+	free(line);
+	(void)fclose(file);
+	return r;
+}
+
+void script_free(struct script *s)
+{
+	for (size_t i = 0; i < s->step_count; i++)
+		buf_done(&s->steps[i].bytes);
+	free(s->steps);
+	buf_done(&s->config);
+	*s = (struct script){0};
+}

@@ -1,0 +1,14 @@
+/* The suites of the rooms that do I/O, read the clock or write the log. */
+#include <stddef.h>
+
+#include "unit.h"
+
+void (*const unit_suites[])(void) = {
+	suite_log,
+	suite_mailbox,
+	suite_maildir,
+	suite_delivery,
+	suite_conf,
+	suite_pool,
+	NULL,
+};

@@ -1,0 +1,22 @@
+/* The suites that need the protocol engine and nothing else.  This program is
+ * linked with libsinkproto.a alone: that it links at all shows that the engine
+ * needs no other room. */
+#include <stddef.h>
+
+#include "unit.h"
+
+void (*const unit_suites[])(void) = {
+	suite_arena,
+	suite_buf,
+	suite_date,
+	suite_str,
+	suite_line,
+	suite_data,
+	suite_address,
+	suite_command,
+	suite_envelope,
+	suite_reply,
+	suite_hooks,
+	suite_session,
+	NULL,
+};

@@ -1,0 +1,94 @@
+/* smtp/command: verbs, arguments and parameters (RFC 5321, 4.1.1 and 4.1.2). */
+#include "smtp/command.h"
+#include "unit.h"
+
+#define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
+
+static void test_split(void)
+{
+	static const struct {
+		const char *name;
+		struct str line;
+		bool is_good;
+		struct str verb;
+		struct str argument;
+	} cases[] = {
+		{"verb", STR("NOOP"), true, STR("NOOP"), STR("")},
+		{"trailing blanks", STR("NOOP \t "), true, STR("NOOP"), STR("")},
+		{"argument", STR("EHLO x"), true, STR("EHLO"), STR("x")},
+		{"blanks around it", STR("EHLO \t x  "), true, STR("EHLO"), STR("x")},
+		{"blanks inside", STR("VRFY a  b"), true, STR("VRFY"), STR("a  b")},
+		{"high bytes are up to others", STR("VRFY \xff"), true, STR("VRFY"),
+			STR("\xff")},
+		{"empty", STR(""), false, STR(""), STR("")},
+		{"NUL", STR("NO\0OP"), false, STR(""), STR("")},
+		{"NUL at the end", STR("NOOP\0"), false, STR(""), STR("")},
+		{"CR", STR("NOOP\rx"), false, STR(""), STR("")},
+		{"LF", STR("NOOP\nx"), false, STR(""), STR("")},
+		{"escape", STR("NOOP \x1b[2J"), false, STR(""), STR("")},
+		{"DEL", STR("NOOP \x7f"), false, STR(""), STR("")},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct command c = {0};
+
+		CHECK(cases[i].name,
+			command_split(cases[i].line, &c) == cases[i].is_good);
+		if (!cases[i].is_good)
+			continue;
+		CHECK_STR(cases[i].name, c.verb, cases[i].verb);
+		CHECK_STR(cases[i].name, c.argument, cases[i].argument);
+	}
+}
+
+static void test_parameters(void)
+{
+	struct str rest = STR(" SIZE=10  BODY=8BITMIME FLAG X-Y=a+b");
+	struct parameter p = {0};
+
+	CHECK("first", parameter_next(&rest, &p) == PARAMETER_READY && p.has_value);
+	CHECK_STR("first", p.keyword, STR("SIZE"));
+	CHECK_STR("first", p.value, STR("10"));
+	CHECK("second", parameter_next(&rest, &p) == PARAMETER_READY && p.has_value);
+	CHECK_STR("second", p.keyword, STR("BODY"));
+	CHECK_STR("second", p.value, STR("8BITMIME"));
+	CHECK("third", parameter_next(&rest, &p) == PARAMETER_READY && !p.has_value);
+	CHECK_STR("third", p.keyword, STR("FLAG"));
+	CHECK("fourth", parameter_next(&rest, &p) == PARAMETER_READY && p.has_value);
+	CHECK_STR("fourth", p.keyword, STR("X-Y"));
+	CHECK_STR("fourth", p.value, STR("a+b"));
+	CHECK("end", parameter_next(&rest, &p) == PARAMETER_END);
+	CHECK("end again", parameter_next(&rest, &p) == PARAMETER_END);
+}
+
+static void test_bad_parameters(void)
+{
+	static const struct str cases[] = {
+		STR(" =10"),
+		STR(" SIZE="),
+		STR(" SIZE=1=2"),
+		STR(" -X=1"),
+		STR(" S!ZE=1"),
+		STR(" SI\0ZE=1"),
+		STR(" X=\xff"),
+		STR(" X=\x7f"),
+	};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct str rest = cases[i];
+		struct parameter p = {0};
+		char name[40];
+
+		(void)str_printable(name, sizeof(name), cases[i]);
+		CHECK(name, parameter_next(&rest, &p) == PARAMETER_BAD);
+	}
+}
+
+void suite_command(void)
+{
+	CU_pSuite s = CU_add_suite("command", NULL, NULL);
+
+	CU_add_test(s, "split", test_split);
+	CU_add_test(s, "parameters", test_parameters);
+	CU_add_test(s, "bad parameters", test_bad_parameters);
+}

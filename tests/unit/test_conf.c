@@ -1,0 +1,599 @@
+/* The configuration: every mistake is told with file and line, what is printed
+ * loads again as the same, and the command line wins over the file. */
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/conf.h"
+
+static char directory[] = "/tmp/sinkd-conf-XXXXXX";
+static char file[64];
+
+static int make_directory(void)
+{
+	if (mkdtemp(directory) == NULL)
+		return 1;
+	(void)snprintf(file, sizeof(file), "%s/sinkd.conf", directory);
+	return 0;
+}
+
+static int remove_directory(void)
+{
+	(void)unlink(file);
+	return rmdir(directory);
+}
+
+static bool write_file(const char *text)
+{
+	FILE *f = fopen(file, "w");
+
+	if (f == NULL)
+		return false;
+	(void)fputs(text, f);
+	return fclose(f) == 0;
+}
+
+/* Load, and give what was told, without the name of our file before the lines; the
+ * caller frees it. */
+static char *load(const char *from, const struct config_overrides *overrides, int *ret,
+	struct config **ret_config)
+{
+	char *told = NULL, *next;
+	size_t size = 0, prefix = strlen(file) + 1;
+	FILE *errors = open_memstream(&told, &size);
+
+	*ret = config_load(from, overrides, errors, ret_config);
+	(void)fclose(errors);
+	for (char *p = told; p != NULL; p = next == NULL ? NULL : next + 1) {
+		next = strchr(p, '\n');
+		if (strncmp(p, file, prefix - 1) != 0)
+			continue;
+		memmove(p, p + prefix, strlen(p + prefix) + 1);
+		next = strchr(p, '\n');
+	}
+	return told;
+}
+
+static char *print(const struct config *c)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	config_print(c, out);
+	(void)fclose(out);
+	return text;
+}
+
+struct mistake_case {
+	const char *name;
+	const char *text;
+	const char *told; /* after "FILE:" of each line; "": the file is fine */
+};
+
+static void check_mistakes(const struct mistake_case *cases, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct config *c = NULL;
+		char *told;
+		int result;
+
+		if (!CHECK(cases[i].name, write_file(cases[i].text)))
+			continue;
+		told = load(file, NULL, &result, &c);
+		CHECK(cases[i].name, result == (*cases[i].told == '\0' ? 0 : -EINVAL));
+		CHECK_STR(cases[i].name, str_of(told), str_of(cases[i].told));
+		free(told);
+		config_free(c);
+	}
+}
+
+#define CHECK_MISTAKES(cases) check_mistakes((cases), sizeof(cases) / sizeof((cases)[0]))
+
+#define NOT_A_DOMAIN "a domain name, or an address in brackets, is expected\n"
+#define DOMAIN_63    "a23456789.b23456789.c23456789.d23456789.e23456789.f23456789.abc"
+
+static void test_texts(void)
+{
+	static const struct mistake_case cases[] = {
+		{"empty file", "", ""},
+		{"hostname", "hostname = mx.example.test", ""},
+		{"hostname with a blank", "\nhostname = \"a b\"",
+			"2: hostname: 'a b': " NOT_A_DOMAIN},
+		{"escaped in messages", "hostname = \"a\\n\"",
+			"1: hostname: 'a\\x0A': " NOT_A_DOMAIN},
+		{"environment", "hostname = \"${SINKD_TEST_NAME}\"", ""},
+		{"greeting macros", "greeting = \"%{hostname} 100%% ready\"", ""},
+		{"greeting unknown macro", "greeting = \"%{host}\"",
+			"1: greeting: '%{host}': the only macros are %{hostname} and "
+			"%%\n"},
+		{"greeting lone percent", "greeting = \"100%\"",
+			"1: greeting: '100%': the only macros are %{hostname} and %%\n"},
+		{"greeting with a line end", "greeting = \"a\\r\\n250 b\"",
+			"1: greeting: 'a\\x0D\\x0A250 b': only printable ASCII "
+			"characters can be sent\n"},
+		{"greeting empty", "greeting = \"\"",
+			"1: greeting: '': the greeting is empty\n"},
+		{"greeting as long as can be",
+			"greeting = \"%{hostname}" DOMAIN_63 DOMAIN_63 DOMAIN_63
+			"12345678901234567890123456789012345678901234567890123456789012"
+			"\"",
+			""},
+		{"greeting too long", "greeting = \"%{hostname} %{hostname}\"",
+			"1: greeting: '%{hostname} %{hostname}': longer than 506 octets, "
+			"%{hostname} counted as 255\n"},
+	};
+
+	CU_ASSERT_EQUAL_FATAL(setenv("SINKD_TEST_NAME", "mx.example.test", 1), 0);
+	CHECK_MISTAKES(cases);
+	(void)unsetenv("SINKD_TEST_NAME");
+}
+
+static void test_numbers_and_words(void)
+{
+	static const struct mistake_case cases[] = {
+		{"workers", "workers { start = 1000 }", ""},
+		{"workers none", "workers {\n\tstart = 0\n}",
+			"2: workers: start: '0': must be from 1 to 1000\n"},
+		{"count with unit", "limits { recipients = 1K }",
+			"1: limits: recipients: '1K': a whole number is expected\n"},
+		{"count negative", "limits { errors = -1 }",
+			"1: limits: errors: '-1': a whole number is expected\n"},
+		{"count huge", "limits { errors = 99999999999999999999 }",
+			"1: limits: errors: '99999999999999999999': must be from 1 to "
+			"1000000\n"},
+		{"size without limit", "limits { message-size = 0 }", ""},
+		{"size too small", "limits { message-size = \"1023\" }",
+			"1: limits: message-size: '1023': must be from 1K to 1024G, or 0 "
+			"for no limit\n"},
+		{"size no size", "limits { memory-per-session = \"much\" }",
+			"1: limits: memory-per-session: 'much': a size such as \"20M\" "
+			"(units K, M, G) is expected\n"},
+		{"word unknown", "limits { bare-newline = strict }",
+			"1: limits: bare-newline: 'strict': must be \"normalize\" or "
+			"\"reject\" or \"preserve\"\n"},
+		{"time without unit", "timeouts { command = 5 }",
+			"1: timeouts: command: '5': a time such as \"90s\" (units ms, s, "
+			"m, h, d) is expected\n"},
+		{"time too long", "timeouts { session = 8d }",
+			"1: timeouts: session: '8d': must be from 100ms to 7d\n"},
+		{"grace none", "timeouts { grace = 0 }", ""},
+		{"log to a file", "log { target = /var/log/sinkd.log level = debug }",
+			""},
+		{"log relative", "log { target = sinkd.log }",
+			"1: log: target: 'sinkd.log': \"stderr\" or an absolute path is "
+			"expected\n"},
+		{"several",
+			"hostname = \"?\"\nlimits {\n\trecipients = 0\n\terrors = 0\n}",
+			"1: hostname: '?': " NOT_A_DOMAIN
+			"3: limits: recipients: '0': must be from 1 to 100000\n"
+			"4: limits: errors: '0': must be from 1 to 1000000\n"},
+	};
+
+	CHECK_MISTAKES(cases);
+}
+
+static void test_timeouts(void)
+{
+	static const struct mistake_case cases[] = {
+		{"all equal", "timeouts { data = 1h data-total = 1h session = 1h }", ""},
+		{"data over total", "timeouts {\n\tdata = 2h\n}",
+			"2: timeouts: data: data must not be longer than data-total\n"},
+		{"total under data", "timeouts {\n\n\tdata-total = 1m\n}",
+			"3: timeouts: data-total: data must not be longer than "
+			"data-total\n"},
+		{"session under all", "timeouts {\n\tsession = 1m\n}",
+			"2: timeouts: session: command must not be longer than session\n"
+			"2: timeouts: session: data-total must not be longer than "
+			"session\n"},
+	};
+
+	CHECK_MISTAKES(cases);
+}
+
+#define WRONG_MODE            "the owner must be able to read and write, and nobody to execute\n"
+#define MAILDIR_WITH(options) "deliver i { type = maildir path = ./M " options " }"
+#define MAILDIR               "deliver inbox { type = maildir path = ./M }\n"
+
+static void test_deliver(void)
+{
+	static const struct mistake_case cases[] = {
+		{"maildir", MAILDIR, ""},
+		{"discard", "deliver null { type = discard }", ""},
+		{"no type", "deliver inbox {\n}",
+			"2: deliver \"inbox\": type: must be given\n"},
+		{"type unknown", "deliver inbox {\n\ttype = pipe\n}",
+			"2: deliver \"inbox\": type: 'pipe': there is no such type\n"},
+		{"no path", "deliver inbox {\n\ttype = maildir\n}",
+			"3: deliver \"inbox\": path: must be given\n"},
+		{"path empty", "deliver inbox {\n\ttype = maildir\n\tpath = \"\"\n}",
+			"3: deliver \"inbox\": path: '': the path is empty\n"},
+		{"options for another type",
+			"deliver null {\n type = discard\n path = ./M\n headers = {}\n "
+			"sync = none\n}",
+			"3: deliver \"null\": path: only for type \"maildir\"\n"
+			"5: deliver \"null\": sync: only for type \"maildir\"\n"
+			"6: deliver \"null\": headers: only for type \"maildir\"\n"},
+		{"header unknown", MAILDIR_WITH("headers = {\"Subject\"}"),
+			"1: deliver \"i\": headers: 'Subject': must be \"Return-Path\" "
+			"or \"Delivered-To\" or \"Received\"\n"},
+		{"header twice",
+			"deliver i { type = maildir path = ./M\nheaders = {Received,\n"
+			"Received}\n}",
+			"3: deliver \"i\": headers: 'Received': given twice\n"},
+		{"mode", MAILDIR_WITH("file-mode = 644"), ""},
+		{"mode not octal", MAILDIR_WITH("file-mode = 0800"),
+			"1: deliver \"i\": file-mode: '0800': an octal mode such as "
+			"\"0600\" is expected\n"},
+		{"mode to execute", MAILDIR_WITH("file-mode = 0700"),
+			"1: deliver \"i\": file-mode: '0700': " WRONG_MODE},
+		{"mode not for the owner", MAILDIR_WITH("file-mode = 0466"),
+			"1: deliver \"i\": file-mode: '0466': " WRONG_MODE},
+		{"same title", MAILDIR MAILDIR, "2: found duplicate title 'inbox'\n"},
+	};
+
+	CHECK_MISTAKES(cases);
+}
+
+#define TAKEN_BY(name) "listen \"" name "\" has this address already\n"
+
+static void test_listen(void)
+{
+	static const struct mistake_case cases[] = {
+		{"two families", "listen mx { address = {\"0.0.0.0:25\", \"[::]:25\"} }",
+			""},
+		{"ports differ",
+			"listen a { address = {\"127.0.0.1:1\", \"127.0.0.1:2\"} }", ""},
+		{"any free port",
+			"listen a { address = {\"127.0.0.1:0\", \"127.0.0.1:0\"} }", ""},
+		{"unix", "listen a { address = {\"unix:/a\", \"unix:/b\"} }", ""},
+		{"no address", "listen mx {\n\tbacklog = 1\n}",
+			"3: listen \"mx\": address: at least one must be given\n"},
+		{"backlog", "listen mx { address = {\"[::1]:25\"} backlog = 0 }",
+			"1: listen \"mx\": backlog: '0': must be from 1 to 65535\n"},
+		{"twice in one section",
+			"listen mx {\n\taddress = {\"[::1]:25\",\n\t\"[::1]:25\"}\n}",
+			"3: listen \"mx\": address: '[::1]:25': " TAKEN_BY("mx")},
+		{"twice in two sections",
+			"listen a { address = {\"unix:/s\"} }\n"
+			"listen b { address = {\"unix:/s\"} }",
+			"2: listen \"b\": address: 'unix:/s': " TAKEN_BY("a")},
+		{"under a wildcard",
+			"listen a { address = {\"0.0.0.0:25\"} }\n"
+			"listen b { address = {\"127.0.0.1:25\"} }",
+			"2: listen \"b\": address: '127.0.0.1:25': " TAKEN_BY("a")},
+		{"wildcard over localhost",
+			"listen a { address = {\"localhost:25\"} }\n"
+			"listen b { address = {\"[::]:25\"} }",
+			"2: listen \"b\": address: '[::]:25': " TAKEN_BY("a")},
+		{"deliver",
+			MAILDIR "listen a { address = {\"[::1]:25\"} deliver = {inbox} }",
+			""},
+		{"deliver not defined",
+			MAILDIR "listen a { address = {\"[::1]:25\"}\ndeliver = {x}\n}",
+			"3: listen \"a\": deliver: there is no section deliver \"x\"\n"},
+		{"deliver to two",
+			MAILDIR "listen a { address = {\"[::1]:25\"} deliver = {a, b} }",
+			"2: listen \"a\": deliver: more than one is not supported\n"},
+	};
+
+	CHECK_MISTAKES(cases);
+}
+
+static void test_syntax(void)
+{
+	static const struct mistake_case cases[] = {
+		{"unknown option", "\n\nhost = a", "3: no such option 'host'\n"},
+		{"unknown section", "tls {\n}", "1: no such option 'tls'\n"},
+		{"unknown in a section", "workers {\n\tmax = 3\n}",
+			"2: workers: no such option 'max'\n"},
+		{"unknown in a titled one", "listen \"mx\" {\n\tprotocol = smtp\n}",
+			"2: listen \"mx\": no such option 'protocol'\n"},
+		{"no title", "listen {\n}", "1: missing title for section 'listen'\n"},
+		{"no value", "hostname\nuser = a",
+			"2: missing equal sign after option 'hostname'\n"},
+		{"nothing before =", "\"\" = a", "1: an option name is expected\n"},
+		{"open brace", "\nlimits {\n\trecipients = 1\n",
+			"2: this brace is never closed\n"},
+		{"open comment", "\n/* limits", "2: this comment is never closed\n"},
+		{"open quote", "hostname = \"a", "1: premature end of file\n"},
+		{"brace too many", "}", "1: unexpected closing brace\n"},
+		{"lines after comments",
+			"# one\n// two {\n/* three\n{ */ hostname = mx # \"\n'/*' = a",
+			"5: no such option '/*'\n"},
+		{"slashes in a word", "log { target = /var//log/x }\nx = 1",
+			"2: no such option 'x'\n"},
+		{"no comment in quotes",
+			"greeting = \"# // /* { \\\" \"\nlog { target = '/#' }", ""},
+	};
+
+	CHECK_MISTAKES(cases);
+}
+
+static void test_unreadable(void)
+{
+	static const char nul[] = "hostname = \"a\0b\"\n";
+	struct config *c = NULL;
+	FILE *f = fopen(file, "w");
+	char expected[128], *told;
+	int result;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	(void)fwrite(nul, 1, sizeof(nul) - 1, f);
+	(void)fclose(f);
+	told = load(file, NULL, &result, &c);
+	(void)snprintf(expected, sizeof(expected),
+		"sinkd: cannot read '%s': not a text file\n", file);
+	CHECK("NUL", result == -EILSEQ);
+	CHECK_STR("NUL", str_of(told), str_of(expected));
+	free(told);
+
+	told = load(directory, NULL, &result, &c);
+	CHECK("directory", result == -EISDIR);
+	free(told);
+
+	(void)unlink(file);
+	told = load(file, NULL, &result, &c);
+	(void)snprintf(expected, sizeof(expected),
+		"sinkd: cannot read '%s': No such file or directory\n", file);
+	CHECK("missing", result == -ENOENT);
+	CHECK_STR("missing", str_of(told), str_of(expected));
+	free(told);
+}
+
+static void test_accounts(void)
+{
+	static const struct mistake_case as_root[] = {
+		{"nobody", "user = nobody", ""},
+		{"no such user", "\nuser = no-such-account",
+			"2: user: there is no account 'no-such-account'\n"},
+		{"root", "user = root",
+			"1: user: 'root' has the rights of root, which workers never "
+			"have\n"},
+		{"group of root", "group = root",
+			"1: group: 'root' is root's, which workers never have\n"},
+		{"no such group", "group = no-such-group",
+			"1: group: there is no group 'no-such-group'\n"},
+	};
+	static const struct mistake_case as_other[] = {
+		{"not looked up", "user = no-such-account group = no-such-group", ""},
+		{"empty", "user = \"\"", "1: user: '': an account name is expected\n"},
+	};
+
+	if (geteuid() == 0)
+		CHECK_MISTAKES(as_root);
+	else
+		CHECK_MISTAKES(as_other);
+}
+
+static void test_defaults(void)
+{
+	struct config *c = NULL;
+	int result;
+	char *told = load(NULL, NULL, &result, &c);
+
+	CU_ASSERT_EQUAL_FATAL(result, 0);
+	CHECK_STR("told", str_of(told), STR(""));
+	CHECK("file", c->file == NULL && c->user == NULL && c->group == NULL);
+	CHECK("workers", c->workers_start == 16);
+	CHECK("message size", c->smtp.message_size_max == 20 * 1024 * 1024);
+	CHECK("recipients", c->smtp.recipients_max == 1000);
+	CHECK("line length", c->smtp.line_length_max == 4096);
+	CHECK("errors", c->smtp.errors_max == 20);
+	CHECK("memory", c->smtp.memory_max == 1024 * 1024);
+	CHECK("bare newline", c->smtp.bare_newline == BARE_NEWLINE_NORMALIZE);
+	CHECK("timeouts", c->timeouts.command_ms == 300000 &&
+				  c->timeouts.data_ms == 180000 &&
+				  c->timeouts.data_total_ms == 3600000 &&
+				  c->timeouts.session_ms == 86400000 &&
+				  c->timeouts.grace_ms == 30000);
+	CHECK("log", c->log_level == LOG_INFO && !c->is_verbose);
+	CHECK_STR("log", str_of(c->log_target), STR("stderr"));
+	CHECK("one listener", c->listener_count == 1);
+	CHECK_STR("listener", str_of(c->listeners[0].name), STR("default"));
+	CHECK("v4 and v6", c->listeners[0].endpoint_count == 2 &&
+				   c->listeners[0].endpoints[1].is_optional);
+	CHECK("backlog", c->listeners[0].backlog == 4096);
+	CHECK("one delivery", c->delivery_count == 1);
+	CHECK("maildir", c->deliveries[0].backend == &delivery_maildir);
+	CHECK_STR("delivery", str_of(c->deliveries[0].name), STR("inbox"));
+	CHECK_STR("path", str_of(c->deliveries[0].path), STR("./Maildir"));
+	CHECK("sync", c->deliveries[0].has_sync);
+	CHECK("mode", c->deliveries[0].file_mode == 0600);
+	CHECK("headers", c->deliveries[0].headers[0] == HEADER_RETURN_PATH &&
+				 c->deliveries[0].headers[1] == HEADER_DELIVERED_TO &&
+				 c->deliveries[0].headers[2] == HEADER_RECEIVED);
+	CHECK("hostname", c->deliveries[0].hostname == c->smtp.hostname);
+	free(told);
+	config_free(c);
+}
+
+/* Load, print, load what was printed, print: the same. */
+static void check_round_trip(const char *name, const char *from)
+{
+	struct config *c = NULL, *again = NULL;
+	char *told, *printed, *printed_again;
+	int result;
+
+	told = load(from, NULL, &result, &c);
+	CHECK_STR(name, str_of(told), STR(""));
+	free(told);
+	if (!CHECK(name, result == 0))
+		return;
+	printed = print(c);
+	CHECK(name, write_file(printed));
+	told = load(file, NULL, &result, &again);
+	CHECK_STR(name, str_of(told), STR(""));
+	free(told);
+	if (CHECK(name, result == 0)) {
+		printed_again = print(again);
+		CHECK_STR(name, str_of(printed_again), str_of(printed));
+		free(printed_again);
+	}
+	free(printed);
+	config_free(c);
+	config_free(again);
+}
+
+static void test_print(void)
+{
+	static const char everything[] =
+		"hostname = \"[192.0.2.1]\"  greeting = \"%{hostname} \\\"a\\\\b\\\" "
+		"\\${HOME} $5 100%%\"\n"
+		"workers { start = 3 }\n"
+		"limits { message-size = 0 recipients = 7 line-length = 512 errors = 9\n"
+		"memory-per-session = 1000K bare-newline = preserve }\n"
+		"timeouts { command = 1500ms data = 90s data-total = 2h session = 2d\n"
+		"grace = 0 }\n"
+		"deliver \"\\${a}\\\"\\n\" { type = discard }\n"
+		"deliver b { type = maildir path = \"/m/%{recipient}/\\x01%%\"\n"
+		"sync = none line-ending = crlf headers = {Received, Delivered-To}\n"
+		"file-mode = 0644 }\n"
+		"deliver c { type = maildir path = /c headers = {} }\n"
+		"listen x { address = {\"localhost:25\", \"[::1]:0\", \"unix:/a b\"}\n"
+		"deliver = {b} backlog = 5 }\n"
+		"listen y { address = {\"localhost:26\"} }\n"
+		"log { target = '/a\"b' level = error }\n";
+
+	check_round_trip("built in", NULL);
+	CHECK("everything", write_file(everything));
+	check_round_trip("everything", file);
+}
+
+static void test_everything_is_kept(void)
+{
+	static const char text[] =
+		"deliver a { type = discard }\n"
+		"deliver b { type = maildir path = \"/\\${x}\" sync = none headers = {}\n"
+		"line-ending = crlf file-mode = 0640 }\n"
+		"listen x { address = {\"127.0.0.1:25\"} deliver = {b} }\n"
+		"listen y { address = {\"127.0.0.1:26\"} }\n"
+		"user = nobody\n";
+	struct config *c = NULL;
+	char *told;
+	int result;
+
+	CHECK("write", write_file(text));
+	told = load(file, NULL, &result, &c);
+	CU_ASSERT_EQUAL_FATAL(result, 0);
+	CHECK_STR("file", str_of(c->file), str_of(file));
+	CHECK_STR("user", str_of(c->user), STR("nobody"));
+	CHECK("user line", c->user_line == 6);
+	CHECK("sections", c->delivery_count == 2 && c->listener_count == 2);
+	CHECK("discard", c->deliveries[0].backend == &delivery_discard);
+	CHECK_STR("no environment", str_of(c->deliveries[1].path), STR("/${x}"));
+	CHECK("sync", !c->deliveries[1].has_sync);
+	CHECK("line ending", c->deliveries[1].line_ending == LINE_ENDING_CRLF);
+	CHECK("no headers", c->deliveries[1].headers[0] == 0);
+	CHECK("mode", c->deliveries[1].file_mode == 0640);
+	CHECK("named", c->listeners[0].delivery == 1);
+	CHECK("first", c->listeners[1].delivery == 0);
+	free(told);
+	config_free(c);
+}
+
+static void test_sample(void)
+{
+	const char *srcdir = getenv("srcdir");
+	char sample[512];
+
+	(void)snprintf(sample, sizeof(sample), "%s/etc/sinkd.conf",
+		srcdir == NULL ? "." : srcdir);
+	check_round_trip("sample", sample);
+}
+
+static void test_overrides(void)
+{
+	static const char text[] =
+		"deliver a { type = discard }\n"
+		"deliver b { type = maildir path = /b }\n"
+		"listen x { address = {\"127.0.0.1:25\"} deliver = {b} }\n"
+		"listen y { address = {\"127.0.0.1:26\"} }\n";
+	static const char *const addresses[] = {"127.0.0.1:25", "[::1]:0"};
+	struct config_overrides overrides = {.listen = addresses,
+		.listen_count = 2,
+		.maildir = "/m/%{recipient.local}",
+		.workers = 3,
+		.is_verbose = true};
+	struct config *c = NULL;
+	char *told;
+	int result;
+
+	CHECK("write", write_file(text));
+	told = load(file, &overrides, &result, &c);
+	CU_ASSERT_EQUAL_FATAL(result, 0);
+	CHECK("listener", c->listener_count == 1 && c->listeners[0].endpoint_count == 2);
+	CHECK_STR("listener", str_of(c->listeners[0].name), STR("command-line"));
+	CHECK("delivery", c->delivery_count == 1 && c->listeners[0].delivery == 0);
+	CHECK_STR("delivery", str_of(c->deliveries[0].name), STR("inbox"));
+	CHECK_STR("path", str_of(c->deliveries[0].path), STR("/m/%{recipient.local}"));
+	CHECK("sync", c->deliveries[0].has_sync);
+	CHECK("workers", c->workers_start == 3);
+	CHECK("verbose", c->is_verbose);
+	free(told);
+	config_free(c);
+
+	overrides = (struct config_overrides){.is_discard = true};
+	told = load(file, &overrides, &result, &c);
+	CU_ASSERT_EQUAL_FATAL(result, 0);
+	CHECK("listeners of the file", c->listener_count == 2);
+	CHECK("all to the one", c->listeners[0].delivery == 0);
+	CHECK("discard",
+		c->delivery_count == 1 && c->deliveries[0].backend == &delivery_discard);
+	CHECK_STR("discard", str_of(c->deliveries[0].name), STR("discard"));
+	free(told);
+	config_free(c);
+}
+
+static void test_wrong_overrides(void)
+{
+	static const char *const addresses[] = {"nowhere", "0.0.0.0:25", "127.0.0.1:25"};
+	const struct config_overrides overrides = {.listen = addresses,
+		.listen_count = 3,
+		.maildir = "",
+		.is_discard = true,
+		.workers = CONFIG_WORKERS_MAX + 1};
+	static const struct str second =
+		STR("sinkd: --listen: '127.0.0.1:25': listen \"command-line\" has this "
+		    "address already\n");
+	struct config *c = NULL;
+	int result;
+	char *told = load(NULL, &overrides, &result, &c);
+
+	CHECK("result", result == -EINVAL && c == NULL);
+	CHECK("workers",
+		strstr(told, "sinkd: --workers: '1001': must be from 1 to 1000\n") !=
+			NULL);
+	CHECK("no address", strstr(told, "sinkd: --listen: 'nowhere': ") != NULL);
+	CHECK("twice", strstr(told, second.p) != NULL);
+	CHECK("maildir",
+		strstr(told, "sinkd: --maildir: '': the path is empty\n") != NULL);
+	CHECK("both",
+		strstr(told, "sinkd: --maildir and --discard exclude each other\n") !=
+			NULL);
+	free(told);
+}
+
+void suite_conf(void)
+{
+	CU_pSuite s = CU_add_suite("conf", make_directory, remove_directory);
+
+	CU_add_test(s, "texts", test_texts);
+	CU_add_test(s, "numbers and words", test_numbers_and_words);
+	CU_add_test(s, "timeouts", test_timeouts);
+	CU_add_test(s, "deliver", test_deliver);
+	CU_add_test(s, "listen", test_listen);
+	CU_add_test(s, "syntax", test_syntax);
+	CU_add_test(s, "unreadable", test_unreadable);
+	CU_add_test(s, "accounts", test_accounts);
+	CU_add_test(s, "defaults", test_defaults);
+	CU_add_test(s, "print", test_print);
+	CU_add_test(s, "everything is kept", test_everything_is_kept);
+	CU_add_test(s, "sample", test_sample);
+	CU_add_test(s, "overrides", test_overrides);
+	CU_add_test(s, "wrong overrides", test_wrong_overrides);
+}

@@ -1,0 +1,159 @@
+/* smtp/envelope: recipients without end, and the trace header (RFC 5321, 4.4). */
+#include <stdio.h>
+#include <string.h>
+
+#include "smtp/envelope.h"
+#include "unit.h"
+
+static const struct envelope plain = {
+	.client =
+		{
+			.address = STR("192.0.2.7"),
+			.port = 2525,
+			.listener = STR("mx"),
+			.server = STR("sink.example.test"),
+			.helo = STR("client.example"),
+			.is_esmtp = true,
+		},
+	.stamp = {.id = "0123456789abcd-012345-0123", .unix_seconds = 1000000000},
+};
+
+static struct str received(const struct envelope *e, const char *eol, struct buf *out)
+{
+	buf_reset(out);
+	envelope_add_received(e, eol, out);
+	CU_ASSERT(!out->has_overflowed);
+	return buf_str(out);
+}
+
+static bool has(struct str s, const char *text)
+{
+	return s.n > 0 && memmem(s.p, s.n, text, strlen(text)) != NULL;
+}
+
+static void test_recipients(void)
+{
+	struct envelope e = {0};
+	struct arena arena;
+	size_t n = 0;
+	bool is_same = true;
+
+	arena_init(&arena, 1 << 18);
+	for (;; n++) {
+		struct recipient *r = envelope_add_recipient(&e, &arena);
+
+		if (r == NULL)
+			break;
+		CU_ASSERT_FATAL(e.recipient_count == n + 1);
+		CU_ASSERT_FATAL(r == &e.recipients[n]);
+		CU_ASSERT_FATAL(r->address.mailbox.n == 0);
+		r->address.mailbox.n = n;
+	}
+	CHECK("the arena is the limit", n > 100 && e.recipient_count == n);
+	for (size_t i = 0; i < n; i++)
+		is_same &= e.recipients[i].address.mailbox.n == i;
+	CHECK("growing keeps them", is_same);
+	arena_done(&arena);
+}
+
+/* Each line but the first begins with a blank, none is over 998 octets, and all is
+ * printable ASCII: a client can neither end the header nor forge another. */
+static void check_header(const char *name, struct str text, const char *eol)
+{
+	struct str rest = text;
+	size_t n = strlen(eol);
+	bool is_first = true;
+
+	while (rest.n > 0) {
+		const char *end = memmem(rest.p, rest.n, eol, n);
+		struct str line = rest;
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(end);
+		line.n = (size_t)(end - rest.p);
+		CHECK(name, line.n > 0 && line.n <= 998);
+		CHECK(name, is_first != (line.p[0] == ' ' || line.p[0] == '\t'));
+		for (size_t i = 0; i < line.n; i++)
+			CHECK(name, line.p[i] == '\t' || str_is_printable(line.p[i]));
+		is_first = false;
+		rest = str_skip(rest, line.n + n);
+	}
+	CHECK(name, !is_first);
+}
+
+static void test_received(void)
+{
+	struct envelope e = plain;
+	struct buf out;
+	struct str text;
+
+	buf_init(&out, 16384);
+	text = received(&e, "\r\n", &out);
+	check_header("plain", text, "\r\n");
+	CHECK("begins", text.n > 10 && memcmp(text.p, "Received: ", 10) == 0);
+	CHECK("from", has(text, "from client.example "));
+	CHECK("address", has(text, "[192.0.2.7]"));
+	CHECK("by", has(text, "by sink.example.test"));
+	CHECK("with", has(text, "with ESMTP"));
+	CHECK("id", has(text, "id 0123456789abcd-012345-0123"));
+	/* RFC 5322, 3.3: 1000000000 is this moment. */
+	CHECK("date", has(text, "Sun, 9 Sep 2001 01:46:40 +0000") ||
+			      has(text, "Sun, 09 Sep 2001 01:46:40 +0000"));
+	check_header("LF", received(&e, "\n", &out), "\n");
+	CHECK("LF only", memchr(out.p, '\r', out.len) == NULL);
+	e.client.is_esmtp = false;
+	text = received(&e, "\r\n", &out);
+	CHECK("SMTP", has(text, "with SMTP"));
+	e.client.address = STR("2001:db8::1");
+	text = received(&e, "\r\n", &out);
+	CHECK("v6 literal", has(text, "[IPv6:2001:db8::1]"));
+	e.client.address = STR("unix");
+	e.client.port = 0;
+	text = received(&e, "\r\n", &out);
+	check_header("unix", text, "\r\n");
+	CHECK("a socket has no address", !has(text, "unix"));
+	buf_done(&out);
+}
+
+static void test_hostile_names(void)
+{
+	static const struct str names[] = {
+		STR("a\r\nX-Injected: yes"),
+		STR("a) (b"),
+		STR("a\\"),
+		STR("\"a"),
+		STR("a\0b"),
+		STR("\xe2\x80\xa8"),
+		STR("a; Thu, 1 Jan 1970"),
+		STR(" "),
+	};
+	static char endless[4000];
+	struct envelope e = plain;
+	struct buf out;
+
+	memset(endless, 'x', sizeof(endless));
+	buf_init(&out, 16384);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct str text;
+		char name[64];
+
+		(void)str_printable(name, sizeof(name), names[i]);
+		e.client.helo = names[i];
+		text = received(&e, "\r\n", &out);
+		check_header(name, text, "\r\n");
+		CHECK(name, !has(text, "\nX-Injected"));
+		for (size_t k = 0; k < text.n; k++)
+			CHECK(name, text.p[k] != '"' && text.p[k] != '\\');
+	}
+	e.client.helo = (struct str){endless, sizeof(endless)};
+	check_header("endless", received(&e, "\r\n", &out), "\r\n");
+	buf_done(&out);
+}
+
+void suite_envelope(void)
+{
+	CU_pSuite s = CU_add_suite("envelope", NULL, NULL);
+
+	CU_add_test(s, "recipients", test_recipients);
+	CU_add_test(s, "received", test_received);
+	CU_add_test(s, "hostile names", test_hostile_names);
+}

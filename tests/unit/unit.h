@@ -1,0 +1,52 @@
+/* What every unit suite shares: the list of suites, and checks that name the
+ * case they belong to.
+ *
+ * A suite lives in test_<module>.c and registers itself with plain CUnit calls
+ * (CU_add_suite, CU_add_test) in suite_<module>.  A table of cases goes through
+ * one loop; CHECK puts the name of the case into the failure. */
+#ifndef SINKD_TESTS_UNIT_H
+#define SINKD_TESTS_UNIT_H
+
+#include <CUnit/CUnit.h>
+#include <stdbool.h>
+
+#include "base/str.h"
+
+/* Protocol engine: linked with libsinkproto.a alone (suites_proto.c). */
+void suite_arena(void);
+void suite_buf(void);
+void suite_date(void);
+void suite_str(void);
+void suite_line(void);
+void suite_data(void);
+void suite_address(void);
+void suite_command(void);
+void suite_envelope(void);
+void suite_reply(void);
+void suite_hooks(void);
+void suite_session(void);
+
+/* All the rest (suites.c). */
+void suite_log(void);
+void suite_mailbox(void);
+void suite_maildir(void);
+void suite_delivery(void);
+void suite_conf(void);
+void suite_pool(void);
+
+/* The suites of one program, ended by NULL. */
+extern void (*const unit_suites[])(void);
+
+/* Check a claim about the case `name` and go on.  Yields whether it held. */
+#define CHECK(name, claim) unit_check((claim), (name), #claim, __FILE__, __LINE__)
+
+/* Check that two slices hold the same bytes; a failure shows both. */
+#define CHECK_STR(name, got, expected)                                                   \
+	unit_check_str((got), (expected), (name), #got, __FILE__, __LINE__)
+
+bool unit_check(
+	bool holds, const char *name, const char *claim, const char *file, unsigned line);
+bool unit_check_str(struct str got, struct str expected, const char *name,
+	const char *claim, const char *file, unsigned line);
+
+#endif

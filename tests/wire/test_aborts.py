@@ -1,0 +1,89 @@
+"""Clients that leave in the middle leave nothing behind."""
+
+import os
+
+from sinkd_server import Server, wait_until
+from wire_test import run
+
+WORKERS = 4
+
+
+def assert_nothing_stored(server):
+    wait_until(lambda: server.listing("tmp") == [], what="an empty tmp")
+    assert server.listing("new") == []
+
+
+def begin_data(client):
+    client.greet()
+    client.open_message()
+    client.send(b"Subject: half\r\n\r\n" + b"text\r\n" * 1000)
+
+
+def reset_inside_data():
+    with Server("-w", str(WORKERS)) as server:
+        client = server.connect()
+        begin_data(client)
+        wait_until(lambda: server.listing("tmp"), what="a message begun")
+        client.reset()
+        server.wait_idle(WORKERS)
+        assert_nothing_stored(server)
+
+
+def end_of_stream_inside_data():
+    with Server("-w", str(WORKERS)) as server, server.connect() as client:
+        begin_data(client)
+        client.end_of_input()
+        client.expect_closed()
+        assert_nothing_stored(server)
+
+
+def end_of_stream_after_the_dot():
+    with Server("-w", str(WORKERS)) as server, server.connect() as client:
+        client.send(b"EHLO client.example\r\nMAIL FROM:<a@example.com>\r\n"
+                    b"RCPT TO:<b@example.net>\r\nDATA\r\nSubject: whole\r\n\r\n.\r\n")
+        client.end_of_input()
+        for beginning in "220 ", "250-", "250 ", "250 ", "354 ", "250 2.0.0 Ok: ":
+            client.expect(beginning)
+        client.expect_closed()
+        assert len(server.stored()) == 1
+
+
+def open_descriptors(server):
+    return {pid: len(os.listdir(f"/proc/{pid}/fd")) for pid in [server.pid, *server.workers()]}
+
+
+def a_thousand_aborts_leave_all_as_it_was():
+    def after_connect(client):
+        pass
+
+    def after_greeting(client):
+        client.expect("220 ")
+
+    def mid_command(client):
+        client.greet()
+        client.send(b"MAIL FROM:<half")
+
+    def mid_envelope(client):
+        client.greet()
+        client.command("MAIL FROM:<a@example.com>", "250 ")
+
+    places = after_connect, after_greeting, mid_command, mid_envelope, begin_data
+    with Server("-w", str(WORKERS)) as server:
+        with server.connect() as client:
+            client.greet()
+            client.deliver(b"Subject: warm\r\n\r\n")
+        server.wait_idle(WORKERS)
+        before = open_descriptors(server)
+        for number in range(1000):
+            client = server.connect()
+            places[number % len(places)](client)
+            client.reset() if number % 2 else client.close()
+        server.wait_idle(WORKERS)
+        # The same processes, so none died, and no zombie was added.
+        assert open_descriptors(server) == before
+        assert len(server.listing("new")) == 1
+        wait_until(lambda: server.listing("tmp") == [], what="an empty tmp")
+
+
+run(reset_inside_data, end_of_stream_inside_data, end_of_stream_after_the_dot,
+    a_thousand_aborts_leave_all_as_it_was)

@@ -1,0 +1,48 @@
+"""A worker that dies is replaced and takes nobody with it; what cannot start is not
+tried again and again without a pause."""
+
+import os
+import signal
+
+from sinkd_server import Server, wait_until
+from wire_test import run
+
+
+def one_death_costs_one_session():
+    with Server("-w", "3") as server:
+        server.wait_idle(3)
+        before = set(server.workers())
+        victim = server.connect()
+        victim.greet()
+        [killed] = before - set(server.idle_workers())
+        with server.connect() as other:
+            other.greet()
+            other.open_message()
+            other.send(b"Subject: unharmed\r\n")
+            os.kill(killed, signal.SIGKILL)
+            victim.expect_closed()
+            wait_until(lambda: len(server.idle_workers()) == 2, what="a new worker")
+            assert len(set(server.workers()) - before) == 1
+            other.send(b"\r\n.\r\n")
+            other.expect("250 2.0.0 Ok: ")
+        [line] = server.events("worker.exit")
+        assert f" worker={killed} signal=KILL" in line, line
+
+
+def workers_that_cannot_start_are_tried_slowly():
+    config = 'deliver "inbox" { type = "maildir"  path = "home/Maildir" }'
+    with Server("-w", "2", config=config) as server:
+        # A worker of root could not make it again; one that starts opens it as root.
+        os.rename(server.path("home"), server.path("gone"))
+        for pid in server.workers():
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: len(server.events("worker.throttle")) >= 2, 10, "a second try")
+        assert len(server.events("worker.exit")) <= 8, server.log()
+        os.rename(server.path("gone"), server.path("home"))
+        server.wait_idle(2, seconds=20)
+        with server.connect() as client:
+            client.greet()
+            client.deliver(b"Subject: back\r\n\r\n")
+
+
+run(one_death_costs_one_session, workers_that_cannot_start_are_tried_slowly)

@@ -1,0 +1,111 @@
+"""No client holds a worker longer than the configured times, whatever it does.
+
+The server has one worker; a second client that is greeted proves that the worker
+is free again."""
+
+import select
+import time
+
+from sinkd_server import Server
+from wire_test import run
+
+# The tick is one second, and the machine may be busy.
+SLACK_SECONDS = 4
+TIMED_OUT = "421 4.4.2"
+
+
+def server_with(**timeouts):
+    lines = "".join(f'    {name.replace("_", "-")} = "{value}"\n'
+                    for name, value in timeouts.items())
+    return Server(config=f"workers {{ start = 1 }}\ntimeouts {{\n{lines}}}\n")
+
+
+def drip(client, data):
+    """Send data ten times a second until the server says something or closes."""
+    give_up = time.monotonic() + 10 + SLACK_SECONDS
+    while not select.select([client.socket], [], [], 0.1)[0]:
+        assert time.monotonic() < give_up, "it would go on for ever"
+        client.send(data)
+
+
+def expect_farewell(client, started, limit):
+    """A 421 and the end, not before the limit and not long after it."""
+    client.expect(TIMED_OUT)
+    client.expect_closed()
+    took = time.monotonic() - started
+    assert limit - 0.2 <= took <= limit + SLACK_SECONDS, f"{took:.1f} s, limit {limit} s"
+
+
+def expect_free_worker(server):
+    with server.connect() as next_client:
+        next_client.greet()
+
+
+def silence_before_a_command():
+    with server_with(command="1s") as server, server.connect() as client:
+        client.greet()
+        expect_farewell(client, time.monotonic(), 1)
+        expect_free_worker(server)
+
+
+def a_command_that_drips():
+    with server_with(command="2s") as server, server.connect() as client:
+        client.greet()
+        started = time.monotonic()
+        drip(client, b"N")
+        expect_farewell(client, started, 2)
+        expect_free_worker(server)
+
+
+def silence_in_data():
+    with server_with(data="1s") as server, server.connect() as client:
+        client.greet()
+        client.open_message()
+        client.send(b"Subject: x\r\n\r\nbegun")
+        expect_farewell(client, time.monotonic(), 1)
+        assert server.listing("new") == server.listing("tmp") == []
+        expect_free_worker(server)
+
+
+def data_that_drips():
+    with server_with(data="2s", data_total="3s") as server, server.connect() as client:
+        client.greet()
+        client.open_message()
+        started = time.monotonic()
+        drip(client, b"x")
+        expect_farewell(client, started, 3)
+        assert server.listing("new") == server.listing("tmp") == []
+        expect_free_worker(server)
+
+
+def a_session_of_good_commands():
+    with server_with(command="2s", data="2s", data_total="2s", session="3s") as server, \
+            server.connect() as client:
+        started = time.monotonic()
+        client.greet()
+        reply = "250 "
+        while reply.startswith("250 ") and time.monotonic() < started + 3 + SLACK_SECONDS:
+            client.send(b"NOOP\r\n")
+            reply = client.reply()
+            select.select([client.socket], [], [], 0.1)
+        assert reply.startswith(TIMED_OUT), reply
+        assert time.monotonic() - started >= 2.8
+        expect_free_worker(server)
+
+
+def replies_that_nobody_reads():
+    with server_with(command="2s", data="2s") as server, \
+            server.connect(receive_buffer=4096) as client:
+        client.greet()
+        started = time.monotonic()
+        try:
+            while True:  # The worker stops reading when it cannot write any more.
+                client.send(b"EHLO client.example\r\nHELP\r\n" * 100)
+        except OSError:
+            pass
+        assert time.monotonic() - started <= 2 + 2 * SLACK_SECONDS
+        expect_free_worker(server)
+
+
+run(silence_before_a_command, a_command_that_drips, silence_in_data, data_that_drips,
+    a_session_of_good_commands, replies_that_nobody_reads, together=True)
