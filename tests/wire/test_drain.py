@@ -14,6 +14,8 @@ def is_refused(server):
         server.connect().close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        pass  # The listener was closed just now; ask once more.
     return False
 
 
