@@ -7,13 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "config/conf.h"
 #include "proc/master.h"
-
-#define EXIT_USAGE  64 /* EX_USAGE and EX_CONFIG of sysexits.h */
-#define EXIT_CONFIG 78
 
 #define LISTEN_MAX 32
 
@@ -68,7 +66,7 @@ static void fail_usage(const char *text, const char *value)
 {
 	(void)fprintf(stderr, "sinkd: %s%s%s\nTry 'sinkd --help'.\n", text,
 		value == NULL ? "" : ": ", value == NULL ? "" : value);
-	exit(EXIT_USAGE);
+	exit(EX_USAGE);
 }
 
 /* A decimal number up to max, or the end of the program. */
@@ -133,7 +131,7 @@ static void parse_option(struct command_line *cl, int option)
 	default:
 		/* getopt_long has said what is wrong. */
 		(void)fprintf(stderr, "Try 'sinkd --help'.\n");
-		exit(EXIT_USAGE);
+		exit(EX_USAGE);
 	}
 }
 
@@ -157,14 +155,14 @@ static void parse_command_line(struct command_line *cl, int argc, char **argv)
  * them and receive our log. */
 static void open_standard_descriptors(void)
 {
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd < 0)
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		/* open takes the lowest free number, which is fd. */
+		if (fcntl(fd, F_GETFD) >= 0 || open("/dev/null", O_RDWR) == fd)
+			continue;
+		(void)fprintf(
+			stderr, "sinkd: cannot open '/dev/null': %s\n", strerror(errno));
 		exit(EXIT_FAILURE);
-	(void)close(fd);
+	}
 }
 
 int main(int argc, char **argv, char **envp)
@@ -178,7 +176,7 @@ int main(int argc, char **argv, char **envp)
 	log_note_process();
 	parse_command_line(&cl, argc, argv);
 	if (config_load(cl.file, &cl.overrides, stderr, &config) < 0)
-		return EXIT_CONFIG;
+		return EX_CONFIG;
 	switch (cl.action) {
 	case ACTION_TEST:
 		break;
@@ -188,7 +186,9 @@ int main(int argc, char **argv, char **envp)
 	case ACTION_RUN: {
 		const struct master_options options = {
 			.ready_fd = cl.ready_fd,
-			.has_greeting = cl.file == NULL,
+			/* A program that reads our standard output wants the line alone.
+			 */
+			.has_greeting = cl.file == NULL && cl.ready_fd != STDOUT_FILENO,
 		};
 
 		status = master_run(config, &options);

@@ -78,8 +78,8 @@ tests_fuzz_fuzz_session_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 else
 tests_fuzz_fuzz_session_CPPFLAGS += -DWITH_MAIN
 endif
-TESTS += tests/fuzz/corpus.sh
-EXTRA_DIST += tests/fuzz/corpus.sh tests/fuzz/corpus tests/fuzz/smtp.dict \
+TESTS += tests/fuzz/run_corpus.sh
+EXTRA_DIST += tests/fuzz/run_corpus.sh tests/fuzz/corpus tests/fuzz/smtp.dict \
 	tests/fuzz/make_corpus.py
 
 # New inputs go to a directory of the build, so that the corpus in the source

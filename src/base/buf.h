@@ -28,7 +28,7 @@ void buf_done(struct buf *b);
 void buf_reset(struct buf *b);
 
 /* Append.  Return false when the limit or memory is reached; then nothing of
- * this piece was added. */
+ * this piece was added.  buf_add_format needs room for one byte more than it adds. */
 bool buf_add(struct buf *b, const void *p, size_t n);
 bool buf_add_str(struct buf *b, struct str s);
 bool buf_add_text(struct buf *b, const char *text);

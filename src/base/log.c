@@ -45,10 +45,14 @@ int log_open(const char *target, enum log_level level)
 
 	if (target != NULL && strcmp(target, "stderr") != 0) {
 		fd = open(target,
-			O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW,
+			O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY |
+				O_NOFOLLOW | O_NONBLOCK,
 			0640);
 		if (fd < 0)
 			return -errno;
+		/* A pipe that nobody reads must fail here, not hang; but lines are
+		 * written whole, however long it takes. */
+		(void)fcntl(fd, F_SETFL, O_APPEND);
 	}
 	if (log_target_fd != STDERR_FILENO)
 		(void)fdio_close(&log_target_fd);

@@ -96,6 +96,9 @@ static int apply_overrides(
 	else if (o->workers > 0)
 		c->workers_start = o->workers;
 	c->is_verbose = o->is_verbose;
+	/* What is asked for on the command line is shown. */
+	if (c->is_verbose && c->log_level > LOG_INFO)
+		c->log_level = LOG_INFO;
 	if (o->listen_count > 0)
 		error = override_listeners(r, o, c);
 	if (o->maildir != NULL && o->is_discard)

@@ -22,6 +22,7 @@ struct timeout_settings {
 	uint64_t data_ms;       /* between reads inside a message; for a write of ours */
 	uint64_t data_total_ms; /* a whole message */
 	uint64_t session_ms;    /* a whole session */
+	uint64_t min_rate;      /* bytes per second of a message; 0: any */
 	uint64_t grace_ms;      /* for messages in flight when the server stops */
 };
 

@@ -153,6 +153,7 @@ static const struct option timeouts_options[] = {
 	{TIME("data", "3m", TIMEOUT_MIN), CONFIG(timeouts.data_ms)},
 	{TIME("data-total", "1h", TIMEOUT_MIN), CONFIG(timeouts.data_total_ms)},
 	{TIME("session", "24h", TIMEOUT_MIN), CONFIG(timeouts.session_ms)},
+	{SIZE("min-rate", "0", 0, 1 * G), CONFIG(timeouts.min_rate)},
 	{TIME("grace", "30s", 0), CONFIG(timeouts.grace_ms)},
 	{0},
 };

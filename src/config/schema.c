@@ -246,6 +246,15 @@ static const struct listen_settings *find_collision(
 	return NULL;
 }
 
+static size_t count_endpoints(const struct config *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->listener_count; i++)
+		n += c->listeners[i].endpoint_count;
+	return n;
+}
+
 int schema_add_address(struct config *c, struct listen_settings *l, const char *text,
 	char error[SCHEMA_ERROR_MAX])
 {
@@ -257,6 +266,11 @@ int schema_add_address(struct config *c, struct listen_settings *l, const char *
 	(void)str_printable(value, sizeof(value), str_of(text));
 	if (count < 0) {
 		(void)snprintf(error, SCHEMA_ERROR_MAX, "'%s': %s", value, why);
+		return -EINVAL;
+	}
+	if (count_endpoints(c) + (size_t)count > LISTENERS_MAX) {
+		(void)snprintf(error, SCHEMA_ERROR_MAX, "'%s': more than %d addresses",
+			value, LISTENERS_MAX);
 		return -EINVAL;
 	}
 	for (int i = 0; i < count; i++) {

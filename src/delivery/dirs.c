@@ -44,8 +44,9 @@ static int sync_dir(int dir)
 	return err;
 }
 
-/* Make the directory name in parent, and open it. */
-static int make_dir(int parent, const char *name, const struct dirs_maker *maker)
+/* Make the directory name in parent for owner (NULL: us), and open it. */
+static int make_dir(int parent, const char *name, const struct dirs_maker *maker,
+	const struct delivery_owner *owner)
 {
 	bool is_ours = mkdirat(parent, name, 0700) == 0;
 	int err = 0, fd;
@@ -58,9 +59,8 @@ static int make_dir(int parent, const char *name, const struct dirs_maker *maker
 	fd = openat(parent, name, OPEN_DIR | O_NOFOLLOW);
 	if (fd < 0)
 		return -errno;
-	if (is_ours && maker->owner != NULL &&
-		fchownat(fd, "", maker->owner->uid, maker->owner->gid, AT_EMPTY_PATH) <
-			0) {
+	if (is_ours && owner != NULL &&
+		fchownat(fd, "", owner->uid, owner->gid, AT_EMPTY_PATH) < 0) {
 		err = -errno;
 		/* Left behind, the next start would take it for the operator's. */
 		(void)unlinkat(parent, name, AT_REMOVEDIR);
@@ -72,6 +72,16 @@ static int make_dir(int parent, const char *name, const struct dirs_maker *maker
 		return err;
 	}
 	return fd;
+}
+
+/* Whoever owns a directory that root walks through at the next start could put a
+ * link into it; so of the operator's own path only the end is given away. */
+static const struct delivery_owner *owner_of(
+	const struct dirs_maker *maker, const char *rest, int extra_flags)
+{
+	bool is_last = rest[strspn(rest, "/")] == '\0';
+
+	return is_last || (extra_flags & O_NOFOLLOW) != 0 ? maker->owner : NULL;
 }
 
 /* Go from dir along path, one component at a time, so that extra_flags holds for
@@ -99,7 +109,8 @@ static int walk(
 			if (next < 0)
 				next = -errno;
 			if (next == -ENOENT && maker != NULL)
-				next = make_dir(fd, name, maker);
+				next = make_dir(fd, name, maker,
+					owner_of(maker, path + n, extra_flags));
 		}
 		(void)fdio_close(&fd);
 		if (next < 0)

@@ -23,6 +23,7 @@ int dirs_open_sub(int root, const char *path, const char *name, int access);
 
 /* Make the directory path, which may be absolute, with its parents, mode 0700.
  * Links on the way are followed where they exist: this is the operator's text.
+ * Of what is made only the last directory is given to the owner.
  * Returns a descriptor opened with O_PATH. */
 int dirs_make(const char *path, const struct dirs_maker *maker);
 

@@ -6,7 +6,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -61,40 +60,23 @@ ssize_t conn_read(struct conn *c)
 	return got;
 }
 
-int conn_write(struct conn *c, struct str s, uint64_t deadline_ms)
+ssize_t conn_write(struct conn *c, struct str s)
 {
-	while (s.n > 0) {
-		ssize_t sent = send(c->fd, s.p, s.n, MSG_NOSIGNAL);
+	ssize_t sent = send(c->fd, s.p, s.n, MSG_NOSIGNAL);
 
-		if (sent < 0 && errno != EINTR && errno != EAGAIN)
-			return -errno;
-		if (sent > 0)
-			s = str_skip(s, (size_t)sent);
-		if (s.n > 0 && clock_monotonic_ms() >= deadline_ms)
-			return -ETIMEDOUT;
-	}
-	return 0;
+	if (sent < 0)
+		return errno == EINTR || errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	return sent;
 }
 
-void conn_wait(struct conn *c, uint32_t ms)
+void conn_close(struct conn *c, uint32_t linger_ms)
 {
-	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+	uint64_t deadline_ms = clock_monotonic_ms() + linger_ms;
+	ssize_t got = linger_ms > 0 && shutdown(c->fd, SHUT_WR) == 0;
 
-	(void)poll(&p, 1, ms > INT32_MAX ? INT32_MAX : (int)ms);
-}
-
-void conn_close(struct conn *c, bool has_last_words)
-{
-	uint64_t deadline_ms;
-	ssize_t got = 1;
-
-	if (has_last_words && shutdown(c->fd, SHUT_WR) == 0) {
-		deadline_ms = clock_monotonic_ms() + CONN_LINGER_MS;
-		while ((got > 0 || got == -EAGAIN) &&
-			clock_monotonic_ms() < deadline_ms) {
-			c->input_used = c->input_len;
-			got = conn_read(c);
-		}
+	while ((got > 0 || got == -EAGAIN) && clock_monotonic_ms() < deadline_ms) {
+		c->input_used = c->input_len;
+		got = conn_read(c);
 	}
 	(void)fdio_close(&c->fd);
 }

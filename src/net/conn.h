@@ -16,7 +16,7 @@
 /* The size that costs least per byte; pages that stay untouched cost nothing. */
 #define CONN_INPUT_BYTES 65536
 
-/* How long a closing connection may go on talking before we stop listening. */
+/* How long a closing connection should be allowed to go on talking. */
 #define CONN_LINGER_MS 2000
 
 struct conn {
@@ -41,16 +41,13 @@ void conn_use(struct conn *c, size_t n);
  * at the end of the stream, -EAGAIN on a tick, or another negative errno. */
 ssize_t conn_read(struct conn *c);
 
-/* Write all of s.  deadline_ms is absolute on the monotonic clock.  Returns 0,
- * -ETIMEDOUT, or another negative errno. */
-int conn_write(struct conn *c, struct str s, uint64_t deadline_ms);
+/* Write s, or as much of it as the client takes within a tick.  Returns the number
+ * of bytes, -EAGAIN for none, or another negative errno. */
+ssize_t conn_write(struct conn *c, struct str s);
 
-/* Wait up to ms, less if the client goes away or the wait is interrupted. */
-void conn_wait(struct conn *c, uint32_t ms);
-
-/* Close.  With has_last_words the client may still be sending: closing at once
- * would reset the connection and could take our last reply with it, so what it
- * sends is read for at most CONN_LINGER_MS. */
-void conn_close(struct conn *c, bool has_last_words);
+/* Close.  A client that may still be sending gets linger_ms: closing at once would
+ * reset the connection and could take our last reply with it, so what it sends is
+ * read for so long, or until it has closed too.  0: at once. */
+void conn_close(struct conn *c, uint32_t linger_ms);
 
 #endif

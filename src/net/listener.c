@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -159,12 +160,17 @@ static int set_tcp_options(int fd, int family)
 	return r;
 }
 
-/* A socket that a killed server left in the file system does not answer. */
+/* A socket that a killed server left in the file system refuses connections.  So
+ * does a plain file, which is somebody's; a server with a full backlog says EAGAIN. */
 static void remove_stale_socket(const struct endpoint *e)
 {
 	const struct sockaddr_un *un = (const struct sockaddr_un *)&e->address;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct stat st;
+	int fd;
 
+	if (lstat(un->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return;
 	if (connect(fd, (const struct sockaddr *)&e->address, e->length) < 0 &&
@@ -203,19 +209,25 @@ fail:
 	return r;
 }
 
-/* The v6 side of "localhost" follows the v4 side to the port it was given. */
-static void follow_port(struct endpoint *e, const struct listener *v4)
+/* The v6 side of "localhost" follows the v4 side to the port it was given.  Says
+ * whether it did, since that port was chosen for v4 alone. */
+static bool follow_port(struct endpoint *e, const struct listener *v4)
 {
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&e->address;
 	const struct sockaddr_in *in = (const struct sockaddr_in *)&v4->endpoint.address;
 
-	if (in6->sin6_port == 0)
-		in6->sin6_port = in->sin_port;
+	if (in6->sin6_port != 0)
+		return false;
+	in6->sin6_port = in->sin_port;
+	return true;
 }
 
-static bool is_missing_family(int error)
+/* Whether we can do without an optional endpoint: the machine has no IPv6, or
+ * somebody has the port that the kernel picked for v4. */
+static bool is_dispensable(int error, bool has_followed)
 {
-	return error == -EADDRNOTAVAIL || error == -EAFNOSUPPORT;
+	return error == -EADDRNOTAVAIL || error == -EAFNOSUPPORT ||
+	       (error == -EADDRINUSE && has_followed);
 }
 
 static int open_section(const struct listen_settings *settings, struct listener *l,
@@ -223,13 +235,12 @@ static int open_section(const struct listen_settings *settings, struct listener 
 {
 	for (size_t i = 0; i < settings->endpoint_count; i++) {
 		struct endpoint e = settings->endpoints[i];
+		bool has_followed = e.is_optional && follow_port(&e, &l[*count - 1]);
 		int r;
 
-		if (e.is_optional)
-			follow_port(&e, &l[*count - 1]);
 		l[*count] = (struct listener){.fd = -1, .settings = settings};
 		r = open_one(&e, settings->backlog, &l[*count]);
-		if (r < 0 && !(e.is_optional && is_missing_family(r))) {
+		if (r < 0 && !(e.is_optional && is_dispensable(r, has_followed))) {
 			*ret_failed = e;
 			return r;
 		}

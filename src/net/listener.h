@@ -7,7 +7,10 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-/* Room for "[ffff:...:ffff%interface]:65535" or a Unix path with "unix:". */
+/* Sockets that all sections may have together; each worker holds them all. */
+#define LISTENERS_MAX 60
+
+/* Room for "[ffff:...:ffff]:65535" or a Unix path with "unix:". */
 #define ENDPOINT_TEXT_MAX 128
 
 struct endpoint {

@@ -33,11 +33,38 @@ static int resolve_account(const char *user, struct identity *id)
 	return 0;
 }
 
+/* Who we are.  A program that was started with the rights of two users could give
+ * up one and keep the other, so that is refused. */
+static int resolve_caller(struct identity *id)
+{
+	uid_t ruid, euid, suid;
+	gid_t rgid, egid, sgid;
+
+	if (getresuid(&ruid, &euid, &suid) < 0 || getresgid(&rgid, &egid, &sgid) < 0)
+		return -errno;
+	if (ruid != euid || euid != suid || rgid != egid || egid != sgid)
+		return -EPERM;
+	id->uid = euid;
+	id->gid = egid;
+	return 0;
+}
+
+/* Whether the account has anything of root's. */
+static bool has_root(const struct identity *id)
+{
+	for (size_t i = 0; i < id->group_count; i++)
+		if (id->groups[i] == 0)
+			return true;
+	return id->uid == 0 || id->gid == 0;
+}
+
 int identity_resolve(const char *user, const char *group, struct identity *ret)
 {
-	struct identity id = {.uid = geteuid(), .gid = getegid()};
-	int r;
+	struct identity id = {0};
+	int r = resolve_caller(&id);
 
+	if (r < 0)
+		return r;
 	if (id.uid != 0) {
 		*ret = id;
 		return 0;
@@ -62,7 +89,7 @@ int identity_resolve(const char *user, const char *group, struct identity *ret)
 		id.groups[0] = id.gid;
 		id.group_count = 1;
 	}
-	if (id.uid == 0 || id.gid == 0)
+	if (has_root(&id))
 		return -EPERM;
 	*ret = id;
 	return 0;

@@ -23,10 +23,11 @@ struct identity {
 	size_t group_count;
 };
 
-/* Look the accounts up; user and group may be NULL.  In the master, since a
- * worker has no files to look into.  Returns 0, -ENOENT (no such account; the
+/* Look the accounts up; user and group may be NULL.  In the master, once, before
+ * the workers close what the lookup may need.  Returns 0, -ENOENT (no such account; the
  * configuration has been checked, so it went away or is the fallback), -EPERM
- * (the account is root) or another negative errno. */
+ * (the account is root or in its group, or our own ids differ) or another negative errno.
+ */
 int identity_resolve(const char *user, const char *group, struct identity *ret);
 
 /* Become it, for good: all user and group ids and the list of groups, and then

@@ -15,12 +15,14 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "base/log.h"
 #include "delivery/delivery.h"
+#include "net/conn.h"
 #include "net/listener.h"
 #include "proc/board.h"
 #include "proc/identity.h"
@@ -28,11 +30,9 @@
 #include "proc/ready.h"
 #include "proc/worker.h"
 
-#define EXIT_CONFIG 78 /* EX_CONFIG of sysexits.h */
-
-/* Workers notice the end of the grace time within a tick of one second; only
- * those that do not are killed. */
-#define KILL_AFTER_GRACE_MS 2000
+/* Workers notice the end of the grace time within a tick of one second, and then
+ * let their client hear the last words; only those that hang are killed. */
+#define KILL_AFTER_GRACE_MS (1000 + CONN_LINGER_MS + 1000)
 
 struct child {
 	pid_t pid; /* 0: the place is free */
@@ -73,12 +73,15 @@ static int fail_start(const char *step, const char *subject, int error, int stat
 static int open_signals(struct master *m)
 {
 	static const int known[] = {
-		SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD, SIGPIPE};
+		SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD, SIGPIPE, SIGXFSZ};
+	struct sigaction by_default = {.sa_handler = SIG_DFL};
 
 	(void)sigemptyset(&m->signals);
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		(void)sigaddset(&m->signals, known[i]);
-	if (sigprocmask(SIG_BLOCK, &m->signals, NULL) < 0)
+	/* Whoever started us may ignore it, and then it would never come. */
+	if (sigaction(SIGCHLD, &by_default, NULL) < 0 ||
+		sigprocmask(SIG_BLOCK, &m->signals, NULL) < 0)
 		return -errno;
 	m->signal_fd = signalfd(-1, &m->signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	return m->signal_fd < 0 ? -errno : 0;
@@ -99,8 +102,7 @@ static int choose_identity(struct master *m)
 	int r = identity_resolve(c->user, c->group, &m->identity);
 
 	if (r < 0)
-		return fail_start(
-			"find the account of the workers", name, r, EXIT_CONFIG);
+		return fail_start("find the account of the workers", name, r, EX_CONFIG);
 	return 0;
 }
 
@@ -113,7 +115,7 @@ static int prepare_deliveries(struct master *m)
 
 	if (r < 0)
 		return fail_start("make the directory of a delivery",
-			c->deliveries[failed].path, r, EXIT_CONFIG);
+			c->deliveries[failed].path, r, EX_CONFIG);
 	return 0;
 }
 
@@ -145,7 +147,7 @@ static int set_up(struct master *m)
 		return r;
 	r = log_open(m->config->log_target, m->config->log_level);
 	if (r < 0)
-		return fail_start("open the log", m->config->log_target, r, EXIT_CONFIG);
+		return fail_start("open the log", m->config->log_target, r, EX_CONFIG);
 	return prepare_deliveries(m);
 }
 
@@ -298,7 +300,7 @@ static void bury(struct master *m, struct child *child, int status)
 		return;
 	/* What stops the very first worker is in the way of the whole server. */
 	if (!m->pool.was_ever_ready && WIFEXITED(status))
-		stop(m, EXIT_CONFIG);
+		stop(m, EX_CONFIG);
 	else
 		note_failed_birth(m);
 }
@@ -347,6 +349,7 @@ static void hear_signals(struct master *m)
 			stop(m, EXIT_SUCCESS);
 			break;
 		case SIGPIPE:
+		case SIGXFSZ:
 			break;
 		default:
 			log_event(LOG_WARN, EV_SERVER_SIGNAL, LOG_TEXT("signal", name),

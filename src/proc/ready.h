@@ -7,7 +7,8 @@
 #include "config/conf.h"
 #include "net/listener.h"
 
-/* Write "ready ADDR:PORT ..." with a newline to fd, and close it.  -1: nothing. */
+/* Write "ready ADDR:PORT ..." with a newline to fd, and close it unless it is one of
+ * the standard descriptors.  -1: nothing. */
 void ready_write_fd(int fd, const struct listener *listeners, size_t n);
 
 /* Send state ("READY=1") to the socket named by $NOTIFY_SOCKET, if any, as

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,9 @@
 
 /* Longest wait between two looks at the notice board. */
 #define PAUSE_SLICE_MS 1000
+
+/* How long a message may go on before its rate is looked at. */
+#define MIN_RATE_GRACE_MS 2000
 
 struct server {
 	const struct serve_env *env;
@@ -43,8 +47,9 @@ struct server {
 	const char *delivery_name;
 	int failure; /* why the connection broke, a negative errno */
 	uint64_t session_deadline_ms;
-	uint64_t message_deadline_ms; /* 0: the message has not begun */
-	uint64_t deadline_ms;         /* the one for the next bytes */
+	uint64_t message_start_ms; /* 0: the message has not begun */
+	uint64_t message_bytes;
+	uint64_t deadline_ms; /* the one for the next bytes */
 	bool was_in_data;
 	bool is_drain_told;
 };
@@ -76,7 +81,7 @@ static void mint_stamp(void *user, struct message_stamp *ret)
 	(void)snprintf(ret->id, sizeof(ret->id), "%014" PRIx64 "-%06x-%04x",
 		now_us & 0xffffffffffffff, v->pid & 0xffffff, next_random(v));
 	ret->unix_seconds = now_us / 1000000;
-	v->message_deadline_ms = 0;
+	v->message_start_ms = 0;
 }
 
 static void log_command(void *user, struct str line)
@@ -147,22 +152,70 @@ void serve_free(struct server *v)
 
 /* ------------------------------------------------------------ one client */
 
-/* Send what the engine has to say; a client that does not read is given up. */
+/* 0 while the server is not stopping. */
+static uint64_t drain_deadline_ms(const struct server *v)
+{
+	return atomic_load_explicit(
+		&v->env->board->drain_deadline_ms, memory_order_relaxed);
+}
+
+/* What the master has to say, and the session's own end. */
+static void look_at_notices(struct server *v, uint64_t now_ms)
+{
+	uint64_t drain_ms = drain_deadline_ms(v);
+
+	if (drain_ms != 0 && !v->is_drain_told) {
+		v->is_drain_told = true;
+		v->env->hear_drain();
+		smtp_notify(v->engine, SMTP_DRAIN);
+	}
+	if (now_ms >= v->session_deadline_ms)
+		smtp_notify(v->engine, SMTP_SESSION_EXPIRED);
+	else if (drain_ms != 0 && now_ms >= drain_ms)
+		smtp_notify(v->engine, SMTP_DRAIN_NOW);
+}
+
+/* The connection is of no more use. */
+static void lose_client(struct server *v, int error)
+{
+	v->failure = error;
+	smtp_notify(v->engine, SMTP_END_OF_STREAM);
+}
+
+/* Send what the engine has to say.  A client that does not read is given up, and
+ * while it does not, the notices are looked at as ever. */
 static void flush_output(struct server *v)
 {
-	struct str out = smtp_output(v->engine);
-	uint64_t limit_ms;
-	int r;
+	uint64_t deadline_ms = 0, now_ms;
+	struct str out;
 
-	if (out.n == 0)
-		return;
-	limit_ms = clock_monotonic_ms() + v->env->config->timeouts.data_ms;
-	r = conn_write(&v->conn, out, earlier(limit_ms, v->session_deadline_ms));
-	smtp_sent(v->engine, out.n);
-	if (r < 0) {
-		v->failure = r;
-		smtp_notify(v->engine, SMTP_END_OF_STREAM);
+	while (smtp_next(v->engine) != SMTP_DROP &&
+		(out = smtp_output(v->engine)).n > 0) {
+		ssize_t sent = conn_write(&v->conn, out);
+
+		if (sent > 0)
+			smtp_sent(v->engine, (size_t)sent);
+		if (sent == (ssize_t)out.n)
+			continue;
+		now_ms = clock_monotonic_ms();
+		if (deadline_ms == 0)
+			deadline_ms = now_ms + v->env->config->timeouts.data_ms;
+		look_at_notices(v, now_ms);
+		if (sent < 0 && sent != -EAGAIN)
+			lose_client(v, (int)sent);
+		else if (now_ms >= earlier(deadline_ms, v->session_deadline_ms))
+			lose_client(v, -ETIMEDOUT);
 	}
+}
+
+/* When a message that has not gone on since would have become too slow.  The first
+ * moments do not count, or every message would begin too slow. */
+static uint64_t rate_deadline(const struct server *v, uint64_t min_rate)
+{
+	if (min_rate == 0)
+		return UINT64_MAX;
+	return v->message_start_ms + MIN_RATE_GRACE_MS +
+	       v->message_bytes * 1000 / min_rate;
 }
 
 /* Set the deadline for what the client has to say next: a whole command line, or
@@ -173,30 +226,17 @@ static void set_deadline(struct server *v, uint64_t now_ms)
 	bool is_in_data = smtp_is_in_data(v->engine);
 
 	if (is_in_data) {
-		if (v->message_deadline_ms == 0)
-			v->message_deadline_ms = now_ms + t->data_total_ms;
-		v->deadline_ms = earlier(now_ms + t->data_ms, v->message_deadline_ms);
+		if (v->message_start_ms == 0) {
+			v->message_start_ms = now_ms;
+			v->message_bytes = 0;
+		}
+		v->deadline_ms = earlier(now_ms + t->data_ms,
+			earlier(v->message_start_ms + t->data_total_ms,
+				rate_deadline(v, t->min_rate)));
 	} else if (v->was_in_data || !smtp_is_mid_line(v->engine)) {
 		v->deadline_ms = now_ms + t->command_ms;
 	}
 	v->was_in_data = is_in_data;
-}
-
-/* What the master has to say, and the session's own end. */
-static void look_at_notices(struct server *v, uint64_t now_ms)
-{
-	uint64_t drain_ms = atomic_load_explicit(
-		&v->env->board->drain_deadline_ms, memory_order_relaxed);
-
-	if (now_ms >= v->session_deadline_ms) {
-		smtp_notify(v->engine, SMTP_SESSION_EXPIRED);
-	} else if (drain_ms != 0 && now_ms >= drain_ms) {
-		smtp_notify(v->engine, SMTP_DRAIN_NOW);
-	} else if (drain_ms != 0 && !v->is_drain_told) {
-		v->is_drain_told = true;
-		v->env->hear_drain();
-		smtp_notify(v->engine, SMTP_DRAIN);
-	}
 }
 
 /* For ps(1): what a client has kept us waiting in for a tick.  Clients that are
@@ -207,27 +247,31 @@ static void set_title(const struct server *v)
 		smtp_is_in_data(v->engine) ? "DATA" : "COMMAND");
 }
 
-/* Wait for bytes from the client, until its deadline or a notice. */
+/* Wait for bytes from the client, until its deadline or a notice.  What has come
+ * is judged before the next read, when it counts towards the deadline. */
 static void read_client(struct server *v)
 {
-	ssize_t got;
 	uint64_t now_ms = clock_monotonic_ms();
+	ssize_t got = -EAGAIN;
 
 	set_deadline(v, now_ms);
-	do {
-		got = conn_read(&v->conn);
-		if (got == 0 || (got < 0 && got != -EAGAIN)) {
-			v->failure = (int)got;
-			smtp_notify(v->engine, SMTP_END_OF_STREAM);
+	while (got == -EAGAIN && smtp_next(v->engine) == SMTP_FEED) {
+		if (now_ms >= v->deadline_ms) {
+			smtp_notify(v->engine, SMTP_TIMED_OUT);
 			return;
 		}
-		if (got == -EAGAIN)
+		got = conn_read(&v->conn);
+		if (got == 0 || (got < 0 && got != -EAGAIN)) {
+			lose_client(v, (int)got);
+			return;
+		}
+		if (got > 0)
+			v->message_bytes += (uint64_t)got;
+		else
 			set_title(v);
 		now_ms = clock_monotonic_ms();
 		look_at_notices(v, now_ms);
-		if (now_ms >= v->deadline_ms && smtp_next(v->engine) == SMTP_FEED)
-			smtp_notify(v->engine, SMTP_TIMED_OUT);
-	} while (got == -EAGAIN && smtp_next(v->engine) == SMTP_FEED);
+	}
 }
 
 /* Give the engine bytes: those at hand, or else the next ones from the client,
@@ -253,7 +297,7 @@ static void wait_pause(struct server *v)
 
 	flush_output(v);
 	while (smtp_next(v->engine) == SMTP_PAUSE && now_ms < end_ms) {
-		conn_wait(&v->conn, (uint32_t)earlier(end_ms - now_ms, PAUSE_SLICE_MS));
+		(void)poll(NULL, 0, (int)earlier(end_ms - now_ms, PAUSE_SLICE_MS));
 		now_ms = clock_monotonic_ms();
 		look_at_notices(v, now_ms);
 	}
@@ -319,6 +363,19 @@ static void log_end(struct server *v)
 			LOG_NUM("messages", v->messages));
 }
 
+/* After QUIT a client sends nothing more.  In all other cases it may be in the middle
+ * of something, and should not lose our last words; unless there is no time left. */
+static uint32_t linger_ms(const struct server *v)
+{
+	bool is_over = smtp_has_quit(v->engine) && conn_input(&v->conn).n == 0;
+	uint64_t drain_ms = drain_deadline_ms(v);
+
+	if (is_over || smtp_next(v->engine) != SMTP_CLOSE ||
+		(drain_ms != 0 && clock_monotonic_ms() >= drain_ms))
+		return 0;
+	return CONN_LINGER_MS;
+}
+
 void serve_client_take_fd(struct server *v, const struct listener *listener, int fd,
 	const struct sockaddr_storage *from)
 {
@@ -347,9 +404,5 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 
 	log_end(v);
 	log_set_session((struct str){0});
-	/* After QUIT the client sends nothing more; in all other cases it may be in
-	 * the middle of something, and must not lose our last words. */
-	conn_close(&v->conn,
-		smtp_next(v->engine) == SMTP_CLOSE &&
-			!(smtp_has_quit(v->engine) && conn_input(&v->conn).n == 0));
+	conn_close(&v->conn, linger_ms(v));
 }

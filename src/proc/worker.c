@@ -26,8 +26,8 @@
 #include "proc/board.h"
 #include "proc/serve.h"
 
-/* Descriptors a worker may inherit: listeners and a handful. */
-#define KEPT_FDS_MAX 64
+/* Descriptors a worker keeps besides its listeners: quit, ready, board, log. */
+#define KEPT_FDS 4
 
 /* A machine out of descriptors or memory gets this long to recover. */
 #define ACCEPT_BACKOFF_MS 100
@@ -77,11 +77,9 @@ static int fail_step(const char *step, int error)
 
 static int close_descriptors(const struct worker_env *env)
 {
-	int keep[KEPT_FDS_MAX];
+	int keep[LISTENERS_MAX + KEPT_FDS];
 	size_t n = 0;
 
-	if (env->listener_count > KEPT_FDS_MAX - 4)
-		return -E2BIG;
 	for (size_t i = 0; i < env->listener_count; i++)
 		keep[n++] = env->listeners[i].fd;
 	keep[n++] = env->quit_fd;
@@ -242,7 +240,11 @@ static bool accept_and_serve(struct worker *w, const struct listener *listener)
 		(void)nanosleep(&pause, NULL);
 		return false;
 	}
-	(void)listener_adopt(listener, fd);
+	/* Without the tick a client could hold this worker for ever. */
+	if (listener_adopt(listener, fd) < 0) {
+		(void)fdio_close(&fd);
+		return false;
+	}
 	serve_client_take_fd(w->server, listener, fd, &from);
 	setproctitle("worker %u (idle)", w->env->number);
 	return true;
@@ -276,13 +278,17 @@ static void accept_clients(struct worker *w)
 void worker_main(const struct worker_env *env)
 {
 	struct worker w = {.env = env, .epoll_fd = -1};
+	sigset_t all;
 
+	(void)sigfillset(&all);
 	log_note_process();
 	if (set_up(&w) < 0)
 		exit(WORKER_EXIT_SETUP);
 	setproctitle("worker %u (idle)", env->number);
 	tell_ready(&w);
 	accept_clients(&w);
+	/* Whatever tells us to go comes too late. */
+	(void)sigprocmask(SIG_BLOCK, &all, NULL);
 	serve_free(w.server);
 	delivery_close(w.delivery);
 	exit(WORKER_EXIT_DONE);

@@ -12,9 +12,9 @@
 /* Exit statuses, a protocol with the master: ended as it should, or could not
  * start (it has logged why). */
 #define WORKER_EXIT_DONE  0
-#define WORKER_EXIT_SETUP 78
+#define WORKER_EXIT_SETUP 1
 
-/* All that a worker gets from its master, by value or descriptor. */
+/* All that a worker gets from its master; what is pointed to never changes. */
 struct worker_env {
 	const struct config *config;
 	const struct listener *listeners;

@@ -86,7 +86,7 @@ void engine_answer(struct smtp *s, const struct reply *answer)
 
 void engine_close(struct smtp *s, const char *enhanced, const char *text)
 {
-	char line[256];
+	char line[512];
 
 	(void)snprintf(line, sizeof(line), "%s %s", s->settings->hostname, text);
 	engine_reply(s, 421, enhanced, line);
@@ -138,10 +138,18 @@ void smtp_start(struct smtp *s, const struct smtp_peer *peer)
 	greet(s);
 }
 
+/* Tell of a command, but never of a password: clients may send AUTH unasked. */
+static void tell_command(struct smtp *s, struct str line)
+{
+	bool is_auth = str_starts_nocase(str_trim_start(line), STR("AUTH"));
+
+	if (s->env->command != NULL)
+		s->env->command(s->env->user, is_auth ? STR("AUTH (hidden)") : line);
+}
+
 static void take_line(struct smtp *s, struct str line)
 {
-	if (s->env->command != NULL)
-		s->env->command(s->env->user, line);
+	tell_command(s, line);
 	if (s->line.has_bare_newline && s->settings->bare_newline == BARE_NEWLINE_REJECT)
 		engine_error(s, 500, "5.5.2", "Command ends in a bare LF");
 	else

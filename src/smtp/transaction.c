@@ -87,7 +87,8 @@ static void tell_outcome(struct smtp *s, int code, const char *enhanced, const c
 	if (s->env->outcome == NULL)
 		return;
 	(void)snprintf(line, sizeof(line), "%s %s", enhanced, text);
-	outcome.reply = str_of(line);
+	if (code != 0)
+		outcome.reply = str_of(line);
 	s->env->outcome(s->env->user, &outcome);
 }
 
@@ -196,7 +197,7 @@ static void end_of_data(struct smtp *s)
 	tell_outcome(s, answer.code, answer.enhanced, answer.text);
 	engine_answer(s, &answer);
 	transaction_reset(s);
-	if (s->is_draining)
+	if (s->is_draining && s->mode == MODE_COMMAND)
 		engine_close(s, "4.3.2", "Service is shutting down");
 }
 

@@ -386,11 +386,11 @@ static void test_defaults(void)
 	CHECK("errors", c->smtp.errors_max == 20);
 	CHECK("memory", c->smtp.memory_max == 1024 * 1024);
 	CHECK("bare newline", c->smtp.bare_newline == BARE_NEWLINE_NORMALIZE);
-	CHECK("timeouts", c->timeouts.command_ms == 300000 &&
-				  c->timeouts.data_ms == 180000 &&
-				  c->timeouts.data_total_ms == 3600000 &&
-				  c->timeouts.session_ms == 86400000 &&
-				  c->timeouts.grace_ms == 30000);
+	CHECK("timeouts",
+		c->timeouts.command_ms == 300000 && c->timeouts.data_ms == 180000 &&
+			c->timeouts.data_total_ms == 3600000 &&
+			c->timeouts.session_ms == 86400000 && c->timeouts.min_rate == 0 &&
+			c->timeouts.grace_ms == 30000);
 	CHECK("log", c->log_level == LOG_INFO && !c->is_verbose);
 	CHECK_STR("log", str_of(c->log_target), STR("stderr"));
 	CHECK("one listener", c->listener_count == 1);
@@ -448,7 +448,7 @@ static void test_print(void)
 		"limits { message-size = 0 recipients = 7 line-length = 512 errors = 9\n"
 		"memory-per-session = 1000K bare-newline = preserve }\n"
 		"timeouts { command = 1500ms data = 90s data-total = 2h session = 2d\n"
-		"grace = 0 }\n"
+		"min-rate = 100K grace = 0 }\n"
 		"deliver \"\\${a}\\\"\\n\" { type = discard }\n"
 		"deliver b { type = maildir path = \"/m/%{recipient}/\\x01%%\"\n"
 		"sync = none line-ending = crlf headers = {Received, Delivered-To}\n"

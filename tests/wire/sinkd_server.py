@@ -247,13 +247,13 @@ class Client:
     """A client that sends bytes and reads replies; it knows no protocol of its own."""
 
     def __init__(self, address, seconds=10, receive_buffer=None):
-        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self.socket = socket.socket(family, socket.SOCK_STREAM)
+        self.socket = socket.socket(family_of(address), socket.SOCK_STREAM)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(seconds * PATIENCE)
         self.socket.connect(address)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.socket.family != socket.AF_UNIX:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = b""
 
     def __enter__(self):
@@ -346,9 +346,17 @@ class Client:
 
 
 def split_address(text):
-    """ "127.0.0.1:25" and "[::1]:25" to what socket.connect takes."""
+    """ "127.0.0.1:25", "[::1]:25" and "unix:/path" to what socket.connect takes."""
+    if text.startswith("unix:"):
+        return text[5:]
     host, _, port = text.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def family_of(address):
+    if isinstance(address, str):
+        return socket.AF_UNIX
+    return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
 
 
 def is_running_in_session(pid, session):

@@ -63,6 +63,24 @@ def a_mailbox_that_workers_cannot_write_stops_the_start():
         server.discard_all()
 
 
+def only_the_last_directory_made_is_given_away():
+    need_root()
+    with Server("-w", "1", "--maildir", "srv/mail/inbox") as server:
+        owners = [os.stat(server.path(name)).st_uid
+                  for name in ("srv", "srv/mail", "srv/mail/inbox", "srv/mail/inbox/new")]
+        assert owners == [0, NOBODY[0], NOBODY[0], NOBODY[0]], owners
+
+
+def an_account_in_the_group_of_root_is_refused():
+    need_root()
+    server = Server("--discard", config='user = "daemon"\ngroup = "root"\n')
+    try:
+        text = output_of(SINKD, *server.arguments, cwd=server.directory, status=78)
+        assert "root" in text or "not permitted" in text, text
+    finally:
+        server.discard_all()
+
+
 def an_ordinary_user_needs_no_root():
     need_root()
     with Server("-w", "2", user=NOBODY) as server, server.connect() as client:
@@ -74,4 +92,5 @@ def an_ordinary_user_needs_no_root():
 
 run(workers_are_not_root_and_cannot_be, configured_user_and_group_are_taken,
     root_in_a_directory_of_root_only, a_mailbox_that_workers_cannot_write_stops_the_start,
-    an_ordinary_user_needs_no_root)
+    only_the_last_directory_made_is_given_away,
+    an_account_in_the_group_of_root_is_refused, an_ordinary_user_needs_no_root)

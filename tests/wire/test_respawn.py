@@ -45,4 +45,18 @@ def workers_that_cannot_start_are_tried_slowly():
             client.deliver(b"Subject: back\r\n\r\n")
 
 
-run(one_death_costs_one_session, workers_that_cannot_start_are_tried_slowly)
+def a_caller_that_ignores_its_children():
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # The server inherits it.
+    try:
+        server = Server("-w", "2")
+        with server:
+            server.wait_idle(2)
+            os.kill(server.workers()[0], signal.SIGKILL)
+            wait_until(lambda: server.events("worker.exit"), what="the notice of a death")
+            server.wait_idle(2)
+    finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+run(one_death_costs_one_session, workers_that_cannot_start_are_tried_slowly,
+    a_caller_that_ignores_its_children)

@@ -78,6 +78,29 @@ def data_that_drips():
         expect_free_worker(server)
 
 
+def a_message_that_is_too_slow():
+    with server_with(min_rate="1K") as server, server.connect() as client:
+        client.greet()
+        client.open_message()
+        started = time.monotonic()
+        drip(client, b"x" * 10)
+        expect_farewell(client, started, 2)
+        assert server.listing("new") == server.listing("tmp") == []
+        expect_free_worker(server)
+
+
+def a_message_that_is_fast_enough():
+    with server_with(min_rate="1K") as server, server.connect() as client:
+        client.greet()
+        client.open_message()
+        started = time.monotonic()
+        while time.monotonic() < started + 4:
+            client.send(b"x" * 499 + b"\r\n")
+            assert not select.select([client.socket], [], [], 0.1)[0], client.reply()
+        client.send(b".\r\n")
+        client.expect("250 ")
+
+
 def a_session_of_good_commands():
     with server_with(command="2s", data="2s", data_total="2s", session="3s") as server, \
             server.connect() as client:
@@ -108,4 +131,5 @@ def replies_that_nobody_reads():
 
 
 run(silence_before_a_command, a_command_that_drips, silence_in_data, data_that_drips,
+    a_message_that_is_too_slow, a_message_that_is_fast_enough,
     a_session_of_good_commands, replies_that_nobody_reads, together=True)
