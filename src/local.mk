@@ -46,6 +46,7 @@ src_libsinkd_a_SOURCES = \
 	src/proc/pool.c src/proc/pool.h \
 	src/proc/ready.c src/proc/ready.h \
 	src/proc/serve.c src/proc/serve.h \
+	src/proc/slots.c src/proc/slots.h \
 	src/proc/worker.c src/proc/worker.h
 
 src_sinkd_SOURCES = src/sinkd.c

@@ -28,6 +28,7 @@
 #include "proc/identity.h"
 #include "proc/pool.h"
 #include "proc/ready.h"
+#include "proc/slots.h"
 #include "proc/worker.h"
 
 /* Workers notice the end of the grace time within a tick of one second, and then
@@ -50,6 +51,9 @@ struct master {
 	struct pool pool;
 	struct board *board;
 	int board_fd;
+	struct slots *slots;
+	int slots_fd;
+	struct slot_report total; /* of workers that have ended */
 	int signal_fd;
 	int quit_pipe[2];  /* workers read; closing our end tells them to go */
 	int ready_pipe[2]; /* workers write their pid when first idle */
@@ -89,10 +93,13 @@ static int open_signals(struct master *m)
 
 static int open_pipes(struct master *m)
 {
+	int r;
+
 	if (pipe2(m->quit_pipe, O_CLOEXEC) < 0 ||
 		pipe2(m->ready_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
-	return board_create(&m->board, &m->board_fd);
+	r = board_create(&m->board, &m->board_fd);
+	return r < 0 ? r : slots_create(&m->slots, &m->slots_fd);
 }
 
 static int choose_identity(struct master *m)
@@ -174,6 +181,7 @@ static void become_worker(struct master *m, unsigned number, pid_t master)
 		.quit_fd = m->quit_pipe[0],
 		.ready_fd = m->ready_pipe[1],
 		.board_fd = m->board_fd,
+		.slots_fd = m->slots_fd,
 	};
 
 	worker_main(&env);
@@ -183,8 +191,11 @@ static void become_worker(struct master *m, unsigned number, pid_t master)
 static bool start_worker(struct master *m)
 {
 	struct child *child = find_child(m, 0);
-	unsigned number = (unsigned)(child - m->children) + 1;
-	pid_t master = getpid(), pid = fork();
+	unsigned index = (unsigned)(child - m->children);
+	pid_t master = getpid(), pid;
+
+	slots_clear(m->slots, index);
+	pid = fork();
 
 	if (pid < 0) {
 		log_event(LOG_ERROR, EV_WORKER_FAILED, LOG_TEXT("step", "fork"),
@@ -192,7 +203,7 @@ static bool start_worker(struct master *m)
 		return false;
 	}
 	if (pid == 0)
-		become_worker(m, number, master);
+		become_worker(m, index + 1, master);
 	*child = (struct child){.pid = pid};
 	m->alive++;
 	log_event(LOG_DEBUG, EV_WORKER_START, LOG_NUM("worker", pid));
@@ -281,27 +292,48 @@ static void stop(struct master *m, int exit_status)
 	m->listener_count = 0;
 }
 
+/* Take what a worker did into the totals. */
+static void add_to_total(struct master *m, const struct slot_report *report)
+{
+	m->total.sessions += report->sessions;
+	m->total.messages += report->messages;
+	m->total.refused += report->refused;
+	m->total.bytes += report->bytes;
+}
+
+static void log_exit(
+	const struct master *m, pid_t pid, int status, const struct slot_report *report)
+{
+	if (!WIFSIGNALED(status))
+		log_event(LOG_DEBUG, EV_WORKER_EXIT, LOG_NUM("worker", pid),
+			LOG_NUM("status", WEXITSTATUS(status)),
+			LOG_NUM("sessions", report->sessions));
+	else
+		log_event(m->is_stopping ? LOG_DEBUG : LOG_WARN, EV_WORKER_EXIT,
+			LOG_NUM("worker", pid),
+			LOG_TEXT("signal", sigabbrev_np(WTERMSIG(status))),
+			LOG_TEXT("state", report->state),
+			LOG_TEXT("client", report->client),
+			LOG_NUM("sessions", report->sessions));
+}
+
 /* A worker has ended, as it should or not. */
 static void bury(struct master *m, struct child *child, int status)
 {
 	bool was_ready = child->was_ready;
-	pid_t pid = child->pid;
+	struct slot_report report;
 
+	slot_read(slots_get(m->slots, (size_t)(child - m->children)), &report);
+	add_to_total(m, &report);
+	log_exit(m, child->pid, status, &report);
 	*child = (struct child){0};
 	m->alive--;
-	if (WIFSIGNALED(status))
-		log_event(m->is_stopping ? LOG_DEBUG : LOG_WARN, EV_WORKER_EXIT,
-			LOG_NUM("worker", pid),
-			LOG_TEXT("signal", sigabbrev_np(WTERMSIG(status))));
-	else
-		log_event(LOG_DEBUG, EV_WORKER_EXIT, LOG_NUM("worker", pid),
-			LOG_NUM("status", WEXITSTATUS(status)));
-	if (was_ready || m->is_stopping)
+	if (m->is_stopping)
 		return;
 	/* What stops the very first worker is in the way of the whole server. */
 	if (!m->pool.was_ever_ready && WIFEXITED(status))
 		stop(m, EX_CONFIG);
-	else
+	else if (!was_ready || (WIFSIGNALED(status) && report.sessions == 0))
 		note_failed_birth(m);
 }
 
@@ -396,6 +428,7 @@ static void tear_down(struct master *m)
 	free(m->children);
 	(void)fdio_close(&m->signal_fd);
 	(void)fdio_close(&m->board_fd);
+	(void)fdio_close(&m->slots_fd);
 	for (int i = 0; i < 2; i++) {
 		(void)fdio_close(&m->quit_pipe[i]);
 		(void)fdio_close(&m->ready_pipe[i]);
@@ -408,6 +441,7 @@ int master_run(const struct config *config, const struct master_options *options
 		.config = config,
 		.options = options,
 		.board_fd = -1,
+		.slots_fd = -1,
 		.signal_fd = -1,
 		.quit_pipe = {-1, -1},
 		.ready_pipe = {-1, -1},
@@ -422,7 +456,11 @@ int master_run(const struct config *config, const struct master_options *options
 		(void)fprintf(
 			stderr, "sinkd: cannot start, see %s\n", config->log_target);
 	if (m.pool.was_ever_ready)
-		log_event(LOG_INFO, EV_SERVER_STOP, LOG_NUM("status", m.exit_status));
+		log_event(LOG_INFO, EV_SERVER_STOP, LOG_NUM("status", m.exit_status),
+			LOG_NUM("sessions", m.total.sessions),
+			LOG_NUM("messages", m.total.messages),
+			LOG_NUM("refused", m.total.refused),
+			LOG_NUM("bytes", m.total.bytes));
 	tear_down(&m);
 	return m.exit_status;
 }

@@ -28,7 +28,8 @@ struct pool_decision {
 /* A worker has become idle for the first time: births are free again. */
 void pool_note_ready(struct pool *p);
 
-/* A worker died before it was ready.  Returns the wait before the next birth. */
+/* A worker died before it was ready, or before it served anyone.  Returns the wait before
+ * the next birth. */
 uint32_t pool_note_failed(struct pool *p, uint64_t now_ms);
 
 /* Until the first worker is ready only one is tried: what stops it would stop

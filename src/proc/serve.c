@@ -106,6 +106,7 @@ static void log_outcome(void *user, const struct smtp_outcome *o)
 					      : EV_MESSAGE_REFUSED;
 
 	v->messages += o->code == 250;
+	slot_count_message(v->env->slot, o->code, e->size_bytes);
 	log_event(LOG_INFO, event, LOG_TEXT("id", e->stamp.id),
 		LOG_STR("from", e->sender.mailbox),
 		LOG_STR("to", e->recipients[0].address.mailbox),
@@ -236,6 +237,8 @@ static void set_deadline(struct server *v, uint64_t now_ms)
 	} else if (v->was_in_data || !smtp_is_mid_line(v->engine)) {
 		v->deadline_ms = now_ms + t->command_ms;
 	}
+	if (is_in_data != v->was_in_data)
+		slot_set_state(v->env->slot, is_in_data ? SLOT_DATA : SLOT_COMMAND);
 	v->was_in_data = is_in_data;
 }
 
@@ -382,6 +385,7 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	const struct config *config = v->env->config;
 	struct message_stamp stamp;
 	struct smtp_peer peer = describe_peer(v, listener, from);
+	uint64_t now_ms = clock_monotonic_ms();
 
 	mint_stamp(v, &stamp);
 	memcpy(v->session_id, stamp.id, sizeof(v->session_id));
@@ -392,7 +396,8 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	v->failure = 0;
 	v->was_in_data = false;
 	v->is_drain_told = false;
-	v->session_deadline_ms = clock_monotonic_ms() + config->timeouts.session_ms;
+	slot_begin_session(v->env->slot, from, now_ms);
+	v->session_deadline_ms = now_ms + config->timeouts.session_ms;
 	conn_take_fd(&v->conn, fd);
 	setproctitle("worker %u [%s]", v->env->worker_number, v->address);
 	log_event(LOG_INFO, EV_SESSION_START, LOG_STR("client", peer.address),
@@ -405,4 +410,5 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	log_end(v);
 	log_set_session((struct str){0});
 	conn_close(&v->conn, linger_ms(v));
+	slot_set_state(v->env->slot, SLOT_IDLE);
 }

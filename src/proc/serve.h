@@ -8,6 +8,7 @@
 #include "delivery/delivery.h"
 #include "net/listener.h"
 #include "proc/board.h"
+#include "proc/slots.h"
 
 struct server;
 
@@ -17,6 +18,7 @@ struct serve_env {
 	const struct config *config;
 	struct delivery *delivery;
 	const struct board *board;
+	struct slot *slot;      /* what we say of ourselves */
 	unsigned worker_number; /* for the process title */
 	void (*hear_drain)(void);
 };

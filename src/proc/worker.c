@@ -25,9 +25,10 @@
 #include "delivery/delivery.h"
 #include "proc/board.h"
 #include "proc/serve.h"
+#include "proc/slots.h"
 
-/* Descriptors a worker keeps besides its listeners: quit, ready, board, log. */
-#define KEPT_FDS 4
+/* Descriptors a worker keeps besides its listeners: quit, ready, board, slots, log. */
+#define KEPT_FDS 5
 
 /* A machine out of descriptors or memory gets this long to recover. */
 #define ACCEPT_BACKOFF_MS 100
@@ -37,6 +38,7 @@ struct worker {
 	int epoll_fd;
 	struct delivery *delivery;
 	const struct board *board;
+	struct slot *slot;
 	struct server *server;
 	struct serve_env serve_env;
 };
@@ -85,6 +87,7 @@ static int close_descriptors(const struct worker_env *env)
 	keep[n++] = env->quit_fd;
 	keep[n++] = env->ready_fd;
 	keep[n++] = env->board_fd;
+	keep[n++] = env->slots_fd;
 	keep[n++] = log_fd();
 	return fdio_close_others(keep, n);
 }
@@ -178,6 +181,16 @@ static int watch_listeners(struct worker *w)
 	return r;
 }
 
+/* Our own page, and then no way to any other. */
+static int map_slot(struct worker *w)
+{
+	int fd = w->env->slots_fd;
+	int r = slots_map_own(fd, w->env->number - 1, &w->slot);
+
+	(void)fdio_close(&fd);
+	return r;
+}
+
 static int set_up(struct worker *w)
 {
 	const struct worker_env *env = w->env;
@@ -196,6 +209,8 @@ static int set_up(struct worker *w)
 		return r;
 	if ((r = board_map(env->board_fd, &w->board)) < 0)
 		return fail_step("map the notice board", r);
+	if ((r = map_slot(w)) < 0)
+		return fail_step("map the slot", r);
 	if ((r = watch_listeners(w)) < 0)
 		return fail_step("watch the listeners", r);
 	if ((r = set_signals(w)) < 0)
@@ -204,6 +219,7 @@ static int set_up(struct worker *w)
 		.config = env->config,
 		.delivery = w->delivery,
 		.board = w->board,
+		.slot = w->slot,
 		.worker_number = env->number,
 		.hear_drain = leave,
 	};
@@ -285,6 +301,7 @@ void worker_main(const struct worker_env *env)
 	if (set_up(&w) < 0)
 		exit(WORKER_EXIT_SETUP);
 	setproctitle("worker %u (idle)", env->number);
+	slot_set_state(w.slot, SLOT_IDLE);
 	tell_ready(&w);
 	accept_clients(&w);
 	/* Whatever tells us to go comes too late. */

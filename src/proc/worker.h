@@ -21,10 +21,11 @@ struct worker_env {
 	size_t listener_count;
 	const struct identity *identity;
 	pid_t master;
-	unsigned number; /* from 1; for its title */
+	unsigned number; /* from 1; for its title and its slot */
 	int quit_fd;     /* end of file: finish your client and go */
 	int ready_fd;    /* takes our pid, once, when we are idle */
 	int board_fd;
+	int slots_fd; /* our page is the one at number - 1 */
 };
 
 /* Never returns. */

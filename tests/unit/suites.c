@@ -10,5 +10,6 @@ void (*const unit_suites[])(void) = {
 	suite_delivery,
 	suite_conf,
 	suite_pool,
+	suite_slots,
 	NULL,
 };

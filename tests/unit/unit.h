@@ -33,6 +33,7 @@ void suite_maildir(void);
 void suite_delivery(void);
 void suite_conf(void);
 void suite_pool(void);
+void suite_slots(void);
 
 /* The suites of one program, ended by NULL. */
 extern void (*const unit_suites[])(void);

@@ -26,7 +26,23 @@ def one_death_costs_one_session():
             other.send(b"\r\n.\r\n")
             other.expect("250 2.0.0 Ok: ")
         [line] = server.events("worker.exit")
-        assert f" worker={killed} signal=KILL" in line, line
+        assert f" worker={killed} signal=KILL state=command client=127.0.0.1 " in line, line
+
+
+def the_totals_survive_the_workers():
+    with Server("-w", "2") as server:
+        for number in range(3):
+            with server.connect() as client:
+                client.greet()
+                client.deliver(b"Subject: counted\r\n\r\n")
+        server.wait_idle(2)
+        for pid in server.workers():
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: len(server.events("worker.exit")) == 2, what="their end")
+        server.terminate()
+        server.wait_exit()
+        [line] = server.events("server.stop")
+        assert " sessions=3 messages=3 refused=0 bytes=60" in line, line
 
 
 def workers_that_cannot_start_are_tried_slowly():
@@ -58,5 +74,6 @@ def a_caller_that_ignores_its_children():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
-run(one_death_costs_one_session, workers_that_cannot_start_are_tried_slowly,
+run(one_death_costs_one_session, the_totals_survive_the_workers,
+    workers_that_cannot_start_are_tried_slowly,
     a_caller_that_ignores_its_children)
