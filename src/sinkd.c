@@ -182,6 +182,8 @@ int main(int argc, char **argv, char **envp)
 		break;
 	case ACTION_PRINT:
 		config_print(config, stdout);
+		if (fflush(stdout) != 0 || ferror(stdout) != 0)
+			status = EXIT_FAILURE;
 		break;
 	case ACTION_RUN: {
 		const struct master_options options = {

@@ -18,7 +18,8 @@
 
 /* With the hash a piece has at most 217 bytes; that leaves room for some fixed
  * text within the 255 of a file name. */
-#define PIECE_MAX 200
+#define PIECE_MAX    200
+#define EXPANDED_MAX (PIECE_MAX + 17)
 
 enum macro { MACRO_NONE, MACRO_RECIPIENT, MACRO_LOCAL, MACRO_DOMAIN };
 
@@ -85,7 +86,7 @@ int mailbox_template_check(const char *template, const char **ret_error)
 		if (error == NULL && token.macro != MACRO_NONE && components == 0)
 			error = "the first directory of the path must not have a macro";
 		if (!is_slash) {
-			length++;
+			length += token.macro == MACRO_NONE ? 1 : EXPANDED_MAX;
 			dots += token.macro == MACRO_NONE && token.literal == '.';
 			if (s.n > 0)
 				continue;
@@ -93,6 +94,10 @@ int mailbox_template_check(const char *template, const char **ret_error)
 		/* A component ends here; repeated slashes make empty ones. */
 		if (error == NULL && length == 2 && dots == 2)
 			error = "the path must not have '..' in it";
+		if (error == NULL && length > NAME_MAX)
+			error = "a directory name could become longer than 255 bytes "
+				"(one "
+				"macro at most, and little beside it)";
 		components += length > 0;
 		length = dots = 0;
 	}

@@ -19,6 +19,7 @@ void text_start(struct text_writer *w, int fd, enum line_ending line_ending)
 	w->fd = fd;
 	w->line_ending = line_ending;
 	w->holds_cr = false;
+	w->has_text = false;
 	w->size_bytes = 0;
 	w->length = 0;
 }
@@ -86,6 +87,15 @@ static int write_as_lf(struct text_writer *w, const char *p, size_t n)
 
 int text_write(struct text_writer *w, const char *p, size_t n)
 {
+	if (n > 0 && !w->has_text) {
+		bool would_continue = w->size_bytes > 0 && (p[0] == ' ' || p[0] == '\t');
+		const char *eol = w->line_ending == LINE_ENDING_LF ? "\n" : "\r\n";
+		int err = would_continue ? text_write_raw(w, eol, strlen(eol)) : 0;
+
+		if (err < 0)
+			return err;
+		w->has_text = true;
+	}
 	return w->line_ending == LINE_ENDING_LF ? write_as_lf(w, p, n)
 						: text_write_raw(w, p, n);
 }

@@ -17,6 +17,7 @@ struct text_writer {
 	int fd; /* borrowed */
 	enum line_ending line_ending;
 	bool holds_cr; /* a CR at the end of a chunk may belong to a CR LF */
+	bool has_text; /* the message itself has begun */
 	uint64_t size_bytes;
 	size_t length;
 	char buffer[TEXT_BUFFER_SIZE];
@@ -26,8 +27,9 @@ struct text_writer {
 void text_start(struct text_writer *w, int fd, enum line_ending line_ending);
 
 /* Write bytes as they are / text whose line ends are CR LF, any split; lone CRs
- * and LFs stay.  text_finish writes what is left in the buffer.
- * size_bytes counts what was taken.  Return 0 or a negative errno; after a
+ * and LFs stay.  Text that begins with a blank would continue the last header
+ * field of ours, so an empty line goes first.  text_finish writes what is left in the
+ * buffer. size_bytes counts what was taken.  Return 0 or a negative errno; after a
  * failure the file is good for nothing. */
 int text_write_raw(struct text_writer *w, const char *p, size_t n);
 int text_write(struct text_writer *w, const char *p, size_t n);

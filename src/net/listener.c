@@ -179,6 +179,18 @@ static void remove_stale_socket(const struct endpoint *e)
 	(void)fdio_close(&fd);
 }
 
+/* Like a port on the loopback address, a Unix socket is for everybody on the
+ * machine; who wants it otherwise protects its directory. */
+static int bind_to(int fd, const struct endpoint *e)
+{
+	mode_t mask = umask(e->address.ss_family == AF_UNIX ? 0 : 077);
+	int r = bind(fd, (const struct sockaddr *)&e->address, e->length);
+
+	r = r < 0 ? -errno : 0;
+	(void)umask(mask);
+	return r;
+}
+
 static int open_one(const struct endpoint *e, int backlog, struct listener *ret)
 {
 	int family = e->address.ss_family;
@@ -195,8 +207,10 @@ static int open_one(const struct endpoint *e, int backlog, struct listener *ret)
 	if (r < 0)
 		goto fail;
 	ret->endpoint.length = sizeof(ret->endpoint.address);
-	if (bind(fd, (const struct sockaddr *)&e->address, e->length) < 0 ||
-		listen(fd, backlog) < 0 ||
+	r = bind_to(fd, e);
+	if (r < 0)
+		goto fail;
+	if (listen(fd, backlog) < 0 ||
 		getsockname(fd, (struct sockaddr *)&ret->endpoint.address,
 			&ret->endpoint.length) < 0) {
 		r = -errno;

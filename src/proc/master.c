@@ -35,6 +35,9 @@
  * let their client hear the last words; only those that hang are killed. */
 #define KILL_AFTER_GRACE_MS (1000 + CONN_LINGER_MS + 1000)
 
+/* A machine out of memory gets this long to recover. */
+#define RETRY_MS 100
+
 struct child {
 	pid_t pid; /* 0: the place is free */
 	bool was_ready;
@@ -65,10 +68,26 @@ struct master {
 
 /* ------------------------------------------------------------- setting up */
 
+/* What a stranger may do about the usual reasons. */
+static const char *advice_for(int error)
+{
+	switch (-error) {
+	case EADDRINUSE:
+		return "another server listens there; stop it, or choose with --listen";
+	case EADDRNOTAVAIL:
+		return "this machine does not have that address";
+	case EACCES:
+		return "choose another place, or start as a user who may";
+	default:
+		return "see sinkd(8)";
+	}
+}
+
 static int fail_start(const char *step, const char *subject, int error, int status)
 {
 	log_event(LOG_FATAL, EV_SERVER_FAILED, LOG_TEXT("step", step),
-		LOG_TEXT("subject", subject), LOG_ERRNO(error));
+		LOG_TEXT("subject", subject), LOG_ERRNO(error),
+		LOG_TEXT("advice", advice_for(error)));
 	return status;
 }
 
@@ -217,20 +236,6 @@ static void note_failed_birth(struct master *m)
 	log_event(LOG_WARN, EV_WORKER_THROTTLE, LOG_NUM("wait_ms", wait_ms));
 }
 
-/* Bring the pool to its size.  Returns when to look again. */
-static uint64_t fill_pool(struct master *m)
-{
-	struct pool_counts counts = {m->config->workers_start, m->alive};
-	struct pool_decision d = pool_decide(&m->pool, counts, clock_monotonic_ms());
-
-	for (unsigned i = 0; i < d.births; i++)
-		if (!start_worker(m)) {
-			note_failed_birth(m);
-			return m->pool.not_before_ms;
-		}
-	return d.look_again_ms;
-}
-
 /* The first worker is idle: clients are served from here on. */
 static void announce(struct master *m)
 {
@@ -290,6 +295,23 @@ static void stop(struct master *m, int exit_status)
 	listeners_close(m->listeners, m->listener_count, true);
 	m->listeners = NULL;
 	m->listener_count = 0;
+}
+
+/* Bring the pool to its size.  Returns when to look again. */
+static uint64_t fill_pool(struct master *m)
+{
+	struct pool_counts counts = {m->config->workers_start, m->alive};
+	struct pool_decision d = pool_decide(&m->pool, counts, clock_monotonic_ms());
+
+	for (unsigned i = 0; i < d.births; i++)
+		if (!start_worker(m)) {
+			note_failed_birth(m);
+			/* Nobody has ever been served, and nobody will be. */
+			if (!m->pool.was_ever_ready)
+				stop(m, EXIT_FAILURE);
+			return m->pool.not_before_ms;
+		}
+	return d.look_again_ms;
 }
 
 /* Take what a worker did into the totals. */
@@ -401,10 +423,16 @@ static void wait_for_events(struct master *m, uint64_t until_ms)
 	};
 	uint64_t now_ms = clock_monotonic_ms();
 	uint64_t wait_ms = until_ms > now_ms ? until_ms - now_ms : 0;
+	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
 	struct timespec wait = {
 		(time_t)(wait_ms / 1000), (long)(wait_ms % 1000) * 1000000L};
 
-	(void)ppoll(p, 2, until_ms == UINT64_MAX ? NULL : &wait, NULL);
+	if (ppoll(p, 2, until_ms == UINT64_MAX ? NULL : &wait, NULL) < 0 &&
+		errno != EINTR) {
+		log_event(LOG_ERROR, EV_SERVER_FAILED, LOG_TEXT("step", "wait"),
+			LOG_ERRNO(errno));
+		(void)nanosleep(&pause, NULL);
+	}
 }
 
 static void run(struct master *m)

@@ -9,20 +9,26 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/fdio.h"
 
 void ready_write_fd(int fd, const struct listener *listeners, size_t n)
 {
 	char text[ENDPOINT_TEXT_MAX];
+	struct buf line;
 
 	if (fd < 0)
 		return;
-	(void)dprintf(fd, "ready");
+	buf_init(&line, LISTENERS_MAX * (ENDPOINT_TEXT_MAX + 2));
+	(void)buf_add_text(&line, "ready");
 	for (size_t i = 0; i < n; i++) {
 		endpoint_format(&listeners[i].endpoint, text);
-		(void)dprintf(fd, " %s", text);
+		(void)buf_add_format(&line, " %s", text);
 	}
-	(void)dprintf(fd, "\n");
+	(void)buf_add_text(&line, "\n");
+	/* In one write, for readers that read once. */
+	(void)fdio_write_all(fd, line.p, line.len);
+	buf_done(&line);
 	if (fd > STDERR_FILENO)
 		(void)fdio_close(&fd);
 }

@@ -50,6 +50,7 @@ struct server {
 	uint64_t message_start_ms; /* 0: the message has not begun */
 	uint64_t message_bytes;
 	uint64_t deadline_ms; /* the one for the next bytes */
+	uint64_t line_count;  /* when the deadline was set */
 	bool was_in_data;
 	bool is_drain_told;
 };
@@ -234,7 +235,9 @@ static void set_deadline(struct server *v, uint64_t now_ms)
 		v->deadline_ms = earlier(now_ms + t->data_ms,
 			earlier(v->message_start_ms + t->data_total_ms,
 				rate_deadline(v, t->min_rate)));
-	} else if (v->was_in_data || !smtp_is_mid_line(v->engine)) {
+	} else if (v->was_in_data || !smtp_is_mid_line(v->engine) ||
+		   v->line_count != smtp_line_count(v->engine)) {
+		v->line_count = smtp_line_count(v->engine);
 		v->deadline_ms = now_ms + t->command_ms;
 	}
 	if (is_in_data != v->was_in_data)
@@ -394,6 +397,7 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	delivery_select(v->env->delivery, listener->settings->delivery);
 	v->messages = 0;
 	v->failure = 0;
+	v->line_count = 0;
 	v->was_in_data = false;
 	v->is_drain_told = false;
 	slot_begin_session(v->env->slot, from, now_ms);

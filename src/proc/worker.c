@@ -281,6 +281,11 @@ static void accept_clients(struct worker *w)
 		struct epoll_event event;
 		int n = epoll_wait(w->epoll_fd, &event, 1, -1);
 
+		if (n < 0 && errno != EINTR && !is_leaving) {
+			/* Going round would only burn the processor. */
+			(void)fail_step("wait for clients", -errno);
+			return;
+		}
 		if (n < 1)
 			continue;
 		if (event.data.ptr == NULL) {

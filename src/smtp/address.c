@@ -243,6 +243,9 @@ enum address_outcome address_parse_path(struct str in, enum path_kind kind,
 		return ADDRESS_NO_DOMAIN;
 	if (!keep_address(arena, &found))
 		return ADDRESS_NO_MEMORY;
+	/* One mailbox, however it is written (RFC 5321, 4.5.1). */
+	if (!is_null && found.domain.n == 0)
+		found.local = STR("postmaster");
 	*ret = found;
 	*ret_rest = s;
 	return ADDRESS_OK;

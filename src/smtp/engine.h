@@ -31,6 +31,7 @@ struct smtp {
 	bool has_quit;
 	bool is_draining;
 	unsigned errors;
+	uint64_t line_count;
 	uint32_t pause_ms;
 	size_t held_at; /* while pausing: output from here on has to wait */
 	struct arena_mark transaction_mark; /* what the session keeps ends here */

@@ -123,6 +123,7 @@ void smtp_start(struct smtp *s, const struct smtp_peer *peer)
 	s->has_quit = false;
 	s->is_draining = false;
 	s->errors = 0;
+	s->line_count = 0;
 	s->pause_ms = 0;
 	s->envelope = (struct envelope){.client = {.address = peer->address,
 						.port = peer->port,
@@ -161,7 +162,10 @@ static size_t feed_command(struct smtp *s, const char *p, size_t n)
 	struct str line;
 	size_t used;
 
-	switch (line_next(&s->line, p, n, &used, &line)) {
+	enum line_outcome outcome = line_next(&s->line, p, n, &used, &line);
+
+	s->line_count += outcome != LINE_MORE;
+	switch (outcome) {
 	case LINE_MORE:
 		break;
 	case LINE_READY:
@@ -264,6 +268,11 @@ bool smtp_is_in_data(const struct smtp *s)
 bool smtp_is_mid_line(const struct smtp *s)
 {
 	return s->line.is_mid;
+}
+
+uint64_t smtp_line_count(const struct smtp *s)
+{
+	return s->line_count;
 }
 
 bool smtp_has_quit(const struct smtp *s)

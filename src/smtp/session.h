@@ -89,6 +89,7 @@ void smtp_sent(struct smtp *s, size_t n);
 /* Where the session stands, for deadlines and for the way to close. */
 bool smtp_is_in_data(const struct smtp *s);
 bool smtp_is_mid_line(const struct smtp *s);
+uint64_t smtp_line_count(const struct smtp *s); /* command lines so far */
 bool smtp_has_quit(const struct smtp *s);
 
 /* End the session: an open message is aborted, `connection_ended` is called,

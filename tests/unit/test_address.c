@@ -24,7 +24,7 @@ static const struct {
 	{STR("<> X"), PATH_REVERSE, STR(""), STR(""), STR(""), STR(" X")},
 	{STR("<postmaster>"), PATH_FORWARD, STR("postmaster"), STR("postmaster"), STR(""),
 		STR("")},
-	{STR("<PostMaster>"), PATH_FORWARD, STR("PostMaster"), STR("PostMaster"), STR(""),
+	{STR("<PostMaster>"), PATH_FORWARD, STR("PostMaster"), STR("postmaster"), STR(""),
 		STR("")},
 	{STR("<A.B@C.Example>"), PATH_FORWARD, STR("A.B@C.Example"), STR("A.B"),
 		STR("C.Example"), STR("")},

@@ -45,6 +45,8 @@ static void check_template(void)
 		{"mail/%{}", false},
 		{"mail/%", false},
 		{"mail/%d", false},
+		{"mail/%{recipient.local}.%{recipient.domain}", false},
+		{"mail/in-%{recipient}-box", true},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

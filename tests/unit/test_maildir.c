@@ -128,6 +128,37 @@ static void line_endings(void)
 	finish();
 }
 
+/* Text that begins with a blank would belong to our last header field. */
+static void text_that_begins_with_a_blank(void)
+{
+	static const struct {
+		const char *name, *text, *stored;
+		enum header_field header;
+	} cases[] = {
+		{"space", " x\r\n", "Return-Path: <from@example.test>\n\n x\n",
+			HEADER_RETURN_PATH},
+		{"tab", "\tx\r\n", "Return-Path: <from@example.test>\n\n\tx\n",
+			HEADER_RETURN_PATH},
+		{"later", "x\r\n y\r\n", "Return-Path: <from@example.test>\nx\n y\n",
+			HEADER_RETURN_PATH},
+		{"no headers of ours", " x\r\n", " x\n", 0},
+	};
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		start(SHARED);
+		memset(settings.headers, 0, sizeof(settings.headers));
+		settings.headers[0] = cases[i].header;
+		open_section();
+		set_recipient("a@example.test");
+		CHECK(cases[i].name, deliver(str_of(cases[i].text), 1) == 250);
+		(void)snprintf(path, sizeof(path), SHARED "/new/" BASE ",S=%zu",
+			strlen(cases[i].stored));
+		check_file(cases[i].name, path, str_of(cases[i].stored));
+		finish();
+	}
+}
+
 static void file_mode(void)
 {
 	mode_t old = umask(0077);
@@ -288,6 +319,7 @@ void suite_maildir(void)
 	CU_add_test(s, "one recipient", one_recipient);
 	CU_add_test(s, "header fields", header_fields);
 	CU_add_test(s, "line endings", line_endings);
+	CU_add_test(s, "text that begins with a blank", text_that_begins_with_a_blank);
 	CU_add_test(s, "file mode", file_mode);
 	CU_add_test(s, "file names", file_names);
 	CU_add_test(s, "a mailbox each", mailbox_each);

@@ -57,6 +57,17 @@ def a_command_that_drips():
         expect_free_worker(server)
 
 
+def lines_that_never_end_with_a_read():
+    """Each command is whole in time; what has begun behind it changes nothing."""
+    with server_with(command="2s") as server, server.connect() as client:
+        client.greet()
+        client.send(b"NO")
+        for _ in range(8):
+            select.select([], [], [], 0.5)
+            client.send(b"OP\r\nNO")
+            client.expect("250 ")
+
+
 def silence_in_data():
     with server_with(data="1s") as server, server.connect() as client:
         client.greet()
@@ -130,6 +141,7 @@ def replies_that_nobody_reads():
         expect_free_worker(server)
 
 
-run(silence_before_a_command, a_command_that_drips, silence_in_data, data_that_drips,
+run(silence_before_a_command, a_command_that_drips, lines_that_never_end_with_a_read,
+    silence_in_data, data_that_drips,
     a_message_that_is_too_slow, a_message_that_is_fast_enough,
     a_session_of_good_commands, replies_that_nobody_reads, together=True)
