@@ -99,6 +99,50 @@ endif
 clean-local:
 	rm -rf tests/fuzz/found
 
+# --- fault -------------------------------------------------------------------
+# The linker puts the functions of wraps.c before those of libc.
+check_LIBRARIES += tests/fault/libfault.a
+tests_fault_libfault_a_SOURCES = \
+	tests/fault/client.c tests/fault/client.h \
+	tests/fault/disk.c tests/fault/disk.h \
+	tests/fault/faults.c tests/fault/faults.h \
+	tests/fault/mail.c tests/fault/mail.h \
+	tests/fault/scene.c tests/fault/scene.h \
+	tests/fault/wraps.c
+fault_ldadd = tests/fault/libfault.a $(tests_server_libs)
+fault_ldflags = $(AM_LDFLAGS) \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=write,--wrap=read \
+	-Wl,--wrap=fsync,--wrap=close,--wrap=lseek,--wrap=copy_file_range,--wrap=open \
+	-Wl,--wrap=openat,--wrap=__openat_2,--wrap=syscall,--wrap=mkdirat \
+	-Wl,--wrap=linkat,--wrap=unlinkat,--wrap=renameat2,--wrap=fchmod \
+	-Wl,--wrap=fchownat,--wrap=faccessat,--wrap=socket,--wrap=bind,--wrap=listen \
+	-Wl,--wrap=getsockname,--wrap=setsockopt,--wrap=accept4,--wrap=recv \
+	-Wl,--wrap=send,--wrap=shutdown,--wrap=epoll_create1,--wrap=epoll_ctl \
+	-Wl,--wrap=epoll_wait,--wrap=ppoll,--wrap=pipe2,--wrap=memfd_create \
+	-Wl,--wrap=ftruncate,--wrap=mmap,--wrap=madvise,--wrap=fcntl,--wrap=fork \
+	-Wl,--wrap=signalfd,--wrap=sigaction,--wrap=sigprocmask,--wrap=close_range \
+	-Wl,--wrap=prctl,--wrap=getrandom,--wrap=setgroups,--wrap=setresgid \
+	-Wl,--wrap=setresuid,--wrap=nanosleep
+
+fault_programs = \
+	tests/fault/fault_maildir \
+	tests/fault/fault_master \
+	tests/fault/fault_session \
+	tests/fault/fault_worker \
+	tests/fault/power_loss
+check_PROGRAMS += $(fault_programs)
+TESTS += $(fault_programs)
+tests_fault_fault_maildir_LDADD = $(fault_ldadd)
+tests_fault_fault_maildir_LDFLAGS = $(fault_ldflags)
+tests_fault_fault_master_LDADD = $(fault_ldadd)
+tests_fault_fault_master_LDFLAGS = $(fault_ldflags)
+tests_fault_fault_session_LDADD = $(fault_ldadd)
+tests_fault_fault_session_LDFLAGS = $(fault_ldflags)
+tests_fault_fault_worker_LDADD = $(fault_ldadd)
+tests_fault_fault_worker_LDFLAGS = $(fault_ldflags)
+tests_fault_power_loss_LDADD = $(fault_ldadd)
+tests_fault_power_loss_LDFLAGS = $(fault_ldflags)
+
 # --- lints -------------------------------------------------------------------
 lint_tests = \
 	tests/lint/banned.py \

@@ -58,20 +58,20 @@ static int make_dir(int parent, const char *name, const struct dirs_maker *maker
 	 * put one in its place to be given a directory of his choice. */
 	fd = openat(parent, name, OPEN_DIR | O_NOFOLLOW);
 	if (fd < 0)
-		return -errno;
-	if (is_ours && owner != NULL &&
-		fchownat(fd, "", owner->uid, owner->gid, AT_EMPTY_PATH) < 0) {
 		err = -errno;
-		/* Left behind, the next start would take it for the operator's. */
-		(void)unlinkat(parent, name, AT_REMOVEDIR);
-	}
+	else if (is_ours && owner != NULL &&
+		 fchownat(fd, "", owner->uid, owner->gid, AT_EMPTY_PATH) < 0)
+		err = -errno;
 	if (err == 0 && maker->has_sync)
 		err = sync_dir(parent);
-	if (err < 0) {
-		(void)fdio_close(&fd);
-		return err;
-	}
-	return fd;
+	if (err == 0)
+		return fd;
+	/* Left behind, the next start would take it for the operator's, and the next
+	 * message for durable. */
+	if (is_ours)
+		(void)unlinkat(parent, name, AT_REMOVEDIR);
+	(void)fdio_close(&fd);
+	return err;
 }
 
 /* Whoever owns a directory that root walks through at the next start could put a

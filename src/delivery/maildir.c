@@ -255,43 +255,45 @@ static void make_final_name(const struct maildir *m, size_t i, char name[NAME_MA
 	assert(n > 0 && n <= NAME_MAX);
 }
 
-/* Move name from tmp to final in new, which must not exist. */
-static int move_to_new(const struct place *place, const char *name, const char *final)
+/* Move a copy from tmp to final in new, which must not exist.  It says where it is
+ * after a failure too, so that it can be withdrawn from there. */
+static int move_to_new(
+	const struct place *place, struct copy *copy, const char *name, const char *final)
 {
-	int err;
-
-	if (renameat2(place->tmp, name, place->new, final, RENAME_NOREPLACE) == 0)
+	if (renameat2(place->tmp, name, place->new, final, RENAME_NOREPLACE) == 0) {
+		copy->is_in_tmp = false;
+		copy->is_in_new = true;
 		return 0;
+	}
 	if (errno != EINVAL && errno != ENOSYS)
 		return -errno;
 	/* A file system without RENAME_NOREPLACE; a link does not replace either. */
 	if (linkat(place->tmp, name, place->new, final, 0) < 0)
 		return -errno;
-	if (unlinkat(place->tmp, name, 0) == 0)
-		return 0;
-	err = -errno;
-	(void)unlinkat(place->new, final, 0);
-	return err;
+	copy->is_in_new = true;
+	if (unlinkat(place->tmp, name, 0) < 0)
+		return -errno;
+	copy->is_in_tmp = false;
+	return 0;
 }
 
 static int publish(struct maildir *m, size_t i)
 {
+	struct copy *copy = &m->message.copies[i];
 	char final[NAME_MAX + 1];
 	int err = enter(m, i);
 
 	if (err < 0)
 		return fail(m, i, "mailbox", err);
 	make_final_name(m, i, final);
-	err = move_to_new(&m->place, m->message.name, final);
+	err = move_to_new(&m->place, copy, m->message.name, final);
 	if (err == -ENOENT) {
 		err = enter_again(m, i);
 		if (err == 0)
-			err = move_to_new(&m->place, m->message.name, final);
+			err = move_to_new(&m->place, copy, m->message.name, final);
 	}
 	if (err < 0)
 		return fail(m, i, "rename", err);
-	m->message.copies[i].is_in_tmp = false;
-	m->message.copies[i].is_in_new = true;
 	err = m->settings->has_sync ? fdio_fsync(m->place.new) : 0;
 	return err < 0 ? fail(m, i, "fsync directory", err) : 0;
 }

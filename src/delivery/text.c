@@ -119,9 +119,11 @@ int text_copy(struct text_writer *w, uint64_t offset, int to)
 	while (left > 0) {
 		ssize_t n = copy_file_range(w->fd, NULL, to, NULL, (size_t)left, 0);
 
-		/* Not every file system can, and some say so with a zero. */
-		if (n == 0 || (n < 0 && (errno == ENOSYS || errno == EXDEV ||
-						errno == EINVAL || errno == EOPNOTSUPP)))
+		/* Not every file system can, and some say so with a zero; where it may
+		 * be interrupted, reading and writing know how to go on. */
+		if (n == 0 ||
+			(n < 0 && (errno == ENOSYS || errno == EXDEV || errno == EINVAL ||
+					  errno == EOPNOTSUPP || errno == EINTR)))
 			break;
 		if (n < 0)
 			return -errno;

@@ -227,15 +227,16 @@ static int set_up(struct worker *w)
 	return w->server == NULL ? fail_step("allocate", -ENOMEM) : 0;
 }
 
-static void tell_ready(const struct worker *w)
+/* A worker that the master does not hear of is of no use to it. */
+static int tell_ready(const struct worker *w)
 {
 	pid_t pid = getpid();
 	int fd = w->env->ready_fd;
+	/* Shorter than PIPE_BUF, so it arrives in one piece. */
+	int r = fdio_write_all(fd, &pid, sizeof(pid));
 
-	/* Shorter than PIPE_BUF, so it arrives in one piece; a master that has gone
-	 * will be noticed elsewhere. */
-	(void)fdio_write_all(fd, &pid, sizeof(pid));
 	(void)fdio_close(&fd);
+	return r < 0 ? fail_step("tell the master", r) : 0;
 }
 
 /* Accept one client, if there is one, and serve it. */
@@ -307,7 +308,8 @@ void worker_main(const struct worker_env *env)
 		exit(WORKER_EXIT_SETUP);
 	setproctitle("worker %u (idle)", env->number);
 	slot_set_state(w.slot, SLOT_IDLE);
-	tell_ready(&w);
+	if (tell_ready(&w) < 0)
+		exit(WORKER_EXIT_SETUP);
 	accept_clients(&w);
 	/* Whatever tells us to go comes too late. */
 	(void)sigprocmask(SIG_BLOCK, &all, NULL);

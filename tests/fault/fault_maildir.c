@@ -1,0 +1,193 @@
+/* Each call of a delivery to maildirs fails, one after the other.
+ *
+ * Then: 250 only with whole, durable files in new; after any other reply nothing in
+ * new; nothing in tmp, or a line in the log; no descriptor lost; and the next message
+ * goes through, to directories that are durable too. */
+#include "disk.h"
+#include "faults.h"
+#include "mail.h"
+#include "scene.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#define SHARED "inbox"
+#define EACH   "%{recipient.domain}/%{recipient.local}"
+
+#define BITS3(a, b, c) (FAULT_BIT(CALL_##a) | FAULT_BIT(CALL_##b) | FAULT_BIT(CALL_##c))
+
+/* What a delivery may call. */
+#define CALLS                                                                            \
+	(BITS3(calloc, realloc, fchmod) | BITS3(write, read, copy_file_range) |          \
+		BITS3(fsync, close, lseek) | BITS3(openat, openat2, mkdirat) |           \
+		BITS3(linkat, unlinkat, renameat2))
+
+/* What it takes to remove a file. */
+#define UNLINK_CALLS BITS3(openat, openat2, unlinkat)
+
+/* What fails when a disk has died. */
+#define DISK_CALLS                                                                       \
+	(BITS3(write, fsync, openat) | BITS3(openat2, mkdirat, linkat) |                 \
+		BITS3(renameat2, copy_file_range, unlinkat))
+
+struct maildir_case {
+	const char *name;
+	struct scene_settings settings;
+	size_t recipients;
+	size_t lines;    /* of text; 0: one */
+	bool is_missing; /* the mailboxes have to be made */
+	bool is_aborted;
+	mode_t umask;
+	struct fault weakness;
+};
+
+#define WEAK(call, e)                                                                    \
+	.weakness = {.calls = FAULT_BIT(CALL_##call),                                    \
+		.error = (e),                                                            \
+		.nth = 1,                                                                \
+		.is_lasting = true}
+#define SECTION(p, h, s) .settings = {.path = (p), .headers = (h), .sync = (s)}
+#define ONE(h, s)        SECTION(SHARED, h, s), .recipients = 1
+#define SEVERAL(n, h, s) SECTION(EACH, h, s), .recipients = (n)
+#define MADE             .is_missing = true
+#define LARGE            .lines = 1600
+#define DELIVERED_TO     "\"Delivered-To\""
+
+static const struct maildir_case cases[] = {
+	{"maildir, one mailbox", ONE("\"Received\"", "full"), .umask = 077},
+	{"maildir, one mailbox, made", ONE("", "full"), MADE},
+	{"maildir, one mailbox, large", ONE("", "full"), LARGE},
+	{"maildir, one mailbox, sync none", ONE("", "none"), MADE},
+	{"maildir, one mailbox, aborted", ONE("", "full"), .is_aborted = true},
+	{"maildir, one mailbox, chmod", ONE("", "full"), .umask = 077,
+		.settings.file_mode = "0640"},
+	{"maildir, linked", SEVERAL(3, "", "full")},
+	{"maildir, linked, made", SEVERAL(3, "", "full"), MADE},
+	{"maildir, linked, aborted", SEVERAL(3, "", "full"), .is_aborted = true},
+	{"maildir, copied", SEVERAL(3, DELIVERED_TO, "full"), LARGE},
+	{"maildir, copied, made", SEVERAL(2, DELIVERED_TO, "full"), MADE},
+	{"maildir, copied, sync none", SEVERAL(2, DELIVERED_TO, "none"), MADE},
+	{"maildir without links", SEVERAL(2, "", "full"), WEAK(linkat, EPERM)},
+	{"maildir without rename", ONE("", "full"), WEAK(renameat2, EINVAL)},
+	{"maildir without openat2", SEVERAL(2, "", "full"), MADE, WEAK(openat2, ENOSYS)},
+	{"maildir without copy_file_range", SEVERAL(2, DELIVERED_TO, "full"), LARGE,
+		WEAK(copy_file_range, EXDEV)},
+};
+
+struct bench {
+	const struct maildir_case *c;
+	struct scene scene;
+	void *state;
+	struct mail_text text, next;
+	unsigned mailboxes;
+};
+
+static bool is_synced(const struct bench *b)
+{
+	return b->c->settings.sync[0] == 'f';
+}
+
+/* The fault is armed, the message is on its way. */
+static int deliver_with(const struct bench *b, const struct fault *fault)
+{
+	int code;
+
+	faults_arm(fault, &b->c->weakness);
+	code = mail_deliver(&delivery_maildir, b->state, &b->text, b->c->recipients,
+		b->c->is_aborted);
+	faults_disarm();
+	return code;
+}
+
+/* Interrupted and short calls are nobody's business; other ways to do the same may be
+ * closed when the machine is weak. */
+static bool is_unseen(const struct bench *b, const struct fault *fault)
+{
+	bool is_small = fault->error == EINTR || fault->error == FAULT_SHORT;
+
+	return !faults_has_struck() ||
+	       (fault->is_harmless && (is_small || b->c->weakness.calls == 0));
+}
+
+static void check_message(const struct bench *b, const struct fault *fault, int code)
+{
+	const struct scene *s = &b->scene;
+	struct tally found = scene_count(s, b->text.stored);
+	unsigned expected = code == 250 ? b->mailboxes : 0;
+	unsigned unlinks = scene_logged(s, "step=unlink");
+
+	if (is_unseen(b, fault))
+		CHECK(code == (b->c->is_aborted ? 0 : 250));
+	CHECK(found.delivered >= expected && found.whole == found.delivered);
+	/* What could not be removed is in the log, file by file. */
+	CHECK(found.tmp + found.delivered - expected <= unlinks);
+	CHECK(unlinks == 0 || (fault->calls & UNLINK_CALLS) != 0);
+	if (code == 250 || code == 0)
+		CHECK(scene_logged(s, "delivery.failed") == unlinks);
+	else
+		CHECK(scene_logged(s, "delivery.failed") > unlinks);
+	if (code == 250 && is_synced(b))
+		CHECK(scene_is_durable(s, b->text.stored, b->mailboxes));
+	if (code != 250 && code != 0)
+		CHECK(code == (fault->error == ENOSPC ? 452 : 451));
+}
+
+static void run_case(void *user, const struct fault *fault)
+{
+	struct bench *b = user;
+	const struct scene *s = &b->scene;
+	const struct delivery_settings *settings = &s->config->deliveries[0];
+	unsigned before = scene_descriptors();
+	char root[sizeof(s->dir) + 8];
+	int code;
+
+	scene_clear(s, b->c->is_missing);
+	(void)snprintf(root, sizeof(root), "%s/mail", s->dir);
+	CHECK(delivery_maildir.open(settings, &b->state) == 0);
+	disk_start(root);
+	code = deliver_with(b, fault);
+	check_message(b, fault, code);
+	CHECK(mail_deliver(&delivery_maildir, b->state, &b->next, b->c->recipients,
+		      false) == 250);
+	CHECK(scene_count(s, b->next.stored).whole == b->mailboxes);
+	/* A directory that could not be made durable is removed again, or else it would
+	 * be taken for durable here; when that cannot be done either, it is. */
+	if (is_synced(b) && (fault->calls & FAULT_BIT(CALL_unlinkat)) == 0)
+		CHECK(scene_is_durable(s, b->next.stored, b->mailboxes));
+	delivery_maildir.close(b->state);
+	disk_stop();
+	CHECK(scene_descriptors() == before);
+}
+
+static void sweep_case(const struct maildir_case *c)
+{
+	static const struct fault none;
+	mode_t mask = umask(c->umask);
+	struct bench b = {
+		.c = c,
+		.text = mail_text_make("the first", c->lines == 0 ? 1 : c->lines),
+		.next = mail_text_make("the next", 1),
+		.mailboxes = c->settings.path[0] == '%' ? (unsigned)c->recipients : 1,
+	};
+
+	scene_open(&b.scene, &c->settings);
+	(void)log_open(b.scene.config->log_target, LOG_INFO);
+	/* Without a fault first: it also makes the mailboxes. */
+	run_case(&b, &none);
+	faults_sweep(c->name, CALLS & ~c->weakness.calls, run_case, &b);
+	faults_sweep_lasting(c->name, DISK_CALLS & ~c->weakness.calls, EIO, run_case, &b);
+	(void)log_open(NULL, LOG_INFO);
+	scene_close(&b.scene);
+	mail_text_free(&b.text);
+	mail_text_free(&b.next);
+	(void)umask(mask);
+}
+
+int main(void)
+{
+	faults_init();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		sweep_case(&cases[i]);
+	return faults_conclude(CALLS);
+}

@@ -1,0 +1,148 @@
+/* Each call of the master's start, and of its life with two workers, fails, one after
+ * the other.
+ *
+ * Then: it says why in the log and ends with 1 or 78 without ever being ready, or a
+ * message goes through and TERM ends it with 0.  Either way nothing of it is left: no
+ * process, no socket. */
+#include "client.h"
+#include "faults.h"
+#include "mail.h"
+#include "scene.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "proc/master.h"
+
+#define BITS3(a, b, c) (FAULT_BIT(CALL_##a) | FAULT_BIT(CALL_##b) | FAULT_BIT(CALL_##c))
+
+#define CALLS                                                                            \
+	(BITS3(calloc, open, openat) | BITS3(mkdirat, fsync, read) |                     \
+		BITS3(close, log_write, ppoll) | BITS3(socket, bind, listen) |           \
+		BITS3(getsockname, setsockopt, pipe2) |                                  \
+		BITS3(memfd_create, ftruncate, mmap) | BITS3(madvise, fcntl, fork) |     \
+		BITS3(signalfd, sigaction, sigprocmask))
+
+struct bench {
+	struct scene scene;
+	struct mail_text text;
+};
+
+static pid_t start_master(const struct bench *b, const struct fault *fault, int ready[2])
+{
+	static const struct fault none;
+	const struct master_options options = {.ready_fd = ready[1]};
+	pid_t pid = fork();
+	int status;
+
+	if (pid != 0)
+		return pid;
+	(void)close(ready[0]);
+	scene_catch_errors(&b->scene);
+	faults_arm(fault, &none);
+	status = master_run(b->scene.config, &options);
+	faults_disarm();
+	exit(status);
+}
+
+static int connect_to(const struct bench *b)
+{
+	const struct endpoint *e = &b->scene.config->listeners[0].endpoints[0];
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (connect(fd, (const struct sockaddr *)&e->address, e->length) == 0)
+		return fd;
+	(void)close(fd);
+	return -1;
+}
+
+/* A message to the server that is ready, and the signal to stop. */
+static void use_and_stop(const struct bench *b, pid_t master)
+{
+	struct client client;
+	int fd = connect_to(b);
+
+	CHECK(fd >= 0);
+	client_open(&client, fd, b->text.sent);
+	client_talk(&client);
+	client_close(&client);
+	CHECK(client.is_accepted);
+	CHECK(scene_count(&b->scene, b->text.stored).whole == 1);
+	CHECK(kill(master, SIGTERM) == 0);
+}
+
+static void check_master(
+	const struct bench *b, const struct fault *fault, bool is_ready, int status)
+{
+	bool is_log = (fault->calls & FAULT_BIT(CALL_log_write)) != 0;
+	int fd = connect_to(b);
+
+	CHECK(fd == -1);
+	(void)close(fd);
+	CHECK(WIFEXITED(status));
+	/* Orphans of it would have become ours. */
+	CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+	CHECK(scene_count(&b->scene, b->text.stored).tmp == 0);
+	if (is_ready) {
+		CHECK(WEXITSTATUS(status) == EXIT_SUCCESS);
+	} else {
+		CHECK(WEXITSTATUS(status) == EXIT_FAILURE ||
+			WEXITSTATUS(status) == EX_CONFIG);
+		CHECK(!fault->is_harmless && faults_has_struck());
+		/* A log that cannot be opened is told to a person, as all that was
+		 * before it is. */
+		CHECK(is_log || scene_logged(&b->scene, "server.failed") == 1 ||
+			scene_told(&b->scene, "server.failed") == 1);
+	}
+	if (!WIFEXITED(status) || scene_told(&b->scene, "Sanitizer") > 0)
+		scene_show_errors(&b->scene);
+}
+
+static void run_master(void *user, const struct fault *fault)
+{
+	const struct bench *b = user;
+	int ready[2], status;
+	bool is_ready;
+	pid_t pid;
+	char c;
+
+	scene_clear(&b->scene, true);
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		FAIL("pipe2");
+	pid = start_master(b, fault, ready);
+	(void)close(ready[1]);
+	is_ready = fdio_read(ready[0], &c, 1) == 1;
+	if (is_ready)
+		use_and_stop(b, pid);
+	CHECK(waitpid(pid, &status, 0) == pid);
+	(void)close(ready[0]);
+	check_master(b, fault, is_ready, status);
+}
+
+int main(int argc, char **argv, char **envp)
+{
+	static const struct fault none;
+	const struct scene_settings settings = {
+		.path = "inbox", .headers = "\"Received\"", .sync = "full"};
+	struct bench b = {.text = mail_text_make("the message", 1)};
+
+	setproctitle_init(argc, argv, envp);
+	(void)alarm(120); /* whoever hangs is found by this */
+	CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+	faults_init();
+	scene_open(&b.scene, &settings);
+	run_master(&b, &none);
+	faults_sweep("master", CALLS, run_master, &b);
+	scene_close(&b.scene);
+	mail_text_free(&b.text);
+	return faults_conclude(CALLS);
+}

@@ -1,0 +1,186 @@
+/* Each call of a whole session fails, one after the other: engine, connection,
+ * delivery and log, as a worker runs them.
+ *
+ * Then: a client that was told 250 has whole, durable files in new; one that was told
+ * anything else has none; one that was told nothing has all or none.  Nothing is left
+ * in tmp, no descriptor is lost, and the next client of this worker is served. */
+#include "client.h"
+#include "disk.h"
+#include "faults.h"
+#include "mail.h"
+#include "scene.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proc/serve.h"
+
+#define BITS3(a, b, c) (FAULT_BIT(CALL_##a) | FAULT_BIT(CALL_##b) | FAULT_BIT(CALL_##c))
+
+#define CALLS                                                                            \
+	(BITS3(malloc, calloc, realloc) | BITS3(write, log_write, fsync) |               \
+		BITS3(recv, send, close) | FAULT_BIT(CALL_openat) |                      \
+		FAULT_BIT(CALL_renameat2))
+
+struct session_case {
+	const char *name;
+	struct scene_settings settings;
+	unsigned mailboxes;
+	bool leaves_early; /* the client goes away in the middle of the text */
+	unsigned repeats;  /* so many recipients more than the others, all the same */
+};
+
+static const struct session_case cases[] = {
+	{"session, one mailbox",
+		.settings = {.path = "inbox", .headers = "\"Received\"", .sync = "full"},
+		.mailboxes = 1},
+	{"session, several mailboxes",
+		.settings = {.path = "%{recipient}", .headers = "", .sync = "full"},
+		.mailboxes = 2},
+	{"session, client leaves",
+		.settings = {.path = "inbox", .headers = "", .sync = "full"},
+		.mailboxes = 1, .leaves_early = true},
+	{"session, many recipients",
+		.settings = {.path = "inbox", .headers = "", .sync = "full"},
+		.mailboxes = 1, .repeats = 300},
+	{"session, discard", .settings = {.is_discard = true}},
+};
+
+struct bench {
+	const struct session_case *c;
+	struct scene scene;
+	struct server *server;
+	struct listener listener;
+	struct mail_text text, next;
+	unsigned descriptors; /* of a worker that is idle */
+};
+
+/* For the client that sits behind recv. */
+static struct client *talking;
+
+static void take_turn(void)
+{
+	faults_pause(true);
+	faults_before_recv = NULL;
+	client_take_turn(talking);
+	faults_before_recv = take_turn;
+	faults_pause(false);
+}
+
+/* One client; its view of it is what counts.  fault NULL: none, and what has struck
+ * is remembered. */
+static struct client serve(struct bench *b, const struct mail_text *text,
+	bool leaves_early, const struct fault *fault)
+{
+	static const struct fault none;
+	const struct sockaddr_storage from = {.ss_family = AF_UNIX};
+	struct client client;
+	int sockets[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
+		FAIL("socketpair");
+	client_open(&client, sockets[0], text->sent);
+	client.leaves_early = leaves_early;
+	client.repeats = b->c->repeats;
+	talking = &client;
+	faults_before_recv = take_turn;
+	if (fault != NULL)
+		faults_arm(fault, &none);
+	serve_client_take_fd(b->server, &b->listener, sockets[1], &from);
+	faults_disarm();
+	faults_before_recv = NULL;
+	client_talk(&client); /* what it has not read yet */
+	client_close(&client);
+	return client;
+}
+
+static void check_session(
+	const struct bench *b, const struct fault *fault, const struct client *client)
+{
+	const struct scene *s = &b->scene;
+	struct tally found = scene_count(s, b->text.stored);
+	unsigned mailboxes = b->c->mailboxes;
+
+	if (!faults_has_struck() || fault->is_harmless)
+		CHECK(client->is_accepted == !b->c->leaves_early);
+	CHECK(!client->is_accepted || !client->is_refused);
+	CHECK(found.tmp == 0);
+	CHECK(found.whole == found.delivered);
+	if (client->is_accepted) {
+		CHECK(found.whole == mailboxes);
+		CHECK(scene_is_durable(s, b->text.stored, mailboxes));
+	} else {
+		CHECK(found.delivered == 0 ||
+			(!client->is_refused && !b->c->leaves_early &&
+				found.delivered == mailboxes));
+	}
+}
+
+static void run_case(void *user, const struct fault *fault)
+{
+	struct bench *b = user;
+	char root[sizeof(b->scene.dir) + 8];
+	struct client client;
+
+	scene_clear(&b->scene, false);
+	(void)snprintf(root, sizeof(root), "%s/mail", b->scene.dir);
+	disk_start(root);
+	client = serve(b, &b->text, b->c->leaves_early, fault);
+	check_session(b, fault, &client);
+	disk_stop();
+	client = serve(b, &b->next, false, NULL);
+	CHECK(client.is_accepted);
+	CHECK(scene_count(&b->scene, b->next.stored).whole == b->c->mailboxes);
+	if (b->descriptors == 0)
+		b->descriptors = scene_descriptors();
+	CHECK(scene_descriptors() == b->descriptors);
+}
+
+static void hear_drain(void)
+{
+	FAIL("a drain that nobody asked for");
+}
+
+static void sweep_case(const struct session_case *c)
+{
+	static const struct fault none;
+	static const struct board board;
+	size_t failed;
+	struct delivery *delivery = NULL;
+	struct serve_env env = {.board = &board, .hear_drain = hear_drain};
+	struct bench b = {
+		.c = c,
+		.text = mail_text_make("the first", 40),
+		.next = mail_text_make("the next", 1),
+		.listener = {.fd = -1},
+	};
+
+	scene_open(&b.scene, &c->settings);
+	(void)log_open(b.scene.config->log_target, LOG_INFO);
+	CHECK(delivery_open(b.scene.config->deliveries, 1, &delivery, &failed) == 0);
+	env.config = b.scene.config;
+	env.delivery = delivery;
+	b.listener.settings = &b.scene.config->listeners[0];
+	b.server = serve_new(&env);
+	CHECK(b.server != NULL);
+	run_case(&b, &none);
+	faults_sweep(c->name, CALLS, run_case, &b);
+	serve_free(b.server);
+	delivery_close(delivery);
+	(void)log_open(NULL, LOG_INFO);
+	scene_close(&b.scene);
+	mail_text_free(&b.text);
+	mail_text_free(&b.next);
+}
+
+int main(int argc, char **argv, char **envp)
+{
+	setproctitle_init(argc, argv, envp);
+	faults_init();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		sweep_case(&cases[i]);
+	return faults_conclude(CALLS);
+}

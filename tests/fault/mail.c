@@ -1,0 +1,106 @@
+/* Messages without a session; see mail.h. */
+#include "mail.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "smtp/envelope.h"
+
+static char *repeat(const char *subject, const char *line, size_t lines, const char *eol)
+{
+	size_t length = strlen(subject) + (strlen(line) + 2) * lines + 32;
+	char *p = malloc(length);
+	size_t n = 0;
+
+	assert(p != NULL);
+	n += (size_t)snprintf(p, length, "Subject: %s%s%s", subject, eol, eol);
+	for (size_t i = 0; i < lines; i++)
+		n += (size_t)snprintf(p + n, length - n, "%s%s", line, eol);
+	return p;
+}
+
+struct mail_text mail_text_make(const char *subject, size_t lines)
+{
+	static const char line[] = "The quick brown fox jumps over the lazy dog.";
+
+	return (struct mail_text){
+		repeat(subject, line, lines, "\r\n"), repeat(subject, line, lines, "\n")};
+}
+
+void mail_text_free(struct mail_text *t)
+{
+	free(t->sent);
+	free(t->stored);
+}
+
+static struct address make_address(const char *text)
+{
+	const char *sign = strrchr(text, '@');
+	struct str s = str_of(text);
+
+	return (struct address){s, {s.p, (size_t)(sign - s.p)}, str_of(sign + 1)};
+}
+
+static struct envelope make_envelope(struct recipient *recipients, size_t n)
+{
+	static const char *const addresses[MAIL_RECIPIENTS] = {
+		"a@x.test", "b@x.test", "c@y.test"};
+	static unsigned serial;
+	struct envelope e = {
+		.client = {.address = STR("192.0.2.7"),
+			.port = 4711,
+			.server = STR("mx.example.test"),
+			.helo = STR("client.example.test")},
+		.stamp = {.unix_seconds = 1700000000},
+		.sender = make_address("from@example.test"),
+		.recipients = recipients,
+		.recipient_count = n,
+	};
+
+	(void)snprintf(e.stamp.id, sizeof(e.stamp.id), "%014x-00126f-9a3b", serial++);
+	for (size_t i = 0; i < n; i++)
+		recipients[i].address = make_address(addresses[i]);
+	return e;
+}
+
+/* The first reply that is not 250. */
+static int worst_code(const struct smtp_result *results, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (results[i].kind != RESULT_OK)
+			return results[i].code;
+	return 250;
+}
+
+int mail_deliver(const struct delivery_backend *backend, void *state,
+	const struct mail_text *text, size_t n, bool is_aborted)
+{
+	struct recipient recipients[MAIL_RECIPIENTS] = {0};
+	struct smtp_result results[MAIL_RECIPIENTS] = {0};
+	const bool keep[MAIL_RECIPIENTS] = {true, true, true};
+	struct envelope envelope = make_envelope(recipients, n);
+	struct smtp_result r = backend->begin(state, &envelope);
+	size_t length = strlen(text->sent), half = length / 2;
+	int code;
+
+	if (r.kind != RESULT_OK)
+		return r.code;
+	r = backend->chunk(state, text->sent, half);
+	if (r.kind == RESULT_OK)
+		r = backend->chunk(state, text->sent + half, length - half);
+	if (r.kind != RESULT_OK) {
+		backend->abort(state);
+		return r.code;
+	}
+	backend->prepare(state, results);
+	code = worst_code(results, n);
+	if (code != 250 || is_aborted) {
+		backend->abort(state);
+		return code == 250 ? 0 : code;
+	}
+	backend->commit(state, keep, results);
+	return worst_code(results, n);
+}
