@@ -144,6 +144,16 @@ int str_parse_duration(struct str s, uint64_t *ret_ms)
 	return parse_with_unit(s, units, sizeof(units) / sizeof(units[0]), ret_ms);
 }
 
+size_t str_copy(char *out, size_t size, struct str s)
+{
+	size_t n = s.n < size ? s.n : size - 1;
+
+	if (n > 0)
+		memcpy(out, s.p, n);
+	out[n] = '\0';
+	return n;
+}
+
 /* The printable form of one byte; returns its length, at most 4. */
 static size_t escape_byte(char *out, char c)
 {

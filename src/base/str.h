@@ -52,6 +52,10 @@ int str_parse_size(struct str s, uint64_t *ret);
  * any other number does.  Returns 0, -EINVAL or -ERANGE. */
 int str_parse_duration(struct str s, uint64_t *ret_ms);
 
+/* Copy s into out as a terminated string, cut to size - 1 bytes; size must be at
+ * least 1.  Returns the length written. */
+size_t str_copy(char *out, size_t size, struct str s);
+
 /* Copy s into out as printable ASCII for a log or a terminal: a backslash,
  * a double quote and every byte outside 0x20..0x7e become \\, \" and \xNN.
  * Writes at most size bytes with the terminating NUL; what does not fit is cut
