@@ -98,6 +98,17 @@ endif
 clean-local:
 	rm -rf tests/fuzz/found
 
+# --- bench -------------------------------------------------------------------
+check_PROGRAMS += tests/bench/load
+tests_bench_load_SOURCES = tests/bench/load.c
+tests_bench_load_LDADD = src/libsinkd.a src/libsinkproto.a $(BSD_LIBS)
+EXTRA_DIST += tests/bench/bench.py
+
+# What a message costs on this machine, beside smtp-sink; a minute or two.
+.PHONY: bench
+bench: src/sinkd tests/bench/load
+	@$(AM_TESTS_ENVIRONMENT) $(PYTHON) $(srcdir)/tests/bench/bench.py $(BENCH_FLAGS)
+
 # --- lints -------------------------------------------------------------------
 lint_tests = \
 	tests/lint/banned.py \
