@@ -142,6 +142,16 @@ tests_fault_fault_worker_LDADD = $(fault_ldadd)
 tests_fault_fault_worker_LDFLAGS = $(fault_ldflags)
 tests_fault_power_loss_LDADD = $(fault_ldadd)
 tests_fault_power_loss_LDFLAGS = $(fault_ldflags)
+# --- bench -------------------------------------------------------------------
+check_PROGRAMS += tests/bench/load
+tests_bench_load_SOURCES = tests/bench/load.c
+tests_bench_load_LDADD = src/libsinkd.a src/libsinkproto.a $(BSD_LIBS)
+EXTRA_DIST += tests/bench/bench.py
+
+# What a message costs on this machine, beside smtp-sink; a minute or two.
+.PHONY: bench
+bench: src/sinkd tests/bench/load
+	@$(AM_TESTS_ENVIRONMENT) $(PYTHON) $(srcdir)/tests/bench/bench.py $(BENCH_FLAGS)
 
 # --- lints -------------------------------------------------------------------
 lint_tests = \

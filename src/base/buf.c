@@ -81,19 +81,26 @@ bool buf_add_text(struct buf *b, const char *text)
 bool buf_add_format(struct buf *b, const char *format, ...)
 {
 	va_list ap;
+	size_t room;
 	int n;
 
+	if (!buf_reserve(b, 1))
+		return false;
+	/* Most often it fits at once; else we know how much it is. */
+	room = b->size - b->len;
 	va_start(ap, format);
-	n = vsnprintf(NULL, 0, format, ap);
+	n = vsnprintf(b->p + b->len, room, format, ap);
 	va_end(ap);
 	/* vsnprintf wants room for a NUL, which then is not counted. */
 	if (n < 0 || !buf_reserve(b, (size_t)n + 1)) {
 		b->has_overflowed = true;
 		return false;
 	}
-	va_start(ap, format);
-	(void)vsnprintf(b->p + b->len, (size_t)n + 1, format, ap);
-	va_end(ap);
+	if ((size_t)n >= room) {
+		va_start(ap, format);
+		(void)vsnprintf(b->p + b->len, (size_t)n + 1, format, ap);
+		va_end(ap);
+	}
 	b->len += (size_t)n;
 	return true;
 }

@@ -1,8 +1,6 @@
 /* Slices and small parsers; see str.h.
  *
- * Runs in every process; input may be hostile.  No locale, no allocation: the
- * character tests are spelled out because <ctype.h> depends on the locale and
- * is undefined for negative chars. */
+ * Runs in every process; input may be hostile.  No locale, no allocation. */
 #include "base/str.h"
 
 #include <errno.h>
@@ -18,26 +16,6 @@ struct str str_of(const char *text)
 bool str_equal(struct str a, struct str b)
 {
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
-char str_lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
-bool str_is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-bool str_is_alnum(char c)
-{
-	return str_is_digit(c) || (str_lower(c) >= 'a' && str_lower(c) <= 'z');
-}
-
-bool str_is_printable(char c)
-{
-	return c >= 0x20 && c <= 0x7e;
 }
 
 bool str_starts_nocase(struct str s, struct str prefix)
@@ -142,6 +120,16 @@ int str_parse_duration(struct str s, uint64_t *ret_ms)
 		return 0;
 	}
 	return parse_with_unit(s, units, sizeof(units) / sizeof(units[0]), ret_ms);
+}
+
+size_t str_copy(char *out, size_t size, struct str s)
+{
+	size_t n = s.n < size ? s.n : size - 1;
+
+	if (n > 0)
+		memcpy(out, s.p, n);
+	out[n] = '\0';
+	return n;
 }
 
 /* The printable form of one byte; returns its length, at most 4. */

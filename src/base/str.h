@@ -34,11 +34,28 @@ struct str str_skip(struct str s, size_t n);
 struct str str_trim_end(struct str s);
 struct str str_trim_start(struct str s);
 
-char str_lower(char c);
-bool str_is_digit(char c);
-bool str_is_alnum(char c);
+/* Classes of characters.  <ctype.h> depends on the locale and is undefined for
+ * negative chars; and a call for every byte of commands and replies would show. */
+static inline char str_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+static inline bool str_is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static inline bool str_is_alnum(char c)
+{
+	return str_is_digit(c) || (str_lower(c) >= 'a' && str_lower(c) <= 'z');
+}
+
 /* 0x20..0x7e */
-bool str_is_printable(char c);
+static inline bool str_is_printable(char c)
+{
+	return c >= 0x20 && c <= 0x7e;
+}
 
 /* Decimal digits and nothing else.
  * Returns 0, -EINVAL (empty, or a byte that is no digit) or -ERANGE. */
@@ -51,6 +68,10 @@ int str_parse_size(struct str s, uint64_t *ret);
 /* "90s", "5m", "250ms", "24h", "1d": milliseconds.  A bare "0" needs no unit,
  * any other number does.  Returns 0, -EINVAL or -ERANGE. */
 int str_parse_duration(struct str s, uint64_t *ret_ms);
+
+/* Copy s into out as a terminated string, cut to size - 1 bytes; size must be at
+ * least 1.  Returns the length written. */
+size_t str_copy(char *out, size_t size, struct str s);
 
 /* Copy s into out as printable ASCII for a log or a terminal: a backslash,
  * a double quote and every byte outside 0x20..0x7e become \\, \" and \xNN.

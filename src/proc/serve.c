@@ -11,7 +11,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -66,7 +65,15 @@ static unsigned next_random(struct server *v)
 	v->random ^= v->random << 13;
 	v->random ^= v->random >> 7;
 	v->random ^= v->random << 17;
-	return (unsigned)(v->random & 0xffff);
+	return (unsigned)v->random;
+}
+
+/* The low digits of value in hexadecimal; returns the place behind them. */
+static char *add_hex(char *p, unsigned digits, uint64_t value)
+{
+	for (unsigned i = digits; i > 0; value >>= 4)
+		p[--i] = "0123456789abcdef"[value & 15];
+	return p + digits;
 }
 
 /* An id that no other has: microseconds that rise strictly within a worker, the
@@ -75,12 +82,17 @@ static void mint_stamp(void *user, struct message_stamp *ret)
 {
 	struct server *v = user;
 	uint64_t now_us = clock_wall_us();
+	char *p = ret->id;
 
 	if (now_us <= v->last_stamp_us)
 		now_us = v->last_stamp_us + 1;
 	v->last_stamp_us = now_us;
-	(void)snprintf(ret->id, sizeof(ret->id), "%014" PRIx64 "-%06x-%04x",
-		now_us & 0xffffffffffffff, v->pid & 0xffffff, next_random(v));
+	p = add_hex(p, 14, now_us);
+	*p++ = '-';
+	p = add_hex(p, 6, v->pid);
+	*p++ = '-';
+	p = add_hex(p, 4, next_random(v));
+	*p = '\0';
 	ret->unix_seconds = now_us / 1000000;
 	v->message_start_ms = 0;
 }

@@ -69,24 +69,32 @@ static void note_lone_cr(struct data *d, const char *p, size_t n)
 		d->has_bare_newline = true;
 }
 
-/* Text of a line from position i on; returns where the line, or the input, ends. */
-static size_t rest_of_line(struct decoder *c, size_t i, size_t n)
+/* Text from position i on, which is inside a line.  Nearly all of a message goes
+ * through this loop; it ends at what is not just another line: a dot at the start,
+ * a lone LF, the end of the input.  Returns where. */
+static size_t take_lines(struct decoder *c, size_t i, size_t n)
 {
-	const char *p = c->p;
-	const char *newline = memchr(p + i, '\n', n - i);
-	size_t end = newline == NULL ? n : (size_t)(newline - p);
-	bool has_cr = end > i && p[end - 1] == '\r';
+	const char *p = c->p, *newline;
+	bool has_cr = p[n - 1] == '\r';
 
-	note_lone_cr(c->data, p + i, end - i - has_cr);
-	if (newline == NULL) {
-		c->data->state = has_cr ? DATA_SEEN_CR : DATA_IN_LINE;
-		return n;
+	while ((newline = memchr(p + i, '\n', n - i)) != NULL) {
+		size_t end = (size_t)(newline - p);
+
+		if (end == i || p[end - 1] != '\r') {
+			note_lone_cr(c->data, p + i, end - i);
+			lone_newline(c, end);
+			return end + 1;
+		}
+		note_lone_cr(c->data, p + i, end - i - 1);
+		i = end + 1;
+		if (i == n || p[i] == '.') {
+			c->data->state = DATA_AT_LINE_START;
+			return i;
+		}
 	}
-	if (has_cr)
-		c->data->state = DATA_AT_LINE_START;
-	else
-		lone_newline(c, end);
-	return end + 1;
+	c->data->state = has_cr ? DATA_SEEN_CR : DATA_IN_LINE;
+	note_lone_cr(c->data, p + i, n - i - has_cr);
+	return n;
 }
 
 enum data_outcome data_decode(struct data *d, const char *p, size_t n, size_t *ret_used,
@@ -138,7 +146,7 @@ enum data_outcome data_decode(struct data *d, const char *p, size_t n, size_t *r
 			d->state = DATA_IN_LINE;
 			break;
 		case DATA_IN_LINE:
-			i = rest_of_line(&c, i, n);
+			i = take_lines(&c, i, n);
 			break;
 		}
 	}

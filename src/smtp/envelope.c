@@ -75,17 +75,22 @@ void envelope_add_received(const struct envelope *e, const char *eol, struct buf
 	(void)buf_add_text(out, "Received: from ");
 	add_word(out, client->helo);
 	add_client(client, out);
-	(void)buf_add_format(out, "%s\tby ", eol);
+	(void)buf_add_text(out, eol);
+	(void)buf_add_text(out, "\tby ");
 	add_word(out, client->server);
-	(void)buf_add_format(out, " (sinkd) with %s id %s",
-		client->is_esmtp ? "ESMTP" : "SMTP", e->stamp.id);
+	(void)buf_add_text(out, " (sinkd) with ");
+	(void)buf_add_text(out, client->is_esmtp ? "ESMTP id " : "SMTP id ");
+	(void)buf_add_text(out, e->stamp.id);
 	/* More than one recipient here would tell each of the others (RFC 5321, 7.2). */
 	if (e->recipient_count == 1) {
-		(void)buf_add_format(out, "%s\tfor <", eol);
+		(void)buf_add_text(out, eol);
+		(void)buf_add_text(out, "\tfor <");
 		add_word(out, e->recipients[0].address.mailbox);
 		(void)buf_add_text(out, ">");
 	}
-	(void)buf_add_format(out, ";%s\t", eol);
+	(void)buf_add_text(out, ";");
+	(void)buf_add_text(out, eol);
+	(void)buf_add_text(out, "\t");
 	add_date(e->stamp.unix_seconds, out);
 	(void)buf_add_text(out, eol);
 }

@@ -4,17 +4,22 @@
  * the one place all of it passes, and no CR, LF or 8-bit byte gets through. */
 #include "smtp/reply.h"
 
-#include <stdio.h>
-
 #define REPLY_TEXT_MAX 480
 
 void reply_add(struct buf *out, enum reply_position position, int code,
 	const char *enhanced, struct str text)
 {
+	/* Not by printf, which took two fifths of all instructions of a message. */
+	const char start_of_line[] = {(char)('0' + code / 100),
+		(char)('0' + code / 10 % 10), (char)('0' + code % 10),
+		position == REPLY_MORE ? '-' : ' '};
 	size_t start;
 
-	(void)buf_add_format(out, "%03d%c%s%s", code, position == REPLY_MORE ? '-' : ' ',
-		enhanced, enhanced[0] == '\0' ? "" : " ");
+	(void)buf_add(out, start_of_line, sizeof(start_of_line));
+	if (enhanced[0] != '\0') {
+		(void)buf_add_text(out, enhanced);
+		(void)buf_add(out, " ", 1);
+	}
 	if (text.n > REPLY_TEXT_MAX)
 		text.n = REPLY_TEXT_MAX;
 	start = out->len;
@@ -28,8 +33,8 @@ void reply_add(struct buf *out, enum reply_position position, int code,
 void reply_set(struct reply *r, int code, const char *enhanced, const char *text)
 {
 	r->code = code;
-	(void)snprintf(r->enhanced, sizeof(r->enhanced), "%s", enhanced);
-	(void)snprintf(r->text, sizeof(r->text), "%s", text);
+	(void)str_copy(r->enhanced, sizeof(r->enhanced), str_of(enhanced));
+	(void)str_copy(r->text, sizeof(r->text), str_of(text));
 }
 
 /* RFC 3463, 2: one digit, then twice one to three digits. */

@@ -5,7 +5,6 @@
  * for the dot, because the client does not listen before. */
 #include "smtp/transaction.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "smtp/engine.h"
@@ -86,9 +85,13 @@ static void tell_outcome(struct smtp *s, int code, const char *enhanced, const c
 
 	if (s->env->outcome == NULL)
 		return;
-	(void)snprintf(line, sizeof(line), "%s %s", enhanced, text);
-	if (code != 0)
-		outcome.reply = str_of(line);
+	if (code != 0) {
+		size_t n = str_copy(line, sizeof(line), str_of(enhanced));
+
+		n += str_copy(line + n, sizeof(line) - n, STR(" "));
+		n += str_copy(line + n, sizeof(line) - n, str_of(text));
+		outcome.reply = (struct str){line, n};
+	}
 	s->env->outcome(s->env->user, &outcome);
 }
 
@@ -190,7 +193,9 @@ static void end_of_data(struct smtp *s)
 		deliver(s);
 	answer = s->failure;
 	if (answer.code == 0) {
-		(void)snprintf(text, sizeof(text), "Ok: %s", s->envelope.stamp.id);
+		size_t n = str_copy(text, sizeof(text), STR("Ok: "));
+
+		(void)str_copy(text + n, sizeof(text) - n, str_of(s->envelope.stamp.id));
 		reply_set(&answer, 250, "2.0.0", text);
 		s->errors = 0;
 	}

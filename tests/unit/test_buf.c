@@ -80,6 +80,25 @@ static void test_growth(void)
 	buf_done(&b);
 }
 
+/* A format is written once when there is room, else again after growing: the same
+ * text either way, whatever is left of the first memory. */
+static void test_format_growth(void)
+{
+	char filler[300];
+
+	memset(filler, '.', sizeof(filler));
+	for (size_t before = 240; before < 264; before++) {
+		struct buf b;
+
+		buf_init(&b, 4096);
+		CHECK("filler", buf_add(&b, filler, before));
+		CHECK("format", buf_add_format(&b, "%s %d", "0123456789", 42));
+		assert_sane_buf("format", &b);
+		CHECK_STR("text", str_skip(buf_str(&b), before), STR("0123456789 42"));
+		buf_done(&b);
+	}
+}
+
 void suite_buf(void)
 {
 	CU_pSuite s = CU_add_suite("buf", NULL, NULL);
@@ -87,4 +106,5 @@ void suite_buf(void)
 	CU_add_test(s, "add", test_add);
 	CU_add_test(s, "limit", test_limit);
 	CU_add_test(s, "growth", test_growth);
+	CU_add_test(s, "growth for a format", test_format_growth);
 }

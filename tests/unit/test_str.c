@@ -142,6 +142,35 @@ static void test_numbers(void)
 	check_numbers("duration", durations, COUNT_OF(durations), str_parse_duration);
 }
 
+static void test_copy(void)
+{
+	static const struct {
+		const char *name;
+		struct str in;
+		size_t size;
+		struct str out;
+	} cases[] = {
+		{"fits", STR("abc"), 8, STR("abc")},
+		{"fits exactly", STR("abc"), 4, STR("abc")},
+		{"cut by one", STR("abc"), 3, STR("ab")},
+		{"no room but for the end", STR("abc"), 1, STR("")},
+		{"empty", STR(""), 4, STR("")},
+		{"nothing", {NULL, 0}, 4, STR("")},
+		{"NUL is a byte", STR("a\0b"), 8, STR("a\0b")},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		char out[16];
+		size_t n;
+
+		memset(out, '#', sizeof(out));
+		n = str_copy(out, cases[i].size, cases[i].in);
+		CHECK_STR(cases[i].name, ((struct str){out, n}), cases[i].out);
+		CHECK(cases[i].name, out[n] == '\0');
+		CHECK(cases[i].name, out[cases[i].size] == '#');
+	}
+}
+
 static void test_printable(void)
 {
 	static const struct {
@@ -184,5 +213,6 @@ void suite_str(void)
 	CU_add_test(s, "cut", test_cut);
 	CU_add_test(s, "classes", test_classes);
 	CU_add_test(s, "numbers", test_numbers);
+	CU_add_test(s, "copy", test_copy);
 	CU_add_test(s, "printable", test_printable);
 }

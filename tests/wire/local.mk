@@ -8,6 +8,7 @@ wire_tests = \
 	tests/wire/test_fidelity.py \
 	tests/wire/test_first_start.py \
 	tests/wire/test_kill_storm.py \
+	tests/wire/test_load_generator.py \
 	tests/wire/test_log.py \
 	tests/wire/test_mailboxes.py \
 	tests/wire/test_master_death.py \

@@ -97,7 +97,7 @@ class Server:
         identity = dict(zip(("user", "group"), self.user), extra_groups=[]) if self.user else {}
         with open(self.path("log"), "ab") as log, open(self.path("out"), "ab") as out:
             self.process = subprocess.Popen(
-                [self.program(), "--ready-fd", str(ready_of_server), *self.arguments],
+                [*self.command(), "--ready-fd", str(ready_of_server), *self.arguments],
                 cwd=self.directory, env=self.environment, pass_fds=[ready_of_server],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=log,
                 # All its processes are then known by their session.
@@ -107,6 +107,10 @@ class Server:
             self.addresses = self.read_addresses(ready)
         finally:
             os.close(ready)
+
+    def command(self):
+        """What is run, without the options: for those who put words before it."""
+        return [self.program()]
 
     def program(self):
         """The program; for another user a copy that this user can reach."""
