@@ -42,6 +42,7 @@ struct config {
 	struct delivery_settings *deliveries;
 	size_t delivery_count;
 	const char *log_target; /* "stderr" or an absolute path */
+	enum log_format log_format;
 	enum log_level log_level;
 	bool is_verbose; /* -v: commands and replies are logged */
 };

@@ -40,6 +40,7 @@ static const struct unit time_units[] = {
 
 /* Each in the order of its enum. */
 static const char *const bare_newline_words[] = {"normalize", "reject", "preserve", NULL};
+static const char *const log_format_words[] = {"text", "json", NULL};
 static const char *const log_level_words[] = {"debug", "info", "warn", "error", NULL};
 static const char *const line_ending_words[] = {"lf", "crlf", NULL};
 static const char *const sync_words[] = {"none", "full", NULL};
@@ -160,6 +161,7 @@ static const struct option timeouts_options[] = {
 
 static const struct option log_options[] = {
 	{TEXT("target", "stderr", check_log_target), CONFIG(log_target)},
+	{WORD("format", "text", log_format_words), CONFIG(log_format)},
 	{WORD("level", "info", log_level_words), CONFIG(log_level)},
 	{0},
 };

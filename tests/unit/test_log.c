@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "json.h"
 #include "unit.h"
 
 static char directory[] = "/tmp/sinkd-log-XXXXXX";
@@ -24,7 +25,7 @@ static int make_directory(void)
 
 static int remove_directory(void)
 {
-	(void)log_open(NULL, LOG_INFO);
+	(void)log_open(NULL, LOG_FORMAT_TEXT, LOG_INFO);
 	(void)unlink(file);
 	return rmdir(directory);
 }
@@ -64,7 +65,7 @@ static void test_line(void)
 	char pid[32];
 	struct str line;
 
-	CU_ASSERT_FATAL(log_open(file, LOG_INFO) == 0);
+	CU_ASSERT_FATAL(log_open(file, LOG_FORMAT_TEXT, LOG_INFO) == 0);
 	log_set_session(STR("s-1"));
 	log_event(LOG_WARN, EV_MESSAGE_ACCEPTED, LOG_TEXT("from", "a@example.org"),
 		LOG_NUM("size", UINT64_MAX), LOG_STR("to", STR("b c")),
@@ -91,7 +92,7 @@ static void test_line(void)
 
 static void test_levels(void)
 {
-	CU_ASSERT_FATAL(log_open(file, LOG_WARN) == 0);
+	CU_ASSERT_FATAL(log_open(file, LOG_FORMAT_TEXT, LOG_WARN) == 0);
 	log_event(LOG_INFO, EV_SERVER_START, LOG_NUM("n", 1));
 	log_event(LOG_DEBUG, EV_SERVER_START, LOG_NUM("n", 1));
 	CHECK("below", said().n == 0);
@@ -102,30 +103,31 @@ static void test_levels(void)
 	CHECK("is on", log_is_on(LOG_ERROR) && !log_is_on(LOG_INFO));
 }
 
+static const struct str hostile[] = {
+	STR("a\ntime=2026 event=forged"),
+	STR("a\r\nb"),
+	STR("x event=forged"),
+	STR("\"; event=forged"),
+	STR("\" event=forged x=\""),
+	STR("\\"),
+	STR("\\\" event=forged"),
+	STR("a=b"),
+	STR("\0\x1b[2J\x7f\xff"),
+	STR("\xe2\x80\xa8"),
+};
+#define HOSTILE_COUNT (sizeof(hostile) / sizeof(hostile[0]))
+
 /* Nobody but us begins a line or a key. */
 static void test_hostile(void)
 {
-	static const struct str values[] = {
-		STR("a\ntime=2026 event=forged"),
-		STR("a\r\nb"),
-		STR("x event=forged"),
-		STR("\"; event=forged"),
-		STR("\" event=forged x=\""),
-		STR("\\"),
-		STR("\\\" event=forged"),
-		STR("a=b"),
-		STR("\0\x1b[2J\x7f\xff"),
-		STR("\xe2\x80\xa8"),
-	};
-
-	CU_ASSERT_FATAL(log_open(file, LOG_INFO) == 0);
-	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+	CU_ASSERT_FATAL(log_open(file, LOG_FORMAT_TEXT, LOG_INFO) == 0);
+	for (size_t i = 0; i < HOSTILE_COUNT; i++) {
 		char name[80];
 		struct str line;
 		bool is_quoted = false;
 
-		(void)str_printable(name, sizeof(name), values[i]);
-		log_event(LOG_INFO, EV_SESSION_COMMAND, LOG_STR("line", values[i]),
+		(void)str_printable(name, sizeof(name), hostile[i]);
+		log_event(LOG_INFO, EV_SESSION_COMMAND, LOG_STR("line", hostile[i]),
 			LOG_NUM("after", 1));
 		line = said();
 		CHECK(name, is_one_line(line));
@@ -150,7 +152,7 @@ static void test_length(void)
 	struct str line;
 
 	memset(endless, 'x', sizeof(endless));
-	CU_ASSERT_FATAL(log_open(file, LOG_INFO) == 0);
+	CU_ASSERT_FATAL(log_open(file, LOG_FORMAT_TEXT, LOG_INFO) == 0);
 	log_event(LOG_INFO, EV_SESSION_COMMAND,
 		LOG_STR("a", ((struct str){endless, sizeof(endless)})), LOG_NUM("b", 2));
 	line = said();
@@ -172,16 +174,124 @@ static void test_target(void)
 	struct stat before;
 	struct stat after;
 
-	CU_ASSERT_FATAL(log_open(file, LOG_INFO) == 0);
-	CHECK("not there", log_open("/nonexistent/log", LOG_INFO) == -ENOENT);
+	CU_ASSERT_FATAL(log_open(file, LOG_FORMAT_TEXT, LOG_INFO) == 0);
+	CHECK("not there",
+		log_open("/nonexistent/log", LOG_FORMAT_TEXT, LOG_INFO) == -ENOENT);
 	log_event(LOG_INFO, EV_SERVER_START, LOG_NUM("n", 1));
 	CHECK("the old one stays", is_one_line(said()));
 	CU_ASSERT_FATAL(fstat(log_fd(), &before) == 0 && stat(file, &after) == 0);
 	CHECK("log_fd", before.st_ino == after.st_ino);
 	CHECK("closes on exec", (fcntl(log_fd(), F_GETFD) & FD_CLOEXEC) != 0);
 	CHECK("appends", (fcntl(log_fd(), F_GETFL) & O_APPEND) != 0);
-	CU_ASSERT(log_open("stderr", LOG_INFO) == 0);
+	CU_ASSERT(log_open("stderr", LOG_FORMAT_TEXT, LOG_INFO) == 0);
 	CHECK("stderr", log_fd() == STDERR_FILENO);
+}
+
+/* ------------------------------------------------------------------ as JSON */
+
+/* What the log has said, as one object. */
+static const struct json_object *said_json(const char *name)
+{
+	static struct json_object object;
+
+	CHECK(name, json_read(said(), &object));
+	return &object;
+}
+
+static struct str member(
+	const struct json_object *object, const char *key, bool is_number)
+{
+	const struct json_member *m = json_find(object, key);
+
+	if (m == NULL || m->is_number != is_number)
+		return STR("(missing, or of the wrong type)");
+	return (struct str){m->value, m->value_len};
+}
+
+static void test_json_line(void)
+{
+	const struct json_object *o;
+	char pid[32];
+
+	CU_ASSERT_FATAL(log_open(file, LOG_FORMAT_JSON, LOG_INFO) == 0);
+	log_set_session(STR("s-1"));
+	log_event(LOG_WARN, EV_MESSAGE_ACCEPTED, LOG_TEXT("from", "a@example.org"),
+		LOG_NUM("size", UINT64_MAX), LOG_NUM("zero", 0), LOG_TEXT("empty", ""),
+		LOG_ERRNO(-ENOENT));
+	log_set_session((struct str){0});
+	o = said_json("line");
+	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	CHECK("all keys", o->count == 10);
+	CHECK("time", member(o, "time", false).n == strlen("2026-01-02T03:04:05.678Z"));
+	CHECK_STR("level", member(o, "level", false), STR("warn"));
+	CHECK_STR("pid", member(o, "pid", true), str_of(pid));
+	CHECK_STR("event", member(o, "event", false), STR("message.accepted"));
+	CHECK_STR("session", member(o, "session", false), STR("s-1"));
+	CHECK_STR("text", member(o, "from", false), STR("a@example.org"));
+	CHECK_STR("number", member(o, "size", true), STR("18446744073709551615"));
+	CHECK_STR("zero", member(o, "zero", true), STR("0"));
+	CHECK_STR("empty", member(o, "empty", false), STR(""));
+	CHECK_STR("reason", member(o, "reason", false), STR("No such file or directory"));
+}
+
+/* A reader gets each byte that was sent, and it is in its place. */
+static void test_json_hostile(void)
+{
+	static const struct str json[] = {
+		STR("\",\"event\":\"forged\",\"x\":\""),
+		STR("\"}\n{\"event\":\"forged\"}"),
+		STR("\\u0022"),
+	};
+	char all[256];
+
+	CU_ASSERT_FATAL(log_open(file, LOG_FORMAT_JSON, LOG_INFO) == 0);
+	for (size_t i = 0; i < sizeof(all); i++)
+		all[i] = (char)i;
+	for (size_t i = 0; i < HOSTILE_COUNT + sizeof(json) / sizeof(json[0]); i++) {
+		struct str value =
+			i < HOSTILE_COUNT ? hostile[i] : json[i - HOSTILE_COUNT];
+		char name[80];
+		const struct json_object *o;
+
+		(void)str_printable(name, sizeof(name), value);
+		log_event(LOG_INFO, EV_SESSION_COMMAND, LOG_STR("line", value),
+			LOG_NUM("after", 1));
+		o = said_json(name);
+		CHECK_STR(name, member(o, "line", false), value);
+		CHECK_STR(name, member(o, "event", false), STR("session.command"));
+		CHECK_STR(name, member(o, "after", true), STR("1"));
+	}
+	/* Few at a time, so that none is cut. */
+	for (size_t i = 0; i < sizeof(all); i += 64) {
+		struct str value = {all + i, 64};
+
+		log_event(LOG_INFO, EV_SESSION_COMMAND, LOG_STR("line", value));
+		CHECK_STR("each byte", member(said_json("each byte"), "line", false),
+			value);
+	}
+}
+
+/* However much is said, it is one whole object. */
+static void test_json_length(void)
+{
+	static char endless[4096];
+	struct str value = {endless, 0};
+
+	CU_ASSERT_FATAL(log_open(file, LOG_FORMAT_JSON, LOG_INFO) == 0);
+	for (size_t n = 0; n < sizeof(endless); n += n < 600 ? 1 : 97) {
+		struct str line;
+		static struct json_object o;
+
+		memset(endless, n % 2 == 0 ? 'x' : '\xff', n);
+		value.n = n;
+		log_event(LOG_INFO, EV_SESSION_COMMAND, LOG_STR("a", value),
+			LOG_STR("b", value), LOG_NUM("number", UINT64_MAX),
+			LOG_STR("c", value), LOG_STR("d", value), LOG_STR("e", value),
+			LOG_NUM("last", UINT64_MAX));
+		line = said();
+		CHECK("whole", line.n <= 2048 && json_read(line, &o));
+		CHECK("the first are there", json_find(&o, "number") != NULL);
+	}
 }
 
 void suite_log(void)
@@ -193,4 +303,7 @@ void suite_log(void)
 	CU_add_test(s, "hostile values", test_hostile);
 	CU_add_test(s, "length", test_length);
 	CU_add_test(s, "target", test_target);
+	CU_add_test(s, "JSON line", test_json_line);
+	CU_add_test(s, "JSON hostile values", test_json_hostile);
+	CU_add_test(s, "JSON length", test_json_length);
 }
