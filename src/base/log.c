@@ -2,12 +2,18 @@
  *
  * Runs in every process; values may come from a client and are escaped here and
  * nowhere else.  A line is built on the stack and leaves in one write, so lines
- * of several processes do not mix (files are opened with O_APPEND). */
+ * of several processes do not mix (files are opened with O_APPEND).
+ *
+ * When a disk is full a line may stop midway.  The next one, of whatever process,
+ * then begins with a newline, so that only the line that was cut is lost. */
 #include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -48,11 +54,12 @@ static const struct syntax {
 	[LOG_FORMAT_JSON] = {"{\"", ",\"", "\":", "}\n"},
 };
 
-/* A line on its way. */
+/* A line on its way.  It begins behind one byte of its own, for the newline that ends
+ * the torn line before it. */
 struct line {
 	const char *before_key;
 	size_t len;
-	char text[LINE_MAX_BYTES];
+	char text[1 + LINE_MAX_BYTES];
 };
 
 static int log_target_fd = STDERR_FILENO;
@@ -60,6 +67,11 @@ static enum log_format log_format;
 static enum log_level log_level_min = LOG_INFO;
 static pid_t log_pid;
 static char log_session[SESSION_MAX];
+
+/* Whether the target ends in the middle of a line.  All processes share it once the
+ * log is open; what a hostile worker makes of it is a blank line. */
+static atomic_bool own_torn;
+static atomic_bool *is_torn = &own_torn;
 
 /* ------------------------------------------------------------------ target */
 
@@ -78,16 +90,52 @@ static int open_file(const char *path)
 	return fd;
 }
 
+/* What a server before us left at the end of a file, when its disk was full. */
+static bool ends_mid_line(const char *path, int fd)
+{
+	struct stat st;
+	char last = '\n';
+	int in;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+		return false;
+	in = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+	if (in < 0)
+		return false;
+	if (pread(in, &last, 1, st.st_size - 1) != 1)
+		last = '\n';
+	(void)fdio_close(&in);
+	return last != '\n';
+}
+
+/* Without memory to share, each process ends the lines that it has torn itself. */
+static void share_torn(void)
+{
+	void *page;
+
+	if (is_torn != &own_torn)
+		return;
+	page = mmap(NULL, sizeof(*is_torn), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (page != MAP_FAILED)
+		is_torn = page;
+}
+
 int log_open(const char *target, enum log_format format, enum log_level level)
 {
+	bool ends_torn = false;
 	int fd = STDERR_FILENO;
 
-	if (target != NULL && strcmp(target, "stderr") != 0)
+	if (target != NULL && strcmp(target, "stderr") != 0) {
 		fd = open_file(target);
+		ends_torn = fd >= 0 && ends_mid_line(target, fd);
+	}
 	if (fd < 0)
 		return fd;
 	if (log_target_fd != STDERR_FILENO)
 		(void)fdio_close(&log_target_fd);
+	share_torn();
+	atomic_store(is_torn, ends_torn);
 	log_target_fd = fd;
 	log_format = format;
 	log_level_min = level;
@@ -214,10 +262,25 @@ static void add_time(struct line *line, uint64_t now_us)
 	add_field(line, &LOG_TEXT("time", text));
 }
 
+/* ----------------------------------------------------------------- writing */
+
+static void write_file(int fd, struct line *line)
+{
+	bool was_torn = atomic_load_explicit(is_torn, memory_order_relaxed) &&
+			atomic_exchange(is_torn, false);
+	size_t from = was_torn ? 0 : 1;
+	ssize_t written = fdio_write(fd, line->text + from, line->len - from);
+
+	/* There is nobody left to tell when the log itself fails. */
+	if (written > 0 ? (size_t)written < line->len - from : was_torn)
+		atomic_store(is_torn, true);
+}
+
 void log_write(enum log_level level, enum log_event event, const struct log_field *fields)
 {
-	struct line line = {.before_key = syntaxes[log_format].before_first};
+	struct line line = {.before_key = syntaxes[log_format].before_first, .len = 1};
 
+	line.text[0] = '\n';
 	add_time(&line, clock_wall_us());
 	add_field(&line, &LOG_TEXT("level", level_names[level]));
 	add_field(&line, &LOG_NUM("pid", log_pid));
@@ -227,6 +290,5 @@ void log_write(enum log_level level, enum log_event event, const struct log_fiel
 	for (; fields->key != NULL; fields++)
 		add_field(&line, fields);
 	append(&line, str_of(syntaxes[log_format].end));
-	/* There is nobody left to tell when the log itself fails. */
-	(void)fdio_write_all(log_target_fd, line.text, line.len);
+	write_file(log_target_fd, &line);
 }

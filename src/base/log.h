@@ -62,7 +62,8 @@ struct log_field {
 #define LOG_ERRNO(error) ((struct log_field){"reason", log_error_text(error), 0, false})
 
 /* Where lines go, how they look, and which.  target: NULL or "stderr", else a
- * path that is opened for append.
+ * path that is opened for append.  Called before the first fork, so that a child ends
+ * a line that another process could not.
  * Returns 0 or a negative errno; then the old target stays. */
 int log_open(const char *target, enum log_format format, enum log_level level);
 

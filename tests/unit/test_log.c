@@ -1,10 +1,13 @@
 /* base/log: one line per event whatever a client sent, in one write. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -294,6 +297,148 @@ static void test_json_length(void)
 	}
 }
 
+/* -------------------------------------------------------------- a full disk */
+
+/* Let files grow to this size only.  Returns the limit that was there. */
+static rlim_t limit_file(rlim_t size)
+{
+	struct rlimit limit;
+	rlim_t before;
+
+	CU_ASSERT_FATAL(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+	before = limit.rlim_cur;
+	limit.rlim_cur = size;
+	CU_ASSERT_FATAL(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+	return before;
+}
+
+static void log_number(uint64_t n)
+{
+	log_event(LOG_INFO, EV_SERVER_START, LOG_NUM("n", n));
+}
+
+/* Log the numbers 1 to 3 where only the first line and a half fit. */
+static void log_to_full_disk(enum log_format format)
+{
+	rlim_t before;
+	off_t size;
+
+	CU_ASSERT_FATAL(log_open(file, format, LOG_INFO) == 0);
+	log_number(1);
+	size = lseek(log_fd(), 0, SEEK_END);
+	before = limit_file((rlim_t)size + 20);
+	log_number(2);
+	log_number(3);
+	(void)limit_file(before);
+}
+
+/* The lines 1 and 4, the beginning of 2 between them, and nothing else. */
+static bool is_mended(enum log_format format, struct str s)
+{
+	const char *first = memchr(s.p, '\n', s.n), *second;
+	const char *begin = format == LOG_FORMAT_JSON ? "{\"time\":" : "time=";
+	size_t rest;
+
+	if (first == NULL)
+		return false;
+	second = first + 1 + 20;
+	if (second >= s.p + s.n || *second != '\n')
+		return false;
+	rest = (size_t)(s.p + s.n - (second + 1));
+	return memchr(first + 1, '\n', 20) == NULL &&
+	       has((struct str){s.p, (size_t)(first - s.p)},
+		       format == LOG_FORMAT_JSON ? "\"n\":1}" : " n=1") &&
+	       rest > strlen(begin) && memcmp(second + 1, begin, strlen(begin)) == 0 &&
+	       is_one_line((struct str){second + 1, rest}) &&
+	       has((struct str){second + 1, rest},
+		       format == LOG_FORMAT_JSON ? "\"n\":4}\n" : " n=4\n");
+}
+
+/* After a line that stopped midway the next one begins a line, without a blank one. */
+static void test_torn_line(void)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+
+	CU_ASSERT_FATAL(sigaction(SIGXFSZ, &ignore, &before) == 0);
+	for (int format = LOG_FORMAT_TEXT; format <= LOG_FORMAT_JSON; format++) {
+		const char *name = format == LOG_FORMAT_JSON ? "json" : "text";
+		struct str line;
+
+		log_to_full_disk((enum log_format)format);
+		log_number(4);
+		CHECK(name, is_mended((enum log_format)format, said()));
+		log_number(5);
+		line = said();
+		CHECK(name, is_one_line(line) && line.p[0] != '\n');
+	}
+	CU_ASSERT(sigaction(SIGXFSZ, &before, NULL) == 0);
+}
+
+/* A line of which nothing was written leaves no trace. */
+static void test_lost_line(void)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+	struct str both;
+	const char *end;
+	rlim_t limit;
+
+	CU_ASSERT_FATAL(sigaction(SIGXFSZ, &ignore, &before) == 0);
+	CU_ASSERT_FATAL(log_open(file, LOG_FORMAT_TEXT, LOG_INFO) == 0);
+	log_number(1);
+	limit = limit_file((rlim_t)lseek(log_fd(), 0, SEEK_END));
+	log_number(2);
+	(void)limit_file(limit);
+	log_number(3);
+	both = said();
+	end = memmem(both.p, both.n, " n=1\n", 5);
+	CU_ASSERT_FATAL(end != NULL);
+	end += 5;
+	CHECK("first", is_one_line((struct str){both.p, (size_t)(end - both.p)}));
+	both = str_skip(both, (size_t)(end - both.p));
+	CHECK("next", is_one_line(both) && has(both, " n=3\n"));
+	CU_ASSERT(sigaction(SIGXFSZ, &before, NULL) == 0);
+}
+
+/* Another process than the one that could not finish ends the line. */
+static void test_torn_by_another(void)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+	int status;
+	pid_t pid;
+
+	CU_ASSERT_FATAL(sigaction(SIGXFSZ, &ignore, &before) == 0);
+	CU_ASSERT_FATAL(log_open(file, LOG_FORMAT_JSON, LOG_INFO) == 0);
+	pid = fork();
+	CU_ASSERT_FATAL(pid >= 0);
+	if (pid == 0) {
+		log_to_full_disk(LOG_FORMAT_JSON);
+		_exit(0);
+	}
+	CU_ASSERT(waitpid(pid, &status, 0) == pid && status == 0);
+	log_number(4);
+	CHECK("another", is_mended(LOG_FORMAT_JSON, said()));
+	CU_ASSERT(sigaction(SIGXFSZ, &before, NULL) == 0);
+}
+
+/* So does the server that is started once the disk has room again. */
+static void test_torn_before_start(void)
+{
+	static const char half[] = "time=2026-01-";
+	struct str text;
+	int fd;
+
+	CU_ASSERT_FATAL(log_open(NULL, LOG_FORMAT_TEXT, LOG_INFO) == 0);
+	fd = open(file, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	CU_ASSERT_FATAL(fd >= 0 && write(fd, half, strlen(half)) == (int)strlen(half));
+	(void)close(fd);
+	CU_ASSERT_FATAL(log_open(file, LOG_FORMAT_TEXT, LOG_INFO) == 0);
+	log_number(4);
+	text = said();
+	CHECK("half", text.n > sizeof(half) && memcmp(text.p, half, strlen(half)) == 0);
+	CHECK("its end", text.p[strlen(half)] == '\n');
+	CHECK("next", is_one_line(str_skip(text, sizeof(half))));
+}
+
 void suite_log(void)
 {
 	CU_pSuite s = CU_add_suite("log", make_directory, remove_directory);
@@ -306,4 +451,8 @@ void suite_log(void)
 	CU_add_test(s, "JSON line", test_json_line);
 	CU_add_test(s, "JSON hostile values", test_json_hostile);
 	CU_add_test(s, "JSON length", test_json_length);
+	CU_add_test(s, "torn line", test_torn_line);
+	CU_add_test(s, "lost line", test_lost_line);
+	CU_add_test(s, "torn by another process", test_torn_by_another);
+	CU_add_test(s, "torn before the start", test_torn_before_start);
 }
