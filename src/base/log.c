@@ -13,12 +13,14 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/date.h"
 #include "base/fdio.h"
+#include "base/syslogd.h"
 
 #define LINE_MAX_BYTES 2048
 #define VALUE_MAX      512 /* so that no value crowds out the keys behind it */
@@ -43,6 +45,15 @@ static const char *const level_names[] = {
 	[LOG_FATAL] = "fatal",
 };
 
+/* RFC 3164, 4.1.1: debug, informational, warning, error, critical. */
+static const unsigned severities[] = {
+	[LOG_DEBUG] = 7,
+	[LOG_INFO] = 6,
+	[LOG_WARN] = 4,
+	[LOG_ERROR] = 3,
+	[LOG_FATAL] = 2,
+};
+
 /* What stands around the keys and values of a line. */
 static const struct syntax {
 	const char *before_first;
@@ -63,6 +74,7 @@ struct line {
 };
 
 static int log_target_fd = STDERR_FILENO;
+static struct sockaddr_un log_syslogd; /* family AF_UNSPEC: the target is a file */
 static enum log_format log_format;
 static enum log_level log_level_min = LOG_INFO;
 static pid_t log_pid;
@@ -123,10 +135,13 @@ static void share_torn(void)
 
 int log_open(const char *target, enum log_format format, enum log_level level)
 {
+	struct sockaddr_un syslogd = {0};
 	bool ends_torn = false;
 	int fd = STDERR_FILENO;
 
-	if (target != NULL && strcmp(target, "stderr") != 0) {
+	if (target != NULL && syslogd_path(target) != NULL) {
+		fd = syslogd_open(syslogd_path(target), &syslogd);
+	} else if (target != NULL && strcmp(target, "stderr") != 0) {
 		fd = open_file(target);
 		ends_torn = fd >= 0 && ends_mid_line(target, fd);
 	}
@@ -137,6 +152,7 @@ int log_open(const char *target, enum log_format format, enum log_level level)
 	share_torn();
 	atomic_store(is_torn, ends_torn);
 	log_target_fd = fd;
+	log_syslogd = syslogd;
 	log_format = format;
 	log_level_min = level;
 	return 0;
@@ -276,12 +292,31 @@ static void write_file(int fd, struct line *line)
 		atomic_store(is_torn, true);
 }
 
+/* header: how long the one for syslogd is. */
+static void write_syslogd(enum log_level level, const struct line *line, size_t header)
+{
+	const char *text = line->text + 1;
+	size_t len = line->len - 1;
+
+	/* syslogd does not want the newline. */
+	if (syslogd_send(log_target_fd, &log_syslogd, text, len - 1) < 0 &&
+		level == LOG_FATAL)
+		(void)fdio_write(STDERR_FILENO, text + header, len - header);
+}
+
 void log_write(enum log_level level, enum log_event event, const struct log_field *fields)
 {
 	struct line line = {.before_key = syntaxes[log_format].before_first, .len = 1};
+	bool is_syslogd = log_syslogd.sun_family != AF_UNSPEC;
+	uint64_t now_us = clock_wall_us();
+	size_t header = 0;
 
 	line.text[0] = '\n';
-	add_time(&line, clock_wall_us());
+	if (is_syslogd)
+		header = syslogd_header(
+			line.text + 1, severities[level], log_pid, now_us / 1000000);
+	line.len += header;
+	add_time(&line, now_us);
 	add_field(&line, &LOG_TEXT("level", level_names[level]));
 	add_field(&line, &LOG_NUM("pid", log_pid));
 	add_field(&line, &LOG_TEXT("event", event_names[event]));
@@ -290,5 +325,8 @@ void log_write(enum log_level level, enum log_event event, const struct log_fiel
 	for (; fields->key != NULL; fields++)
 		add_field(&line, fields);
 	append(&line, str_of(syntaxes[log_format].end));
-	write_file(log_target_fd, &line);
+	if (is_syslogd)
+		write_syslogd(level, &line, header);
+	else
+		write_file(log_target_fd, &line);
 }

@@ -61,9 +61,9 @@ struct log_field {
 /* reason="No such file or directory" of a (positive or negative) errno */
 #define LOG_ERRNO(error) ((struct log_field){"reason", log_error_text(error), 0, false})
 
-/* Where lines go, how they look, and which.  target: NULL or "stderr", else a
- * path that is opened for append.  Called before the first fork, so that a child ends
- * a line that another process could not.
+/* Where lines go, how they look, and which.  target: NULL or "stderr"; "syslog" or
+ * "syslog:/path" (see base/syslogd.h); else a path that is opened for append.  Called
+ * before the first fork, so that a child ends a line that another process could not.
  * Returns 0 or a negative errno; then the old target stays. */
 int log_open(const char *target, enum log_format format, enum log_level level);
 
@@ -81,7 +81,9 @@ bool log_is_on(enum log_level level);
 void log_set_session(struct str id);
 
 /* Write one line.  fields ends with a zeroed one.  Never fails, never blocks
- * longer than the target does; a line is at most 2 KiB and is cut at a value. */
+ * longer than the target does (syslogd: never); a line is at most 2 KiB and is cut
+ * at a value.  A line that cannot be written is lost; if it is LOG_FATAL and syslogd
+ * does not take it, it goes to stderr. */
 void log_write(
 	enum log_level level, enum log_event event, const struct log_field *fields);
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "base/syslogd.h"
 #include "config/conf.h"
 #include "delivery/mailbox.h"
 #include "smtp/address.h"
@@ -95,9 +96,15 @@ static const char *check_greeting(const char *text)
 
 static const char *check_log_target(const char *text)
 {
+	const char *socket_path = syslogd_path(text);
+
+	if (socket_path != NULL)
+		return strlen(socket_path) <= SYSLOGD_PATH_MAX
+			       ? NULL
+			       : "the path of a socket has at most 107 octets";
 	return strcmp(text, "stderr") == 0 || *text == '/'
 		       ? NULL
-		       : "\"stderr\" or an absolute path is expected";
+		       : "\"stderr\", \"syslog\" or an absolute path is expected";
 }
 
 static const char *check_path(const char *text)

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -439,6 +441,57 @@ static void test_torn_before_start(void)
 	CHECK("next", is_one_line(str_skip(text, sizeof(half))));
 }
 
+/* ----------------------------------------------------------------- syslogd */
+
+/* A datagram socket at file. */
+static int start_syslogd(void)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	(void)unlink(file);
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", file);
+	CU_ASSERT_FATAL(
+		fd >= 0 && bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0);
+	return fd;
+}
+
+/* Each level has its severity, and the longest line is not longer than elsewhere. */
+static void test_syslogd(void)
+{
+	static const char *const priorities[] = {"<23>", "<22>", "<20>", "<19>", "<18>"};
+	static char endless[100000], got[4096];
+	struct str value = {endless, sizeof(endless)};
+	char target[80];
+	int fd = start_syslogd();
+	ssize_t n;
+
+	(void)snprintf(target, sizeof(target), "syslog:%s", file);
+	CU_ASSERT_FATAL(log_open(target, LOG_FORMAT_TEXT, LOG_DEBUG) == 0);
+	CHECK("log_fd", log_fd() != STDERR_FILENO);
+	CHECK("closes on exec", (fcntl(log_fd(), F_GETFD) & FD_CLOEXEC) != 0);
+	for (int level = LOG_DEBUG; level <= LOG_FATAL; level++) {
+		log_event((enum log_level)level, EV_SERVER_START, LOG_NUM("n", 1));
+		n = recv(fd, got, sizeof(got), 0);
+		CHECK(priorities[level], n > 50 &&
+						 memcmp(got, priorities[level], 4) == 0 &&
+						 memcmp(got + n - 4, " n=1", 4) == 0);
+	}
+	memset(endless, 'x', sizeof(endless));
+	log_event(LOG_INFO, EV_SERVER_START, LOG_STR("a", value), LOG_STR("b", value),
+		LOG_STR("c", value), LOG_STR("d", value), LOG_STR("e", value));
+	n = recv(fd, got, sizeof(got), 0);
+	CHECK("bounded", n > 1500 && n < 2048);
+	CHECK("too long a path",
+		log_open("syslog:/"
+			 "0123456789012345678901234567890123456789012345678901234567890"
+			 "0123456789012345678901234567890123456789012345678901234567890",
+			LOG_FORMAT_TEXT, LOG_INFO) == -ENAMETOOLONG);
+	CU_ASSERT(log_open(NULL, LOG_FORMAT_TEXT, LOG_INFO) == 0);
+	(void)close(fd);
+	(void)unlink(file);
+}
+
 void suite_log(void)
 {
 	CU_pSuite s = CU_add_suite("log", make_directory, remove_directory);
@@ -455,4 +508,5 @@ void suite_log(void)
 	CU_add_test(s, "lost line", test_lost_line);
 	CU_add_test(s, "torn by another process", test_torn_by_another);
 	CU_add_test(s, "torn before the start", test_torn_before_start);
+	CU_add_test(s, "syslogd", test_syslogd);
 }

@@ -8,7 +8,9 @@
 #include "config/option.h"
 #include "unit.h"
 
-#define NOT_A_TARGET "\"stderr\" or an absolute path is expected"
+#define NOT_A_TARGET "\"stderr\", \"syslog\" or an absolute path is expected"
+#define PATH_54      "/a234567890b234567890c234567890d234567890e234567890abc"
+#define PATH_107     PATH_54 "/f234567890g234567890h234567890i234567890j234567890ab"
 
 static const struct option *find_log_option(const char *name)
 {
@@ -32,6 +34,14 @@ static void test_log(void)
 	} cases[] = {
 		{"target", "stderr", NULL},
 		{"target", "/var/log/sinkd.log", NULL},
+		{"target", "syslog", NULL},
+		{"target", "syslog:/run/log", NULL},
+		{"target", "syslog:" PATH_107, NULL},
+		{"target", "syslog:" PATH_107 "x",
+			"the path of a socket has at most 107 octets"},
+		{"target", "syslog:", NOT_A_TARGET},
+		{"target", "syslog:log", NOT_A_TARGET},
+		{"target", "syslogd", NOT_A_TARGET},
 		{"target", "sinkd.log", NOT_A_TARGET},
 		{"target", "", NOT_A_TARGET},
 		{"format", "text", NULL},
