@@ -28,6 +28,7 @@ src_libsinkd_a_SOURCES = \
 	src/base/clock.h \
 	src/base/fdio.c src/base/fdio.h \
 	src/base/log.c src/base/log.h \
+	src/base/syslogd.c src/base/syslogd.h \
 	src/delivery/delivery.c src/delivery/delivery.h \
 	src/delivery/dirs.c src/delivery/dirs.h \
 	src/delivery/discard.c \

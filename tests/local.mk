@@ -45,6 +45,7 @@ tests_unit_unit_proto_LDADD = tests/tools/librig.a src/libsinkproto.a $(CUNIT_LI
 
 tests_unit_unit_SOURCES = \
 	tests/unit/unit.c tests/unit/unit.h tests/unit/suites.c \
+	tests/unit/json.c tests/unit/json.h \
 	tests/unit/test_conf.c \
 	tests/unit/maildir_fixture.c tests/unit/maildir_fixture.h \
 	tests/unit/test_delivery.c \
@@ -52,6 +53,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_mailbox.c \
 	tests/unit/test_maildir.c \
 	tests/unit/test_maildir_faults.c \
+	tests/unit/test_option.c \
 	tests/unit/test_pool.c \
 	tests/unit/test_slots.c
 tests_unit_unit_CPPFLAGS = $(unit_cppflags)

@@ -25,6 +25,16 @@ int fdio_write_all(int fd, const void *p, size_t n)
 	return 0;
 }
 
+ssize_t fdio_write(int fd, const void *p, size_t n)
+{
+	ssize_t written;
+
+	do
+		written = write(fd, p, n);
+	while (written < 0 && errno == EINTR);
+	return written < 0 ? -errno : written;
+}
+
 ssize_t fdio_read(int fd, void *p, size_t n)
 {
 	ssize_t got;

@@ -11,6 +11,9 @@
 /* Write all n bytes of a file. */
 int fdio_write_all(int fd, const void *p, size_t n);
 
+/* One write, repeated only when interrupted.  Returns how many bytes were taken. */
+ssize_t fdio_write(int fd, const void *p, size_t n);
+
 /* One read, repeated only when interrupted. */
 ssize_t fdio_read(int fd, void *p, size_t n);
 

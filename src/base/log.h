@@ -2,6 +2,7 @@
  *
  *   time=2026-01-02T03:04:05.678Z level=info pid=4711 event=message.accepted \
  *   session=... id=... from=... size=1234
+ *   {"time":"2026-01-02T03:04:05.678Z","level":"info","pid":4711,...}
  *
  * Values that hold anything but plain printable characters are quoted and
  * escaped, so a line is always one line whatever a client sent.  Room base and
@@ -17,6 +18,8 @@
 /* debug: for developers.  info: normal life.  warn: odd, going on.
  * error: a promise was missed.  fatal: the process ends. */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_FATAL };
+
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
 /* Every event, with the name it has in the log.  sinkd(8) describes each. */
 #define LOG_EVENTS(X)                                                                    \
@@ -58,9 +61,11 @@ struct log_field {
 /* reason="No such file or directory" of a (positive or negative) errno */
 #define LOG_ERRNO(error) ((struct log_field){"reason", log_error_text(error), 0, false})
 
-/* Where lines go and which.  target: NULL or "stderr", else a path that is
- * opened for append.  Returns 0 or a negative errno; then the old target stays. */
-int log_open(const char *target, enum log_level level);
+/* Where lines go, how they look, and which.  target: NULL or "stderr"; "syslog" or
+ * "syslog:/path" (see base/syslogd.h); else a path that is opened for append.  Called
+ * before the first fork, so that a child ends a line that another process could not.
+ * Returns 0 or a negative errno; then the old target stays. */
+int log_open(const char *target, enum log_format format, enum log_level level);
 
 /* Take note of our pid, which every line names: once at start, and in a child
  * after a fork.  (getpid(2) is a system call, and lines are many.) */
@@ -76,7 +81,9 @@ bool log_is_on(enum log_level level);
 void log_set_session(struct str id);
 
 /* Write one line.  fields ends with a zeroed one.  Never fails, never blocks
- * longer than the target does; a line is at most 2 KiB and is cut at a value. */
+ * longer than the target does (syslogd: never); a line is at most 2 KiB and is cut
+ * at a value.  A line that cannot be written is lost; if it is LOG_FATAL and syslogd
+ * does not take it, it goes to stderr. */
 void log_write(
 	enum log_level level, enum log_event event, const struct log_field *fields);
 

@@ -132,8 +132,11 @@ size_t str_copy(char *out, size_t size, struct str s)
 	return n;
 }
 
-/* The printable form of one byte; returns its length, at most 4. */
-static size_t escape_byte(char *out, char c)
+#define ESCAPE_MAX 6 /* \u00NN */
+
+/* The printable form of a byte; prefix introduces its hexadecimal form.  Returns its
+ * length, at most ESCAPE_MAX. */
+static size_t escape_byte(char out[ESCAPE_MAX], struct str prefix, char c)
 {
 	if (c == '\\' || c == '"') {
 		out[0] = '\\';
@@ -144,32 +147,45 @@ static size_t escape_byte(char *out, char c)
 		out[0] = c;
 		return 1;
 	}
-	out[0] = '\\';
-	out[1] = 'x';
-	out[2] = hex_digits[(unsigned char)c >> 4];
-	out[3] = hex_digits[(unsigned char)c & 15];
-	return 4;
+	memcpy(out, prefix.p, prefix.n);
+	out[prefix.n] = hex_digits[(unsigned char)c >> 4];
+	out[prefix.n + 1] = hex_digits[(unsigned char)c & 15];
+	return prefix.n + 2;
 }
 
-size_t str_printable(char *out, size_t size, struct str s)
+static size_t escape(char *out, size_t size, struct str prefix, struct str s)
 {
 	/* Room for the mark of a cut is kept free until the last byte is in. */
 	size_t len = 0, cut = 0;
-	char piece[4];
+	char piece[ESCAPE_MAX];
 
 	for (size_t i = 0; i < s.n; i++) {
-		size_t n = escape_byte(piece, s.p[i]);
+		size_t n = escape_byte(piece, prefix, s.p[i]);
 
 		if (len + n + 1 > size) {
 			memcpy(out + cut, "...", 3);
 			len = cut + 3;
 			break;
 		}
-		memcpy(out + len, piece, n);
+		/* Nearly all are one byte, and that needs no call. */
+		if (n == 1)
+			out[len] = piece[0];
+		else
+			memcpy(out + len, piece, n);
 		len += n;
 		if (len + 3 + 1 <= size)
 			cut = len;
 	}
 	out[len] = '\0';
 	return len;
+}
+
+size_t str_printable(char *out, size_t size, struct str s)
+{
+	return escape(out, size, STR("\\x"), s);
+}
+
+size_t str_json(char *out, size_t size, struct str s)
+{
+	return escape(out, size, STR("\\u00"), s);
 }

@@ -80,4 +80,10 @@ size_t str_copy(char *out, size_t size, struct str s);
  * size must be at least 4. */
 size_t str_printable(char *out, size_t size, struct str s);
 
+/* The same for the inside of a JSON string (RFC 8259): \\, \" and, for each other
+ * byte outside 0x20..0x7e, \u00NN.  So each byte is one character of the value that
+ * a reader gets, whatever encoding it was meant in, and nothing is lost.
+ * size must be at least 4. */
+size_t str_json(char *out, size_t size, struct str s);
+
 #endif

@@ -41,7 +41,8 @@ struct config {
 	size_t listener_count;
 	struct delivery_settings *deliveries;
 	size_t delivery_count;
-	const char *log_target; /* "stderr" or an absolute path */
+	const char *log_target; /* as log_open takes it */
+	enum log_format log_format;
 	enum log_level log_level;
 	bool is_verbose; /* -v: commands and replies are logged */
 };

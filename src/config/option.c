@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "base/syslogd.h"
 #include "config/conf.h"
 #include "delivery/mailbox.h"
 #include "smtp/address.h"
@@ -40,6 +41,7 @@ static const struct unit time_units[] = {
 
 /* Each in the order of its enum. */
 static const char *const bare_newline_words[] = {"normalize", "reject", "preserve", NULL};
+static const char *const log_format_words[] = {"text", "json", NULL};
 static const char *const log_level_words[] = {"debug", "info", "warn", "error", NULL};
 static const char *const line_ending_words[] = {"lf", "crlf", NULL};
 static const char *const sync_words[] = {"none", "full", NULL};
@@ -94,9 +96,15 @@ static const char *check_greeting(const char *text)
 
 static const char *check_log_target(const char *text)
 {
+	const char *socket_path = syslogd_path(text);
+
+	if (socket_path != NULL)
+		return strlen(socket_path) <= SYSLOGD_PATH_MAX
+			       ? NULL
+			       : "the path of a socket has at most 107 octets";
 	return strcmp(text, "stderr") == 0 || *text == '/'
 		       ? NULL
-		       : "\"stderr\" or an absolute path is expected";
+		       : "\"stderr\", \"syslog\" or an absolute path is expected";
 }
 
 static const char *check_path(const char *text)
@@ -160,6 +168,7 @@ static const struct option timeouts_options[] = {
 
 static const struct option log_options[] = {
 	{TEXT("target", "stderr", check_log_target), CONFIG(log_target)},
+	{WORD("format", "text", log_format_words), CONFIG(log_format)},
 	{WORD("level", "info", log_level_words), CONFIG(log_level)},
 	{0},
 };

@@ -162,18 +162,21 @@ static int bind_listeners(struct master *m)
 
 static int set_up(struct master *m)
 {
+	const struct config *c = m->config;
 	int r;
 
+	/* Where there is no log yet, whoever starts us reads what is wrong. */
+	(void)log_open("stderr", c->log_format, c->log_level);
 	if ((r = open_signals(m)) < 0 || (r = open_pipes(m)) < 0)
 		return fail_start("open signals and pipes", "", r, EXIT_FAILURE);
-	m->children = calloc(m->config->workers_start, sizeof(*m->children));
+	m->children = calloc(c->workers_start, sizeof(*m->children));
 	if (m->children == NULL)
 		return fail_start("allocate", "", -ENOMEM, EXIT_FAILURE);
 	if ((r = choose_identity(m)) != 0 || (r = bind_listeners(m)) != 0)
 		return r;
-	r = log_open(m->config->log_target, m->config->log_level);
+	r = log_open(c->log_target, c->log_format, c->log_level);
 	if (r < 0)
-		return fail_start("open the log", m->config->log_target, r, EX_CONFIG);
+		return fail_start("open the log", c->log_target, r, EX_CONFIG);
 	return prepare_deliveries(m);
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the program has, the documents have: options of the configuration file in the
-sample and in sinkd.conf(5), events of the log and options of the command line in
-sinkd(8)."""
+sample and in sinkd.conf(5), events of the log with their keys and options of the command
+line in sinkd(8)."""
 
 import os
 import re
@@ -44,6 +44,56 @@ def missing_in_page(names, page, pattern, where):
             yield f"{where}: nothing about {name}"
 
 
+def arguments(text, start):
+    """The text from start, behind an opening parenthesis, to its closing one."""
+    depth = 1
+    for end in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[end], 0)
+        if depth == 0:
+            return text[start:end]
+    raise ValueError("a parenthesis is not closed")
+
+
+def keys_in(text):
+    """Keys of the fields made in it."""
+    found = set(re.findall(r'\bLOG_(?:TEXT|STR|NUM)\(\s*"(\w+)"', text))
+    return found | ({"reason"} if re.search(r"\bLOG_ERRNO\(", text) else set())
+
+
+def logged_keys(files, header):
+    """(path, event, key) for each field of each log_event.  Where a variable names the
+    event, it is every event that the function speaks of."""
+    names = dict(re.findall(r'\bX\((EV_\w+), "([a-z.]+)"\)', header))
+    for path, text in files.items():
+        for function in re.findall(r"^\{\n.*?^\}", text, re.M | re.S):
+            for call in re.finditer(r"\blog_event\(", function):
+                fields = arguments(function, call.end())
+                events = re.findall(r"\bEV_\w+", fields) or re.findall(r"\bEV_\w+", function)
+                if not events:
+                    yield path, "(an event that this lint does not see)", ""
+                yield from ((path, names[event], key)
+                            for event in events for key in keys_in(fields))
+
+
+def documented_keys(page):
+    """For each event its keys in the page; \"\" has those of every line."""
+    log = re.search(r"^\.Sh LOG\n(.*?)^\.Sh ", page, re.M | re.S)[1]
+    items = re.split(r"^\.It Ic (.*)\n", log, flags=re.M)
+    found = {"": set(re.findall(r"^\.Ic (\w+)", items[0], re.M))}
+    for event, text in zip(items[1::2], items[2::2]):
+        listed = " ".join(re.findall(r"^\.Ic (.*)", text, re.M))
+        found[event] = set(re.findall(r"\w+", listed))
+        for other in re.findall(r"[Kk]eys as for (\S+)[.;]", text):
+            found[event] |= found[other]
+    return found
+
+
+def missing_keys(used, documented):
+    for path, event, key in sorted(set(used)):
+        if key not in documented.get(event, set()):
+            yield f"sinkd(8): nothing about {key} of {event or 'every line'} ({path})"
+
+
 IN_SECTION = r"^\.(?:It|Ss|Sh)\s(?:.*[\s\"])?%s(?![\w-])"
 AS_OPTION = r"\bFl -%s(?![\w-])"
 ANYWHERE = r"(?<![\w.-])%s(?![\w-])"
@@ -54,19 +104,39 @@ names = configured_names(tree("src/config"))
 events = logged_events(read("src/base/log.h"))
 options = command_line_options(
     subprocess.run([SINKD, "--help"], check=True, text=True, stdout=subprocess.PIPE).stdout)
+sources = tree("src")
+header = read("src/base/log.h")
+keys = [*logged_keys(sources, header),
+        *(("src/base/log.c", "", key) for key in keys_in(sources["src/base/log.c"]))]
 # Each table was found, or this lint would have nothing to look for.
 assert {"hostname", "limits", "bare-newline", "address", "file-mode"} <= names, names
 assert {"message.accepted", "server.start"} <= events, events
 assert {"config", "ready-fd", "help"} <= options, options
+assert {("message.accepted", "size"), ("message.aborted", "size"), ("worker.failed", "reason"),
+        ("", "session")} <= {(event, key) for _, event, key in keys}, keys
 
 sample, conf_page, page = (
     read("etc/sinkd.conf"), read("docs/man/sinkd.conf.5"), read("docs/man/sinkd.8"))
+documented = documented_keys(page)
+PLANTED = """{
+	log_event(LOG_INFO, EV_SERVER_STOP, LOG_NUM("status", f(1)),
+		LOG_STR(
+			"planted", x));
+}"""
+PLANTED_VARIABLE = """{
+	enum log_event event = EV_MESSAGE_ABORTED;
+	log_event(LOG_INFO, event, LOG_TEXT("planted", ""));
+}"""
 conclude(
     [*missing_in_sample(names, sample),
      *missing_in_page(names, conf_page, IN_SECTION, "sinkd.conf(5)"),
      *missing_in_page(events, page, ANYWHERE, "sinkd(8)"),
-     *missing_in_page(options, page, AS_OPTION, "sinkd(8)")],
+     *missing_in_page(options, page, AS_OPTION, "sinkd(8)"),
+     *missing_keys(keys, documented)],
     [list(missing_in_sample({"planted"}, sample)),
      list(missing_in_page({"planted"}, conf_page, IN_SECTION, "")),
      list(missing_in_page({"message.planted"}, page, ANYWHERE, "")),
-     list(missing_in_page({"planted"}, page, AS_OPTION, ""))])
+     list(missing_in_page({"planted"}, page, AS_OPTION, "")),
+     *(list(missing_keys(logged_keys({"planted.c": text}, header), documented))
+       for text in (PLANTED, PLANTED_VARIABLE)),
+     list(missing_keys(keys, {**documented, "": set()}))])

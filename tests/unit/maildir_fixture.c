@@ -120,7 +120,7 @@ void start(const char *path)
 		.has_sync = true,
 		.file_mode = 0600,
 	};
-	CU_ASSERT_EQUAL(log_open(at("log"), LOG_INFO), 0);
+	CU_ASSERT_EQUAL(log_open(at("log"), LOG_FORMAT_TEXT, LOG_INFO), 0);
 }
 
 void open_section(void)
@@ -132,7 +132,7 @@ void finish(void)
 {
 	backend->close(state);
 	state = NULL;
-	CU_ASSERT_EQUAL(log_open(NULL, LOG_INFO), 0);
+	CU_ASSERT_EQUAL(log_open(NULL, LOG_FORMAT_TEXT, LOG_INFO), 0);
 	remove_tree(dir);
 }
 

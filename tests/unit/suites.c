@@ -9,6 +9,7 @@ void (*const unit_suites[])(void) = {
 	suite_maildir,
 	suite_delivery,
 	suite_conf,
+	suite_option,
 	suite_pool,
 	suite_slots,
 	NULL,

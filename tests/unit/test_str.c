@@ -205,6 +205,36 @@ static void test_printable(void)
 	}
 }
 
+static void test_json(void)
+{
+	static const struct {
+		const char *name;
+		struct str in;
+		size_t size;
+		const char *out;
+	} cases[] = {
+		{"plain", STR("a /b"), 64, "a /b"},
+		{"quotes", STR("a\\\"b"), 64, "a\\\\\\\"b"},
+		{"control", STR("\n\0\x7f"), 64, "\\u000A\\u0000\\u007F"},
+		{"high", STR("\xc3\xbc"), 64, "\\u00C3\\u00BC"},
+		{"just fits", STR("\xff"), 7, "\\u00FF"},
+		{"cut at a whole escape", STR("a\xff\xff"), 12, "a\\u00FF..."},
+		{"no room at all", STR("\xff"), 4, "..."},
+		{"empty", STR(""), 4, ""},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		char out[80];
+		size_t n;
+
+		memset(out, '#', sizeof(out));
+		n = str_json(out, cases[i].size, cases[i].in);
+		CHECK(cases[i].name, n < cases[i].size && out[n] == '\0');
+		CHECK(cases[i].name, out[cases[i].size] == '#');
+		CHECK_STR(cases[i].name, str_of(out), str_of(cases[i].out));
+	}
+}
+
 void suite_str(void)
 {
 	CU_pSuite s = CU_add_suite("str", NULL, NULL);
@@ -215,4 +245,5 @@ void suite_str(void)
 	CU_add_test(s, "numbers", test_numbers);
 	CU_add_test(s, "copy", test_copy);
 	CU_add_test(s, "printable", test_printable);
+	CU_add_test(s, "json", test_json);
 }

@@ -32,6 +32,7 @@ void suite_mailbox(void);
 void suite_maildir(void);
 void suite_delivery(void);
 void suite_conf(void);
+void suite_option(void);
 void suite_pool(void);
 void suite_slots(void);
 

@@ -17,6 +17,7 @@ wire_tests = \
 	tests/wire/test_readiness.py \
 	tests/wire/test_respawn.py \
 	tests/wire/test_storm.py \
+	tests/wire/test_syslog.py \
 	tests/wire/test_timeouts.py \
 	tests/wire/test_unix_socket.py
 wire_modules = \

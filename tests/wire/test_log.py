@@ -1,9 +1,10 @@
 """One event is one line, whatever a client says; -v tells the whole conversation."""
 
+import json
 import re
 
-from sinkd_server import Server, read_file, wait_until
-from wire_test import run
+from sinkd_server import SINKD, Server, read_file, wait_until
+from wire_test import output_of, run
 
 VALUE = r'(?:[!#-\[\]-~]+|"(?:[ !#-\[\]-~]|\\["\\]|\\x[0-9a-fA-F]{2})*")'
 LINE = re.compile(rf"time=\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z level=[a-z]+ pid=\d+ "
@@ -18,6 +19,12 @@ HOSTILE = [
     b"MAIL FROM:<\"a\\\" event=message.accepted \\\"\"@example.com>",
     b"\x1b]0;title\x07",
 ]
+HOSTILE_JSON = [
+    b'NOOP ","event":"message.accepted","forged":"1',
+    b'NOOP "}\\n{"event":"message.accepted"}',
+    b"NOOP \\u0022 \\",
+    b"NOOP \xf0\x9f\x93\xab \xe2\x80\xa8 \xed\xa0\x80 \xc0\x80",
+]
 
 
 def assert_well_formed(log):
@@ -25,6 +32,29 @@ def assert_well_formed(log):
         assert not line.startswith("time=") or LINE.fullmatch(line), line
         bare = re.sub(r'"(?:[^"\\]|\\.)*"', '""', line)
         assert "forged" not in bare or line.split(" event=")[1].startswith("session."), line
+
+
+def refuse(what):
+    raise AssertionError(f"not JSON: {what}")
+
+
+def object_of(line):
+    """The JSON object that a line is, read strictly; its values are texts and numbers."""
+    def without_repetition(pairs):
+        assert len(dict(pairs)) == len(pairs), line
+        return dict(pairs)
+
+    assert re.fullmatch(r"[ -~]+", line), line
+    found = json.loads(line, object_pairs_hook=without_repetition, parse_constant=refuse,
+                       parse_float=refuse)
+    assert all(type(value) in (str, int) for value in found.values()), line
+    assert list(found)[:4] == ["time", "level", "pid", "event"], line
+    return found
+
+
+def objects_of(log, event):
+    assert log.endswith("\n") and log.count("\n") == len(log.splitlines())
+    return [found for found in map(object_of, log.splitlines()) if found["event"] == event]
 
 
 def a_message_leaves_its_trace():
@@ -59,9 +89,55 @@ def hostile_bytes_forge_nothing():
         assert "secret text" not in log
 
 
+def hostile_bytes_are_kept_in_json():
+    with Server("-w", "1", "-v", config='log { format = "json" }\n') as server, \
+            server.connect() as client:
+        client.greet()
+        for line in HOSTILE + HOSTILE_JSON:
+            client.send(line + b"\r\n")
+            client.reply()
+        client.command("RSET", "250 ")
+        client.deliver(b"Subject: secret text\r\n\r\nsecret text\r\n")
+        log = server.log()
+        assert len(objects_of(log, "message.accepted")) == 1
+        assert "secret text" not in log
+        # A character for each byte: nothing is lost.
+        commands = [found["line"].encode("latin-1")
+                    for found in objects_of(log, "session.command")]
+        assert commands[1:1 + len(HOSTILE + HOSTILE_JSON)] == HOSTILE + HOSTILE_JSON, commands
+
+
+def both_formats_have_the_same_keys():
+    with Server("-w", "1", config='log { format = "json" }\n') as server, \
+            server.connect() as client:
+        client.greet()
+        reply = client.deliver(b"Subject: x\r\n\r\n")
+        [accepted] = objects_of(server.log(), "message.accepted")
+        [start] = objects_of(server.log(), "session.start")
+        assert accepted["id"] == reply.split()[-1] and accepted["session"] == start["session"]
+        assert start["client"] == "127.0.0.1" and 0 < start["port"] < 65536
+        assert accepted["pid"] == server.workers()[0]
+        assert (accepted["size"], accepted["recipients"], accepted["code"]) == (14, 1, 250)
+    with Server("-w", "1") as server, server.connect() as client:
+        client.greet()
+        client.deliver(b"Subject: x\r\n\r\n")
+        [line] = server.events("message.accepted")
+        bare = re.sub(r'"(?:[^"\\]|\\.)*"', '""', line)
+        assert re.findall(r"(?:^| )(\w+)=", bare) == list(accepted), line
+
+
+def what_stops_the_server_is_in_the_format():
+    server = Server("-w", "1", config='log { target = "/dev/null/x" format = "json" }\n')
+    log = output_of(SINKD, *server.arguments, "--maildir", server.maildir, status=78)
+    server.discard_all()
+    [failed] = objects_of(log, "server.failed")
+    assert failed["reason"] == "Not a directory" and failed["level"] == "fatal"
+
+
 def verbose_logs_commands_and_replies():
-    for options, expected in (["-v"], 1), ([], 0):
-        with Server("-w", "1", *options) as server, server.connect() as client:
+    for options, level, expected in (["-v"], "error", 1), (["-v"], "info", 1), ([], "info", 0):
+        with Server("-w", "1", *options, config=f"log {{ level = {level} }}\n") as server, \
+                server.connect() as client:
             client.greet()
             client.command("NOOP find-this", "250 2.0.0")
             found = [line for line in server.events("session.command") if "find-this" in line]
@@ -92,5 +168,6 @@ def the_level_is_obeyed():
         assert not server.events("message.accepted"), server.log()
 
 
-run(a_message_leaves_its_trace, hostile_bytes_forge_nothing, verbose_logs_commands_and_replies,
-    a_file_takes_the_log, the_level_is_obeyed)
+run(a_message_leaves_its_trace, hostile_bytes_forge_nothing, hostile_bytes_are_kept_in_json,
+    both_formats_have_the_same_keys, what_stops_the_server_is_in_the_format,
+    verbose_logs_commands_and_replies, a_file_takes_the_log, the_level_is_obeyed)
