@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@
 #include "proc/identity.h"
 #include "proc/pool.h"
 #include "proc/ready.h"
+#include "proc/sandbox.h"
 #include "proc/worker.h"
 
 /* Workers notice the end of the grace time within a tick of one second, and then
@@ -43,6 +45,7 @@ struct master {
 	const struct config *config;
 	const struct master_options *options;
 	struct identity identity;
+	struct sandbox sandbox;
 	struct listener *listeners;
 	size_t listener_count;
 	struct child *children; /* config->workers_start places */
@@ -134,6 +137,28 @@ static int bind_listeners(struct master *m)
 	return 0;
 }
 
+/* Say what workers will be kept in, and aloud if it is less than was asked for. */
+static int build_sandbox(struct master *m)
+{
+	static const char *const levels[] = {"kill", "trap", "off"};
+	int r = sandbox_init(m->config->sandbox_level, &m->sandbox);
+	const struct sandbox *s = &m->sandbox;
+
+	if (r < 0)
+		return fail_start("build the sandbox", "", r, EXIT_FAILURE);
+	/* libseccomp has left holes in the heap, which each worker would make its own. */
+	(void)malloc_trim(0);
+	if (s->missing != NULL)
+		log_event(LOG_WARN, EV_SERVER_SANDBOX,
+			LOG_TEXT("level", levels[s->level]),
+			LOG_NUM("landlock", s->landlock), LOG_TEXT("advice", s->missing));
+	else
+		log_event(LOG_INFO, EV_SERVER_SANDBOX,
+			LOG_TEXT("level", levels[s->level]),
+			LOG_NUM("landlock", s->landlock));
+	return 0;
+}
+
 static int set_up(struct master *m)
 {
 	int r;
@@ -148,6 +173,8 @@ static int set_up(struct master *m)
 	r = log_open(m->config->log_target, m->config->log_level);
 	if (r < 0)
 		return fail_start("open the log", m->config->log_target, r, EX_CONFIG);
+	if ((r = build_sandbox(m)) != 0)
+		return r;
 	return prepare_deliveries(m);
 }
 
@@ -169,6 +196,7 @@ static void become_worker(struct master *m, unsigned number, pid_t master)
 		.listeners = m->listeners,
 		.listener_count = m->listener_count,
 		.identity = &m->identity,
+		.sandbox = &m->sandbox,
 		.master = master,
 		.number = number,
 		.quit_fd = m->quit_pipe[0],
@@ -294,7 +322,10 @@ static void bury(struct master *m, struct child *child, int status)
 			LOG_NUM("worker", pid),
 			LOG_TEXT("signal", sigabbrev_np(WTERMSIG(status))));
 	else
-		log_event(LOG_DEBUG, EV_WORKER_EXIT, LOG_NUM("worker", pid),
+		log_event(was_ready && WEXITSTATUS(status) != WORKER_EXIT_DONE
+				  ? LOG_WARN
+				  : LOG_DEBUG,
+			EV_WORKER_EXIT, LOG_NUM("worker", pid),
 			LOG_NUM("status", WEXITSTATUS(status)));
 	if (was_ready || m->is_stopping)
 		return;
@@ -394,6 +425,7 @@ static void tear_down(struct master *m)
 {
 	listeners_close(m->listeners, m->listener_count, true);
 	free(m->children);
+	sandbox_done(&m->sandbox);
 	(void)fdio_close(&m->signal_fd);
 	(void)fdio_close(&m->board_fd);
 	for (int i = 0; i < 2; i++) {

@@ -392,6 +392,7 @@ static void test_defaults(void)
 			c->timeouts.session_ms == 86400000 && c->timeouts.min_rate == 0 &&
 			c->timeouts.grace_ms == 30000);
 	CHECK("log", c->log_level == LOG_INFO && !c->is_verbose);
+	CHECK("sandbox", c->sandbox_level == SANDBOX_KILL);
 	CHECK_STR("log", str_of(c->log_target), STR("stderr"));
 	CHECK("one listener", c->listener_count == 1);
 	CHECK_STR("listener", str_of(c->listeners[0].name), STR("default"));
@@ -457,7 +458,7 @@ static void test_print(void)
 		"listen x { address = {\"localhost:25\", \"[::1]:0\", \"unix:/a b\"}\n"
 		"deliver = {b} backlog = 5 }\n"
 		"listen y { address = {\"localhost:26\"} }\n"
-		"log { target = '/a\"b' level = error }\n";
+		"log { target = '/a\"b' level = error }\nsandbox { level = trap }\n";
 
 	check_round_trip("built in", NULL);
 	CHECK("everything", write_file(everything));
