@@ -28,7 +28,7 @@ AC_DEFUN([SINKD_COMPILER_FLAGS], [
 		-ftrivial-auto-var-init=zero -fPIE],
 		[SINKD_ADD_FLAG([HARDEN_CFLAGS], flag)])
 	m4_foreach([flag], [[-pie], [-Wl,-z,relro], [-Wl,-z,now], [-Wl,-z,noexecstack]],
-		[SINKD_ADD_FLAG([HARDEN_LDFLAGS], flag)])
+		[SINKD_ADD_FLAG([HARDEN_LDFLAGS], m4_defn([flag]))])
 
 	AS_IF([test "x$enable_sanitizers" = xyes], [
 		# Fortified wrappers hide accesses from the sanitizers; their own frames

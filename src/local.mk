@@ -42,13 +42,16 @@ src_libsinkd_a_SOURCES = \
 	src/config/schema.c src/config/schema.h \
 	src/config/source.c src/config/source.h \
 	src/proc/board.c src/proc/board.h \
+	src/proc/confine.c src/proc/confine.h \
 	src/proc/identity.c src/proc/identity.h \
 	src/proc/master.c src/proc/master.h \
 	src/proc/pool.c src/proc/pool.h \
 	src/proc/ready.c src/proc/ready.h \
+	src/proc/sandbox.c src/proc/sandbox.h \
 	src/proc/serve.c src/proc/serve.h \
 	src/proc/slots.c src/proc/slots.h \
 	src/proc/worker.c src/proc/worker.h
 
 src_sinkd_SOURCES = src/sinkd.c
-src_sinkd_LDADD = src/libsinkd.a src/libsinkproto.a $(CONFUSE_LIBS) $(BSD_LIBS)
+src_sinkd_LDADD = src/libsinkd.a src/libsinkproto.a $(CONFUSE_LIBS) $(BSD_LIBS) \
+	$(SECCOMP_LIBS)

@@ -39,7 +39,8 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 	X(EV_MESSAGE_REFUSED, "message.refused")                                         \
 	X(EV_MESSAGE_ABORTED, "message.aborted")                                         \
 	X(EV_DELIVERY_FAILED, "delivery.failed")                                         \
-	X(EV_ACCEPT_FAILED, "accept.failed")
+	X(EV_ACCEPT_FAILED, "accept.failed")                                             \
+	X(EV_SERVER_SANDBOX, "server.sandbox")
 
 enum log_event {
 #define LOG_EVENT_ENUM(id, name) id,

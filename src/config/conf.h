@@ -26,6 +26,10 @@ struct timeout_settings {
 	uint64_t grace_ms;      /* for messages in flight when the server stops */
 };
 
+/* What becomes of a worker that makes a system call which is not on its list: it is
+ * killed, it says which and ends, or there is no list (and no Landlock). */
+enum sandbox_level { SANDBOX_KILL, SANDBOX_TRAP, SANDBOX_OFF };
+
 /* All that is pointed to lives in the arena. */
 struct config {
 	struct arena arena;
@@ -44,6 +48,7 @@ struct config {
 	const char *log_target; /* as log_open takes it */
 	enum log_format log_format;
 	enum log_level log_level;
+	enum sandbox_level sandbox_level;
 	bool is_verbose; /* -v: commands and replies are logged */
 };
 

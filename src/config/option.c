@@ -43,6 +43,7 @@ static const struct unit time_units[] = {
 static const char *const bare_newline_words[] = {"normalize", "reject", "preserve", NULL};
 static const char *const log_format_words[] = {"text", "json", NULL};
 static const char *const log_level_words[] = {"debug", "info", "warn", "error", NULL};
+static const char *const sandbox_level_words[] = {"kill", "trap", "off", NULL};
 static const char *const line_ending_words[] = {"lf", "crlf", NULL};
 static const char *const sync_words[] = {"none", "full", NULL};
 static const char *const header_words[] = {
@@ -173,11 +174,17 @@ static const struct option log_options[] = {
 	{0},
 };
 
+static const struct option sandbox_options[] = {
+	{WORD("level", "kill", sandbox_level_words), CONFIG(sandbox_level)},
+	{0},
+};
+
 const struct option_section option_sections[] = {
 	{"workers", workers_options},
 	{"limits", limits_options},
 	{"timeouts", timeouts_options},
 	{"log", log_options},
+	{"sandbox", sandbox_options},
 	{0},
 };
 

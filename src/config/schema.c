@@ -30,7 +30,7 @@
 #include "config/source.h"
 
 #define SECTION_OPTION_MAX 8 /* options of the largest section */
-#define SECTION_MAX        6
+#define SECTION_MAX        10
 
 /* What the reading functions share. */
 struct reader {

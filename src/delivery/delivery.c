@@ -78,6 +78,17 @@ int delivery_open(const struct delivery_settings *settings, size_t n,
 	return 0;
 }
 
+bool delivery_root(const struct delivery *d, size_t section, struct delivery_root *ret)
+{
+	const struct section *s = &d->sections[section];
+
+	assert(section < d->count);
+	if (s->backend->root == NULL)
+		return false;
+	s->backend->root(s->state, ret);
+	return true;
+}
+
 int delivery_check(struct delivery *d, size_t *ret_failed)
 {
 	for (size_t i = 0; i < d->count; i++) {

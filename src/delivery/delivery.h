@@ -44,6 +44,13 @@ struct delivery_owner {
 	gid_t gid;
 };
 
+/* A directory below which a backend stores messages once its process may reach nothing
+ * else: the descriptor, which stays the backend's, and whether it reads there too. */
+struct delivery_root {
+	int fd;
+	bool is_read;
+};
+
 /* A backend.  `state` is what open returned: one per worker and section.
  *
  *  prepare_host  in the master, before any fork, with its rights: make what is
@@ -51,6 +58,7 @@ struct delivery_owner {
  *                nothing to prepare.
  *  open          in the worker, before it gives up its rights.  0 or a negative
  *                errno.
+ *  root          after open: the root.  NULL: it needs none.
  *  check         in a process with a worker's rights: can a message be stored?
  *                0 or a negative errno.  NULL: always.
  *  close         frees state; takes NULL.
@@ -60,6 +68,7 @@ struct delivery_backend {
 	int (*prepare_host)(const struct delivery_settings *settings,
 		const struct delivery_owner *owner);
 	int (*open)(const struct delivery_settings *settings, void **ret_state);
+	void (*root)(const void *state, struct delivery_root *ret);
 	int (*check)(void *state);
 	void (*close)(void *state);
 	struct smtp_result (*begin)(void *state, const struct envelope *envelope);
@@ -87,6 +96,10 @@ int delivery_prepare_host(const struct delivery_settings *settings, size_t n,
  * then *ret_failed is the section that could not be opened. */
 int delivery_open(const struct delivery_settings *settings, size_t n,
 	struct delivery **ret, size_t *ret_failed);
+
+/* The root of a section; false if it has none. */
+bool delivery_root(const struct delivery *d, size_t section, struct delivery_root *ret);
+
 int delivery_check(struct delivery *d, size_t *ret_failed);
 void delivery_close(struct delivery *d);
 

@@ -135,7 +135,9 @@ static int enter_again(struct maildir *m, size_t i)
  * Returns a descriptor or a negative errno. */
 static int create(struct maildir *m, size_t i)
 {
-	const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	/* Only what may be copied to a further mailbox is ever read. */
+	const int flags = (m->template.is_per_recipient ? O_RDWR : O_WRONLY) | O_CREAT |
+			  O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 	struct message *msg = &m->message;
 	mode_t mode = m->settings->file_mode;
 	int fd, err = enter(m, i);
@@ -530,6 +532,13 @@ out:
 	return err;
 }
 
+static void maildir_root(const void *state, struct delivery_root *ret)
+{
+	const struct maildir *m = state;
+
+	*ret = (struct delivery_root){m->root, m->template.is_per_recipient};
+}
+
 static int maildir_check(void *state)
 {
 	struct maildir *m = state;
@@ -561,6 +570,7 @@ const struct delivery_backend delivery_maildir = {
 	.name = "maildir",
 	.prepare_host = maildir_prepare_host,
 	.open = maildir_open,
+	.root = maildir_root,
 	.check = maildir_check,
 	.close = maildir_close,
 	.begin = maildir_begin,

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@
 #include "proc/identity.h"
 #include "proc/pool.h"
 #include "proc/ready.h"
+#include "proc/sandbox.h"
 #include "proc/slots.h"
 #include "proc/worker.h"
 
@@ -47,6 +49,7 @@ struct master {
 	const struct config *config;
 	const struct master_options *options;
 	struct identity identity;
+	struct sandbox sandbox;
 	struct listener *listeners;
 	size_t listener_count;
 	struct child *children; /* config->workers_start places */
@@ -160,6 +163,28 @@ static int bind_listeners(struct master *m)
 	return 0;
 }
 
+/* Say what workers will be kept in, and aloud if it is less than was asked for. */
+static int build_sandbox(struct master *m)
+{
+	static const char *const levels[] = {"kill", "trap", "off"};
+	int r = sandbox_init(m->config->sandbox_level, &m->sandbox);
+	const struct sandbox *s = &m->sandbox;
+
+	if (r < 0)
+		return fail_start("build the sandbox", "", r, EXIT_FAILURE);
+	/* libseccomp has left holes in the heap, which each worker would make its own. */
+	(void)malloc_trim(0);
+	if (s->missing != NULL)
+		log_event(LOG_WARN, EV_SERVER_SANDBOX,
+			LOG_TEXT("level", levels[s->level]),
+			LOG_NUM("landlock", s->landlock), LOG_TEXT("advice", s->missing));
+	else
+		log_event(LOG_INFO, EV_SERVER_SANDBOX,
+			LOG_TEXT("level", levels[s->level]),
+			LOG_NUM("landlock", s->landlock));
+	return 0;
+}
+
 static int set_up(struct master *m)
 {
 	const struct config *c = m->config;
@@ -177,6 +202,8 @@ static int set_up(struct master *m)
 	r = log_open(c->log_target, c->log_format, c->log_level);
 	if (r < 0)
 		return fail_start("open the log", c->log_target, r, EX_CONFIG);
+	if ((r = build_sandbox(m)) != 0)
+		return r;
 	return prepare_deliveries(m);
 }
 
@@ -198,6 +225,7 @@ static void become_worker(struct master *m, unsigned number, pid_t master)
 		.listeners = m->listeners,
 		.listener_count = m->listener_count,
 		.identity = &m->identity,
+		.sandbox = &m->sandbox,
 		.master = master,
 		.number = number,
 		.quit_fd = m->quit_pipe[0],
@@ -330,7 +358,8 @@ static void log_exit(
 	const struct master *m, pid_t pid, int status, const struct slot_report *report)
 {
 	if (!WIFSIGNALED(status))
-		log_event(LOG_DEBUG, EV_WORKER_EXIT, LOG_NUM("worker", pid),
+		log_event(WEXITSTATUS(status) == WORKER_EXIT_DONE ? LOG_DEBUG : LOG_WARN,
+			EV_WORKER_EXIT, LOG_NUM("worker", pid),
 			LOG_NUM("status", WEXITSTATUS(status)),
 			LOG_NUM("sessions", report->sessions));
 	else
@@ -457,6 +486,7 @@ static void tear_down(struct master *m)
 {
 	listeners_close(m->listeners, m->listener_count, true);
 	free(m->children);
+	sandbox_done(&m->sandbox);
 	(void)fdio_close(&m->signal_fd);
 	(void)fdio_close(&m->board_fd);
 	(void)fdio_close(&m->slots_fd);

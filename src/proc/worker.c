@@ -24,6 +24,8 @@
 #include "base/log.h"
 #include "delivery/delivery.h"
 #include "proc/board.h"
+#include "proc/confine.h"
+#include "proc/sandbox.h"
 #include "proc/serve.h"
 #include "proc/slots.h"
 
@@ -152,6 +154,39 @@ static int watch_master(const struct worker_env *env)
 	return getppid() == env->master ? 0 : -ESRCH;
 }
 
+/* From here on the delivery roots are all of the file system that there is. */
+static int confine_files(const struct worker *w)
+{
+	const struct worker_env *env = w->env;
+	int r = 0, rules;
+
+	if (env->sandbox->landlock == 0)
+		return 0;
+	rules = confine_create(env->sandbox->landlock);
+	if (rules < 0)
+		return rules;
+	for (size_t i = 0; i < env->config->delivery_count && r == 0; i++) {
+		struct delivery_root root;
+
+		if (delivery_root(w->delivery, i, &root))
+			r = confine_allow(rules, root.fd, root.is_read);
+	}
+	if (r == 0)
+		return confine_enforce_take_fd(rules);
+	(void)fdio_close(&rules);
+	return r;
+}
+
+/* The mapping stays, so the descriptor need not. */
+static int map_board(struct worker *w)
+{
+	int fd = w->env->board_fd;
+	int r = board_map(fd, &w->board);
+
+	(void)fdio_close(&fd);
+	return r;
+}
+
 static int add_to_epoll(const struct worker *w, int fd, uint32_t events, void *data)
 {
 	struct epoll_event event = {.events = events, .data.ptr = data};
@@ -201,13 +236,19 @@ static int set_up(struct worker *w)
 	setproctitle("worker %u (starting)", env->number);
 	if ((r = open_deliveries(w)) < 0)
 		return r;
+	if ((r = sandbox_drop_bounding_set()) < 0)
+		return fail_step("give up the bounding set", r);
 	if ((r = identity_assume(env->identity)) < 0)
 		return fail_step("give up root", r);
 	if ((r = watch_master(env)) < 0)
 		return fail_step("watch the master", r);
+	if ((r = sandbox_renounce()) < 0)
+		return fail_step("give up what is left", r);
+	if ((r = confine_files(w)) < 0)
+		return fail_step("confine files", r);
 	if ((r = check_deliveries(w)) < 0)
 		return r;
-	if ((r = board_map(env->board_fd, &w->board)) < 0)
+	if ((r = map_board(w)) < 0)
 		return fail_step("map the notice board", r);
 	if ((r = map_slot(w)) < 0)
 		return fail_step("map the slot", r);
@@ -224,7 +265,11 @@ static int set_up(struct worker *w)
 		.hear_drain = leave,
 	};
 	w->server = serve_new(&w->serve_env);
-	return w->server == NULL ? fail_step("allocate", -ENOMEM) : 0;
+	if (w->server == NULL)
+		return fail_step("allocate", -ENOMEM);
+	if ((r = sandbox_enter(env->sandbox)) < 0)
+		return fail_step("enter the sandbox", r);
+	return 0;
 }
 
 /* A worker that the master does not hear of is of no use to it. */

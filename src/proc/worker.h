@@ -8,6 +8,7 @@
 #include "config/conf.h"
 #include "net/listener.h"
 #include "proc/identity.h"
+#include "proc/sandbox.h"
 
 /* Exit statuses, a protocol with the master: ended as it should, or could not
  * start (it has logged why). */
@@ -20,6 +21,7 @@ struct worker_env {
 	const struct listener *listeners;
 	size_t listener_count;
 	const struct identity *identity;
+	const struct sandbox *sandbox;
 	pid_t master;
 	unsigned number; /* from 1; for its title and its slot */
 	int quit_fd;     /* end of file: finish your client and go */

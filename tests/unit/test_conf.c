@@ -388,6 +388,7 @@ static void test_defaults(void)
 			c->timeouts.grace_ms == 30000);
 	CHECK("log", c->log_level == LOG_INFO && c->log_format == LOG_FORMAT_TEXT &&
 			     !c->is_verbose);
+	CHECK("sandbox", c->sandbox_level == SANDBOX_KILL);
 	CHECK_STR("log", str_of(c->log_target), STR("stderr"));
 	CHECK("one listener", c->listener_count == 1);
 	CHECK_STR("listener", str_of(c->listeners[0].name), STR("default"));
@@ -453,7 +454,8 @@ static void test_print(void)
 		"listen x { address = {\"localhost:25\", \"[::1]:0\", \"unix:/a b\"}\n"
 		"deliver = {b} backlog = 5 }\n"
 		"listen y { address = {\"localhost:26\"} }\n"
-		"log { target = '/a\"b' format = json level = error }\n";
+		"log { target = '/a\"b' format = json level = error }\n"
+		"sandbox { level = trap }\n";
 
 	check_round_trip("built in", NULL);
 	CHECK("everything", write_file(everything));

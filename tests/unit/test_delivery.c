@@ -43,6 +43,13 @@ static int spy_open(const struct delivery_settings *settings, void **ret_state)
 	return strcmp(settings->name, "b") == 0 ? spy.open_error : 0;
 }
 
+static void spy_root(const void *state, struct delivery_root *ret)
+{
+	const struct delivery_settings *settings = state;
+
+	*ret = (struct delivery_root){settings->name[0], true};
+}
+
 static int spy_check(void *state)
 {
 	const struct delivery_settings *settings = state;
@@ -88,7 +95,8 @@ static void spy_abort(void *state)
 }
 
 static const struct delivery_backend spy_backend = {"spy", spy_prepare_host, spy_open,
-	spy_check, spy_close, spy_begin, spy_chunk, spy_prepare, spy_commit, spy_abort};
+	spy_root, spy_check, spy_close, spy_begin, spy_chunk, spy_prepare, spy_commit,
+	spy_abort};
 
 static const struct delivery_settings sections[] = {
 	{.name = "a", .backend = &spy_backend},
@@ -141,6 +149,7 @@ static void life(void)
 {
 	const struct delivery_owner owner = {7, 7};
 	struct delivery *d = NULL;
+	struct delivery_root root;
 	size_t failed = 99;
 
 	CU_ASSERT_EQUAL(delivery_prepare_host(sections, 3, &owner, &failed), 0);
@@ -158,6 +167,9 @@ static void life(void)
 	check_calls("open fails", "open(a) open(b) close(a) ");
 
 	CU_ASSERT_EQUAL_FATAL(delivery_open(sections, 3, &d, &failed), 0);
+	CU_ASSERT_TRUE(delivery_root(d, 1, &root));
+	CU_ASSERT_EQUAL(root.fd, 'b');
+	CU_ASSERT_FALSE(delivery_root(d, 2, &root));
 	CU_ASSERT_EQUAL(delivery_check(d, &failed), 0);
 	spy.check_error = -ENOSPC;
 	failed = 99;

@@ -16,13 +16,24 @@ wire_tests = \
 	tests/wire/test_privileges.py \
 	tests/wire/test_readiness.py \
 	tests/wire/test_respawn.py \
+	tests/wire/test_sandbox.py \
 	tests/wire/test_storm.py \
 	tests/wire/test_syslog.py \
 	tests/wire/test_timeouts.py \
-	tests/wire/test_unix_socket.py
+	tests/wire/test_unix_socket.py \
+	tests/wire/level_off.py \
+	tests/wire/level_trap.py
 wire_modules = \
+	tests/wire/level_test.py \
 	tests/wire/load.py \
 	tests/wire/sinkd_server.py \
 	tests/wire/wire_test.py
 TESTS += $(wire_tests)
+
+# All of the server, but for what serves clients.
+check_PROGRAMS += tests/wire/intruder
+tests_wire_intruder_SOURCES = src/sinkd.c tests/wire/intruder.c
+tests_wire_intruder_CPPFLAGS = $(tests_cppflags)
+tests_wire_intruder_LDADD = $(tests_server_libs)
+
 EXTRA_DIST += $(wire_tests) $(wire_modules)

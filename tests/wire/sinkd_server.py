@@ -28,6 +28,10 @@ SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.environ.get("abs_top_builddir", os.path.join(SOURCE, "build"))
 SINKD = os.path.join(BUILD, "src", "sinkd")
 
+# The level that every server with a configuration runs at, but for those that name
+# one; None: the default.  For test_level_*.py.
+LEVEL = os.environ.get("SINKD_TEST_SANDBOX")
+
 
 def built_with_sanitizers():
     with open(os.path.join(BUILD, "config.h")) as config:
@@ -55,6 +59,12 @@ def read_file(path):
         return file.read()
 
 
+def status_of(pid):
+    """/proc/PID/status as {field: [value, ...]}."""
+    lines = read_file(f"/proc/{pid}/status").decode().splitlines()
+    return {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
+
+
 class Server:
     """Options:
 
@@ -63,10 +73,14 @@ class Server:
     environment variables on top of those of the test
     user        (uid, gid) to run the server as; only root can
     status      the exit status with which the server is expected to leave
+    program     another program in the place of sinkd
+    prepare     called in the new process before it becomes the server
+    tries       workers are expected to make calls that the sandbox denies them
     """
 
     def __init__(self, *arguments, config=None, listen="127.0.0.1:0", environment=None,
-                 user=None, status=0):
+                 user=None, status=0, program=SINKD, tries=False,
+                 prepare=None):
         self.directory = tempfile.mkdtemp(prefix="sinkd-wire-")
         # A worker of a server started by root is another user.
         os.chmod(self.directory, 0o755)
@@ -74,6 +88,8 @@ class Server:
             os.chown(self.directory, *user)
         self.maildir = self.path("Maildir")
         self.arguments = list(arguments)
+        if LEVEL and "sandbox {" not in (config or ""):
+            config = (config or "") + f'\nsandbox {{ level = "{LEVEL}" }}\n'
         if config is not None:
             with open(self.path("sinkd.conf"), "w") as file:
                 file.write(config)
@@ -83,6 +99,9 @@ class Server:
         self.environment = {**os.environ, **(environment or {})}
         self.user = user
         self.status = status
+        self.binary = program
+        self.tries = tries
+        self.prepare = prepare
         self.process = None
         self.addresses = []
 
@@ -101,7 +120,7 @@ class Server:
                 cwd=self.directory, env=self.environment, pass_fds=[ready_of_server],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=log,
                 # All its processes are then known by their session.
-                start_new_session=True, **identity)
+                start_new_session=True, preexec_fn=self.prepare, **identity)
         os.close(ready_of_server)
         try:
             self.addresses = self.read_addresses(ready)
@@ -115,8 +134,8 @@ class Server:
     def program(self):
         """The program; for another user a copy that this user can reach."""
         if not self.user:
-            return SINKD
-        return shutil.copy(SINKD, self.path("sinkd"))
+            return self.binary
+        return shutil.copy(self.binary, self.path("sinkd"))
 
     def read_addresses(self, ready):
         os.set_blocking(ready, False)
@@ -156,6 +175,11 @@ class Server:
         reports = [line for line in self.log().splitlines()
                    if re.search(r"runtime error:|(Address|Leak|Memory)Sanitizer", line)]
         assert not reports, reports
+        assert self.tries or not self.denied(), self.denied()
+
+    def denied(self):
+        """What the log has of workers that made a call the sandbox denies."""
+        return re.findall(r"^sinkd: a worker made .*| signal=SYS$", self.log(), re.M)
 
     def kill(self):
         """End whatever is left, after a failure."""

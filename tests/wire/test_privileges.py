@@ -4,16 +4,10 @@ import grp
 import os
 import pwd
 
-from sinkd_server import SINKD, Server, read_file
+from sinkd_server import SINKD, Server, status_of
 from wire_test import need_root, output_of, run
 
 NOBODY = (65534, 65534)
-
-
-def status_of(pid):
-    """/proc/PID/status as {field: [value, ...]}."""
-    lines = read_file(f"/proc/{pid}/status").decode().splitlines()
-    return {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
 
 
 def workers_are_not_root_and_cannot_be():

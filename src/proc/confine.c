@@ -1,0 +1,103 @@
+/* Landlock; see confine.h.
+ *
+ * Runs in workers before they see a client; confine_version in the master too.  By
+ * system calls and with definitions of our own: the C library has no wrappers, and
+ * headers are often older than the kernel.  See landlock(7).
+ *
+ * Known limits: descriptors that are open already stay as they are, and a file's
+ * mode, owner and times are not covered; for those there is the list of calls. */
+#include "proc/confine.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+
+/* The numbers are the same on every architecture. */
+#ifndef SYS_landlock_create_ruleset
+#define SYS_landlock_create_ruleset 444
+#define SYS_landlock_add_rule       445
+#define SYS_landlock_restrict_self  446
+#endif
+
+#define CREATE_RULESET_VERSION 1U
+#define RULE_PATH_BENEATH      1
+
+/* The first version with which a file can move from one directory to another, as
+ * every message does. */
+#define VERSION_MIN 2
+
+/* Rights to files and directories, by the bit. */
+enum {
+	WRITE_FILE = 1 << 1,
+	READ_FILE = 1 << 2,
+	READ_DIR = 1 << 3,
+	REMOVE_FILE = 1 << 5,
+	MAKE_DIR = 1 << 7,
+	MAKE_REG = 1 << 8,
+	REFER = 1 << 13, /* move a file to another directory */
+};
+#define RIGHTS_V2 ((UINT64_C(1) << 14) - 1)
+#define RIGHT_V3  (UINT64_C(1) << 14) /* truncate */
+#define RIGHT_V5  (UINT64_C(1) << 15) /* ioctl on devices */
+#define NET_V4    UINT64_C(3)         /* bind and connect TCP sockets */
+#define SCOPED_V6 UINT64_C(3)         /* abstract sockets and signals */
+
+/* What a list is about: all that it does not allow is denied. */
+struct ruleset {
+	uint64_t files;
+	uint64_t net;
+	uint64_t scoped;
+};
+
+struct path_beneath {
+	uint64_t allowed;
+	int32_t parent_fd;
+} __attribute__((packed));
+
+unsigned confine_version(void)
+{
+	long version =
+		syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
+
+	return version < VERSION_MIN ? 0 : (unsigned)version;
+}
+
+int confine_create(unsigned version)
+{
+	/* An older kernel takes the longer struct as long as what it does not know is
+	 * zero. */
+	struct ruleset all = {
+		.files = RIGHTS_V2 | (version >= 3 ? RIGHT_V3 : 0) |
+			 (version >= 5 ? RIGHT_V5 : 0),
+		.net = version >= 4 ? NET_V4 : 0,
+		.scoped = version >= 6 ? SCOPED_V6 : 0,
+	};
+	long fd = syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int confine_allow(int rules, int root, bool is_read)
+{
+	/* READ_DIR: a directory must be opened to be fsynced. */
+	struct path_beneath beneath = {
+		.allowed = WRITE_FILE | READ_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG |
+			   REFER | (is_read ? READ_FILE : 0),
+		.parent_fd = root,
+	};
+
+	return syscall(SYS_landlock_add_rule, rules, RULE_PATH_BENEATH, &beneath, 0) < 0
+		       ? -errno
+		       : 0;
+}
+
+int confine_enforce_take_fd(int rules)
+{
+	int r = syscall(SYS_landlock_restrict_self, rules, 0) < 0 ? -errno : 0;
+
+	(void)fdio_close(&rules);
+	return r;
+}

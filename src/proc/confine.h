@@ -1,0 +1,27 @@
+/* What of the file system and the network a process may still name: Landlock.
+ *
+ * All return 0 or a negative errno; none logs or blocks. */
+#ifndef SINKD_PROC_CONFINE_H
+#define SINKD_PROC_CONFINE_H
+
+#include <stdbool.h>
+
+/* The version of Landlock that the kernel has, or 0 if there is none that we can
+ * use. */
+unsigned confine_version(void);
+
+/* Begin a list of what is allowed, for a kernel of this version (not 0).  Returns a
+ * descriptor, or a negative errno. */
+int confine_create(unsigned version);
+
+/* Below the directory root (O_PATH will do) files and directories may be made, and
+ * files written, renamed and removed; with is_read also read.  Never: run, cut
+ * short, or made into anything but a file or directory. */
+int confine_allow(int rules, int root, bool is_read);
+
+/* Put the list into force, for this process and for good; rules is closed.  From here
+ * on the process opens nothing else, binds and connects no TCP socket, and neither
+ * signals nor traces a process outside.  Wants no_new_privs. */
+int confine_enforce_take_fd(int rules);
+
+#endif

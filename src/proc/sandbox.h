@@ -1,0 +1,41 @@
+/* The cage of a worker: rights that cannot come back, and a list of system calls.
+ *
+ * What may be named in the file system is in confine.h. */
+#ifndef SINKD_PROC_SANDBOX_H
+#define SINKD_PROC_SANDBOX_H
+
+#include <linux/filter.h>
+
+#include "config/conf.h"
+
+/* With this status a worker ends that made a call which is not on the list, at
+ * level "trap". */
+#define SANDBOX_EXIT_TRAPPED 2
+
+/* Made once, in the master, for all workers. */
+struct sandbox {
+	enum sandbox_level level;  /* in effect: OFF where the list cannot be used */
+	unsigned landlock;         /* version to use; 0: not at all */
+	const char *missing;       /* static text: why less than asked for, or NULL */
+	struct sock_fprog program; /* the list, as the kernel takes it */
+};
+
+/* Find out what the kernel has, and build the list.  Returns 0 or a negative errno. */
+int sandbox_init(enum sandbox_level level, struct sandbox *ret);
+void sandbox_done(struct sandbox *s);
+
+/* The following are for a worker, in this order; each is for good.  All return 0 or a
+ * negative errno, and after a failure the process must end. */
+
+/* No program that is run later has a capability.  To be called while we are root;
+ * where we are not it does nothing, and need not: see sandbox_renounce. */
+int sandbox_drop_bounding_set(void);
+
+/* No new privileges, no capability, no core file, no new process; and no other
+ * process of this user looks into our memory. */
+int sandbox_renounce(void);
+
+/* No system call but those on the list. */
+int sandbox_enter(const struct sandbox *s);
+
+#endif

@@ -1,0 +1,276 @@
+/* A program run in a worker's place: what somebody would try who has taken it over.
+ *
+ * Linked with all of the server but serve.c, whose functions are these; so it is a real
+ * worker, set up as always, that tries.  It greets a client with its pid.  The client
+ * sends one line, "NAME ARGUMENT"; the answer is "done", or "refused " and the error; or
+ * the end, if the try was the last. */
+#include "proc/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+struct server {
+	const struct serve_env *env;
+};
+
+/* All return 0 if it could be done, else -1 with errno. */
+typedef long (*try_fn)(const struct board *board, const char *argument);
+
+static pid_t pid_of(const char *argument)
+{
+	return (pid_t)strtol(argument, NULL, 10);
+}
+
+static long try_exec(const struct board *board, const char *argument)
+{
+	char name[] = "true", *argv[] = {name, NULL}, *envp[] = {NULL};
+
+	(void)board;
+	return execve(argument, argv, envp);
+}
+
+static long try_fork(const struct board *board, const char *argument)
+{
+	pid_t pid = fork();
+
+	(void)board;
+	(void)argument;
+	if (pid == 0)
+		_exit(0);
+	return pid < 0 ? -1 : 0;
+}
+
+static long try_clone3(const struct board *board, const char *argument)
+{
+	uint64_t arguments[8] = {0}; /* as fork does */
+	long pid;
+
+	(void)board;
+	(void)argument;
+	arguments[4] = SIGCHLD;
+	pid = syscall(SYS_clone3, arguments, sizeof(arguments));
+	if (pid == 0)
+		_exit(0);
+	return pid < 0 ? -1 : 0;
+}
+
+static long try_socket(const struct board *board, const char *argument)
+{
+	(void)board;
+	(void)argument;
+	return socket(AF_INET, SOCK_STREAM, 0);
+}
+
+/* With what is at hand: a socket that was accepted can be disconnected and used again. */
+static long try_connect(const struct board *board, const char *argument)
+{
+	const struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(25)};
+
+	(void)board;
+	return connect((int)strtol(argument, NULL, 10), (const struct sockaddr *)&to,
+		sizeof(to));
+}
+
+static long try_read(const struct board *board, const char *argument)
+{
+	(void)board;
+	return open(argument, O_RDONLY);
+}
+
+static long try_write(const struct board *board, const char *argument)
+{
+	(void)board;
+	return open(argument, O_WRONLY);
+}
+
+static long try_create(const struct board *board, const char *argument)
+{
+	(void)board;
+	return open(argument, O_WRONLY | O_CREAT | O_EXCL, 0600);
+}
+
+static long try_truncate(const struct board *board, const char *argument)
+{
+	(void)board;
+	return open(argument, O_WRONLY | O_TRUNC);
+}
+
+static long try_mkdir(const struct board *board, const char *argument)
+{
+	(void)board;
+	return mkdirat(AT_FDCWD, argument, 0700);
+}
+
+static long try_symlink(const struct board *board, const char *argument)
+{
+	(void)board;
+	return symlink("/etc", argument);
+}
+
+static long try_chmod(const struct board *board, const char *argument)
+{
+	(void)board;
+	return chmod(argument, 0777);
+}
+
+static long try_kill(const struct board *board, const char *argument)
+{
+	(void)board;
+	return kill(pid_of(argument), 0);
+}
+
+static long try_tgkill(const struct board *board, const char *argument)
+{
+	(void)board;
+	return tgkill(pid_of(argument), pid_of(argument), 0);
+}
+
+static long try_abort(const struct board *board, const char *argument)
+{
+	(void)board;
+	(void)argument;
+	abort();
+}
+
+static long try_ptrace(const struct board *board, const char *argument)
+{
+	(void)board;
+	return ptrace(PTRACE_SEIZE, pid_of(argument), NULL, NULL);
+}
+
+static long try_vm_write(const struct board *board, const char *argument)
+{
+	char byte = 0;
+	struct iovec own = {&byte, 1}, other = {&byte, 1};
+
+	(void)board;
+	/* It maps the same addresses, since both come from one fork. */
+	return process_vm_writev(pid_of(argument), &own, 1, &other, 1, 0) == 1 ? 0 : -1;
+}
+
+static long try_setuid(const struct board *board, const char *argument)
+{
+	(void)board;
+	return setuid((uid_t)pid_of(argument));
+}
+
+/* Memory that can be written and run. */
+static long try_code(const struct board *board, const char *argument)
+{
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)board;
+	(void)argument;
+	return p == MAP_FAILED ? -1 : 0;
+}
+
+/* The page that all workers read. */
+static void *page_of(const struct board *board)
+{
+	return (void *)(uintptr_t)board;
+}
+
+static long try_board_protect(const struct board *board, const char *argument)
+{
+	(void)argument;
+	return mprotect(page_of(board), 4096, PROT_READ | PROT_WRITE);
+}
+
+static long try_board_remap(const struct board *board, const char *argument)
+{
+	(void)argument;
+	return mremap(page_of(board), 4096, 8192, MREMAP_MAYMOVE) == MAP_FAILED ? -1 : 0;
+}
+
+static long try_board_store(const struct board *board, const char *argument)
+{
+	(void)argument;
+	atomic_store((_Atomic uint64_t *)page_of(board), 1);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	try_fn try;
+} tries[] = {
+	{"exec", try_exec},
+	{"fork", try_fork},
+	{"clone3", try_clone3},
+	{"socket", try_socket},
+	{"connect", try_connect},
+	{"read", try_read},
+	{"write", try_write},
+	{"create", try_create},
+	{"truncate", try_truncate},
+	{"mkdir", try_mkdir},
+	{"symlink", try_symlink},
+	{"chmod", try_chmod},
+	{"kill", try_kill},
+	{"tgkill", try_tgkill},
+	{"abort", try_abort},
+	{"ptrace", try_ptrace},
+	{"vm_write", try_vm_write},
+	{"setuid", try_setuid},
+	{"code", try_code},
+	{"board_protect", try_board_protect},
+	{"board_remap", try_board_remap},
+	{"board_store", try_board_store},
+};
+
+struct server *serve_new(const struct serve_env *env)
+{
+	struct server *v = calloc(1, sizeof(*v));
+
+	if (v != NULL)
+		v->env = env;
+	return v;
+}
+
+void serve_free(struct server *v)
+{
+	free(v);
+}
+
+void serve_client_take_fd(struct server *v, const struct listener *listener, int fd,
+	const struct sockaddr_storage *from)
+{
+	char line[256], answer[64] = "unknown\n", *argument;
+	ssize_t n;
+
+	(void)listener;
+	(void)from;
+	(void)snprintf(line, sizeof(line), "%ld\n", (long)getpid());
+	(void)send(fd, line, strlen(line), MSG_NOSIGNAL);
+	do
+		n = recv(fd, line, sizeof(line) - 1, 0);
+	while (n < 0 && errno == EAGAIN); /* the tick */
+	line[n > 0 ? n : 0] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	argument = strchr(line, ' ');
+	if (argument != NULL)
+		*argument++ = '\0';
+	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+		if (strcmp(tries[i].name, line) != 0)
+			continue;
+		if (tries[i].try(v->env->board, argument == NULL ? "" : argument) < 0)
+			(void)snprintf(answer, sizeof(answer), "refused %s\n",
+				strerrorname_np(errno));
+		else
+			(void)snprintf(answer, sizeof(answer), "done\n");
+	}
+	(void)send(fd, answer, strlen(answer), MSG_NOSIGNAL);
+	(void)close(fd);
+}

@@ -1,0 +1,5 @@
+"""All wire tests at level "off"; without a level they run at the default, "kill"."""
+
+from level_test import run_all_at
+
+run_all_at("off")

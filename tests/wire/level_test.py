@@ -1,0 +1,29 @@
+"""The other wire tests once more, with their servers at another level of the sandbox."""
+
+import glob
+import os
+import subprocess
+import sys
+
+from sinkd_server import built_with_sanitizers
+
+# These start nothing, want to start without a configuration, or set the level.
+LEFT_OUT = {"test_command_line.py", "test_first_start.py", "test_sandbox.py"}
+
+
+def run_all_at(level):
+    if built_with_sanitizers():
+        print("skip   all (built with sanitizers, every level is off)")
+        sys.exit(77)
+    here = os.path.dirname(os.path.abspath(__file__))
+    scripts = [path for path in sorted(glob.glob(os.path.join(here, "test_*.py")))
+               if os.path.basename(path) not in LEFT_OUT]
+    assert len(scripts) > 10, scripts
+    failed = 0
+    for path in scripts:
+        done = subprocess.run([sys.executable, path], stdin=subprocess.DEVNULL,
+                              env={**os.environ, "SINKD_TEST_SANDBOX": level})
+        if done.returncode not in (0, 77):
+            print(f"FAILED {os.path.basename(path)} at level {level}", file=sys.stderr)
+            failed += 1
+    sys.exit(1 if failed else 0)
