@@ -172,12 +172,12 @@ static void sweep_case(const struct maildir_case *c)
 	};
 
 	scene_open(&b.scene, &c->settings);
-	(void)log_open(b.scene.config->log_target, LOG_INFO);
+	(void)log_open(b.scene.config->log_target, LOG_FORMAT_TEXT, LOG_INFO);
 	/* Without a fault first: it also makes the mailboxes. */
 	run_case(&b, &none);
 	faults_sweep(c->name, CALLS & ~c->weakness.calls, run_case, &b);
 	faults_sweep_lasting(c->name, DISK_CALLS & ~c->weakness.calls, EIO, run_case, &b);
-	(void)log_open(NULL, LOG_INFO);
+	(void)log_open(NULL, LOG_FORMAT_TEXT, LOG_INFO);
 	scene_close(&b.scene);
 	mail_text_free(&b.text);
 	mail_text_free(&b.next);

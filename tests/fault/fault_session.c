@@ -148,9 +148,10 @@ static void sweep_case(const struct session_case *c)
 {
 	static const struct fault none;
 	static const struct board board;
+	static struct slot slot;
 	size_t failed;
 	struct delivery *delivery = NULL;
-	struct serve_env env = {.board = &board, .hear_drain = hear_drain};
+	struct serve_env env = {.board = &board, .slot = &slot, .hear_drain = hear_drain};
 	struct bench b = {
 		.c = c,
 		.text = mail_text_make("the first", 40),
@@ -159,7 +160,7 @@ static void sweep_case(const struct session_case *c)
 	};
 
 	scene_open(&b.scene, &c->settings);
-	(void)log_open(b.scene.config->log_target, LOG_INFO);
+	(void)log_open(b.scene.config->log_target, LOG_FORMAT_TEXT, LOG_INFO);
 	CHECK(delivery_open(b.scene.config->deliveries, 1, &delivery, &failed) == 0);
 	env.config = b.scene.config;
 	env.delivery = delivery;
@@ -170,7 +171,7 @@ static void sweep_case(const struct session_case *c)
 	faults_sweep(c->name, CALLS, run_case, &b);
 	serve_free(b.server);
 	delivery_close(delivery);
-	(void)log_open(NULL, LOG_INFO);
+	(void)log_open(NULL, LOG_FORMAT_TEXT, LOG_INFO);
 	scene_close(&b.scene);
 	mail_text_free(&b.text);
 	mail_text_free(&b.next);

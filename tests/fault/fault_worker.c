@@ -18,6 +18,8 @@
 
 #include "base/fdio.h"
 #include "proc/board.h"
+#include "proc/sandbox.h"
+#include "proc/slots.h"
 #include "proc/worker.h"
 
 #define BITS3(a, b, c) (FAULT_BIT(CALL_##a) | FAULT_BIT(CALL_##b) | FAULT_BIT(CALL_##c))
@@ -41,6 +43,9 @@ struct bench {
 	size_t listener_count;
 	struct board *board;
 	int board_fd;
+	struct slots *slots;
+	int slots_fd;
+	struct sandbox sandbox;
 	struct mail_text text;
 };
 
@@ -64,6 +69,8 @@ static pid_t start_worker(
 		.quit_fd = p->quit[0],
 		.ready_fd = p->ready[1],
 		.board_fd = b->board_fd,
+		.slots_fd = b->slots_fd,
+		.sandbox = &b->sandbox,
 	};
 
 	if (pid != 0)
@@ -163,18 +170,23 @@ static void sweep_worker(const char *name, const char *path, uint64_t calls, uid
 		.uid = uid,
 		.gid = uid == getuid() ? getgid() : uid};
 	owner = (struct delivery_owner){b.identity.uid, b.identity.gid};
-	CHECK(log_open(b.scene.config->log_target, LOG_INFO) == 0);
+	CHECK(log_open(b.scene.config->log_target, LOG_FORMAT_TEXT, LOG_INFO) == 0);
 	CHECK(delivery_prepare_host(
 		      b.scene.config->deliveries, 1, &owner, &failed_section) == 0);
 	CHECK(listeners_open(b.scene.config->listeners, 1, &b.listeners,
 		      &b.listener_count, &failed) == 0);
 	CHECK(board_create(&b.board, &b.board_fd) == 0);
+	CHECK(slots_create(&b.slots, &b.slots_fd) == 0);
+	/* The list would end a worker for what the harness does in it. */
+	CHECK(sandbox_init(SANDBOX_OFF, &b.sandbox) == 0);
 	run_worker(&b, &none);
 	faults_sweep(name, calls, run_worker, &b);
 	listeners_close(b.listeners, b.listener_count, true);
+	sandbox_done(&b.sandbox);
+	(void)close(b.slots_fd);
 	(void)close(b.board_fd);
 	(void)munmap(b.board, sizeof(*b.board));
-	(void)log_open(NULL, LOG_INFO);
+	(void)log_open(NULL, LOG_FORMAT_TEXT, LOG_INFO);
 	scene_close(&b.scene);
 	mail_text_free(&b.text);
 }
