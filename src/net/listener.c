@@ -192,18 +192,21 @@ static int open_one(const struct endpoint *e, int backlog, struct listener *ret)
 	r = family == AF_UNIX ? 0 : set_tcp_options(fd, family);
 	if (r == 0)
 		r = set_tick(fd);
+	if (r == 0 && bind(fd, (const struct sockaddr *)&e->address, e->length) < 0)
+		r = -errno;
 	if (r < 0)
 		goto fail;
 	ret->endpoint.length = sizeof(ret->endpoint.address);
-	if (bind(fd, (const struct sockaddr *)&e->address, e->length) < 0 ||
-		listen(fd, backlog) < 0 ||
+	if (listen(fd, backlog) == 0 &&
 		getsockname(fd, (struct sockaddr *)&ret->endpoint.address,
-			&ret->endpoint.length) < 0) {
-		r = -errno;
-		goto fail;
+			&ret->endpoint.length) == 0) {
+		ret->fd = fd;
+		return 0;
 	}
-	ret->fd = fd;
-	return 0;
+	r = -errno;
+	/* What bind made in the file system is ours. */
+	if (family == AF_UNIX)
+		(void)unlink(((const struct sockaddr_un *)&e->address)->sun_path);
 fail:
 	(void)fdio_close(&fd);
 	return r;
