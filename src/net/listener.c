@@ -204,20 +204,21 @@ static int open_one(const struct endpoint *e, int backlog, struct listener *ret)
 	r = family == AF_UNIX ? 0 : set_tcp_options(fd, family);
 	if (r == 0)
 		r = set_tick(fd);
+	if (r == 0)
+		r = bind_to(fd, e);
 	if (r < 0)
 		goto fail;
 	ret->endpoint.length = sizeof(ret->endpoint.address);
-	r = bind_to(fd, e);
-	if (r < 0)
-		goto fail;
-	if (listen(fd, backlog) < 0 ||
+	if (listen(fd, backlog) == 0 &&
 		getsockname(fd, (struct sockaddr *)&ret->endpoint.address,
-			&ret->endpoint.length) < 0) {
-		r = -errno;
-		goto fail;
+			&ret->endpoint.length) == 0) {
+		ret->fd = fd;
+		return 0;
 	}
-	ret->fd = fd;
-	return 0;
+	r = -errno;
+	/* What bind made in the file system is ours. */
+	if (family == AF_UNIX)
+		(void)unlink(((const struct sockaddr_un *)&e->address)->sun_path);
 fail:
 	(void)fdio_close(&fd);
 	return r;

@@ -176,11 +176,11 @@ static int build_sandbox(struct master *m)
 	(void)malloc_trim(0);
 	if (s->missing != NULL)
 		log_event(LOG_WARN, EV_SERVER_SANDBOX,
-			LOG_TEXT("level", levels[s->level]),
+			LOG_TEXT("sandbox", levels[s->level]),
 			LOG_NUM("landlock", s->landlock), LOG_TEXT("advice", s->missing));
 	else
 		log_event(LOG_INFO, EV_SERVER_SANDBOX,
-			LOG_TEXT("level", levels[s->level]),
+			LOG_TEXT("sandbox", levels[s->level]),
 			LOG_NUM("landlock", s->landlock));
 	return 0;
 }
@@ -237,8 +237,8 @@ static void become_worker(struct master *m, unsigned number, pid_t master)
 	worker_main(&env);
 }
 
-/* Returns false when there is no process to be had. */
-static bool start_worker(struct master *m)
+/* Returns 0, or a negative errno when there is no process to be had. */
+static int start_worker(struct master *m)
 {
 	struct child *child = find_child(m, 0);
 	unsigned index = (unsigned)(child - m->children);
@@ -246,18 +246,14 @@ static bool start_worker(struct master *m)
 
 	slots_clear(m->slots, index);
 	pid = fork();
-
-	if (pid < 0) {
-		log_event(LOG_ERROR, EV_WORKER_FAILED, LOG_TEXT("step", "fork"),
-			LOG_ERRNO(errno));
-		return false;
-	}
+	if (pid < 0)
+		return -errno;
 	if (pid == 0)
 		become_worker(m, index + 1, master);
 	*child = (struct child){.pid = pid};
 	m->alive++;
 	log_event(LOG_DEBUG, EV_WORKER_START, LOG_NUM("worker", pid));
-	return true;
+	return 0;
 }
 
 static void note_failed_birth(struct master *m)
@@ -328,20 +324,34 @@ static void stop(struct master *m, int exit_status)
 	m->listener_count = 0;
 }
 
+/* There was no process for a worker.  At the start that is the end: nobody has ever
+ * been served, and nobody will be. */
+static void note_failed_fork(struct master *m, int error)
+{
+	if (!m->pool.was_ever_ready) {
+		stop(m, fail_start(
+				"start the first worker", "fork", error, EXIT_FAILURE));
+		return;
+	}
+	log_event(
+		LOG_ERROR, EV_WORKER_FAILED, LOG_TEXT("step", "fork"), LOG_ERRNO(error));
+	note_failed_birth(m);
+}
+
 /* Bring the pool to its size.  Returns when to look again. */
 static uint64_t fill_pool(struct master *m)
 {
 	struct pool_counts counts = {m->config->workers_start, m->alive};
 	struct pool_decision d = pool_decide(&m->pool, counts, clock_monotonic_ms());
 
-	for (unsigned i = 0; i < d.births; i++)
-		if (!start_worker(m)) {
-			note_failed_birth(m);
-			/* Nobody has ever been served, and nobody will be. */
-			if (!m->pool.was_ever_ready)
-				stop(m, EXIT_FAILURE);
+	for (unsigned i = 0; i < d.births; i++) {
+		int r = start_worker(m);
+
+		if (r < 0) {
+			note_failed_fork(m, r);
 			return m->pool.not_before_ms;
 		}
+	}
 	return d.look_again_ms;
 }
 

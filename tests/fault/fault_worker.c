@@ -34,6 +34,11 @@
 /* To become another user, which only root can. */
 #define IDENTITY_CALLS BITS3(setgroups, setresgid, setresuid)
 
+/* Those that are of the start alone, without which there is to be no worker. */
+#define START_CALLS                                                                      \
+	(IDENTITY_CALLS | BITS3(epoll_create1, epoll_ctl, mmap) |                        \
+		BITS3(close_range, getrandom, sigaction))
+
 #define NOBODY 65534
 
 struct bench {
@@ -110,6 +115,7 @@ static void check_worker(const struct bench *b, const struct fault *fault, bool 
 		return;
 	}
 	CHECK(WEXITSTATUS(status) == WORKER_EXIT_DONE);
+	CHECK(!faults_has_struck() || (fault->calls & START_CALLS) == 0);
 	CHECK(!client->is_accepted || found.whole == 1);
 	CHECK(!client->is_refused || found.delivered == 0);
 	if (fault->is_harmless || !faults_has_struck())

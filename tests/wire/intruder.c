@@ -251,7 +251,8 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	ssize_t n;
 
 	(void)listener;
-	(void)from;
+	/* Else its death would look like that of a worker which never served. */
+	slot_begin_session(v->env->slot, from, 1);
 	(void)snprintf(line, sizeof(line), "%ld\n", (long)getpid());
 	(void)send(fd, line, strlen(line), MSG_NOSIGNAL);
 	do

@@ -179,7 +179,7 @@ class Server:
 
     def denied(self):
         """What the log has of workers that made a call the sandbox denies."""
-        return re.findall(r"^sinkd: a worker made .*| signal=SYS$", self.log(), re.M)
+        return re.findall(r"^sinkd: a worker made .*| signal=SYS state=.*$", self.log(), re.M)
 
     def kill(self):
         """End whatever is left, after a failure."""

@@ -244,7 +244,7 @@ def levels_are_told_in_the_log():
     for level in "kill", "trap", "off":
         with Server("-w", "1", config=f'sandbox {{ level = "{level}" }}\n') as server:
             [line] = server.events("server.sandbox")
-            assert f" level={level}" in line or "advice=" in line, line
+            assert f" sandbox={level}" in line or "advice=" in line, line
             filtered = status_of(server.workers()[0])["Seccomp"] == ["2"]
             assert filtered == (level != "off") or "advice=" in line, line
 
