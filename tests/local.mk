@@ -118,7 +118,7 @@ tests_fuzz_fuzz_config_LDADD = tests/tools/libfuzz.a $(tests_server_libs)
 
 TESTS += tests/fuzz/run_corpus.sh
 EXTRA_DIST += tests/fuzz/run_corpus.sh tests/fuzz/corpus tests/fuzz/make_corpus.py \
-	$(fuzz_targets:%=tests/fuzz/%.dict)
+	tests/fuzz/coverage.py $(fuzz_targets:%=tests/fuzz/%.dict)
 
 # The time is shared out evenly.  New inputs go to a directory of the build, so that
 # the corpus in the source stays small and reviewed; what crashes is copied there by
@@ -138,8 +138,17 @@ else
 	@echo 'fuzz: configure with --enable-fuzzing CC=clang first' >&2; exit 1
 endif
 
+# How much of room smtp the corpora reach, by gcov (llvm-cov for clang).
+COVERAGE_LEAST = 95
+.PHONY: coverage
+coverage:
+	$(MKDIR_P) coverage
+	cd coverage && CC='$(CC)' $(PYTHON) $(abs_top_srcdir)/tests/fuzz/coverage.py \
+		$(abs_top_srcdir) $(COVERAGE_LEAST) -std=gnu11 \
+		-include $(abs_top_builddir)/config.h -I$(abs_top_srcdir)/src \
+		-I$(abs_top_srcdir)/tests/tools
 clean-local:
-	rm -rf tests/fuzz/found
+	rm -rf tests/fuzz/found coverage
 
 # --- lints -------------------------------------------------------------------
 lint_tests = \
