@@ -18,6 +18,7 @@ tests_server_libs = src/libsinkd.a src/libsinkproto.a $(CONFUSE_LIBS) $(BSD_LIBS
 check_LIBRARIES += tests/tools/librig.a
 tests_tools_librig_a_SOURCES = tests/tools/rig.c tests/tools/rig.h
 tests_tools_librig_a_CPPFLAGS = $(tests_cppflags)
+tests_tools_librig_a_CFLAGS = $(fuzz_cflags)
 
 # --- unit --------------------------------------------------------------------
 if HAVE_CUNIT
@@ -72,34 +73,85 @@ TESTS += tests/transcripts/engine.sh tests/transcripts/live.py
 EXTRA_DIST += tests/transcripts/engine.sh tests/transcripts/live.py tests/transcripts/cases
 
 # --- fuzz --------------------------------------------------------------------
-check_PROGRAMS += tests/fuzz/fuzz_session
+fuzz_targets = session address data config
+fuzz_programs = $(fuzz_targets:%=tests/fuzz/fuzz_%)
+check_PROGRAMS += \
+	tests/fuzz/fuzz_session \
+	tests/fuzz/fuzz_address \
+	tests/fuzz/fuzz_data \
+	tests/fuzz/fuzz_config
+check_LIBRARIES += tests/tools/libfuzz.a
+tests_tools_libfuzz_a_SOURCES = tests/tools/fuzz.c tests/tools/fuzz.h
+tests_tools_libfuzz_a_CPPFLAGS = $(tests_cppflags)
+tests_tools_libfuzz_a_CFLAGS = $(fuzz_cflags)
+if FUZZING
+# Of interest is where the product goes, not its checkers.
+fuzz_cflags = $(AM_CFLAGS) -fno-sanitize=fuzzer-no-link
+fuzz_ldflags = $(AM_LDFLAGS) -fsanitize=fuzzer
+else
+fuzz_cflags = $(AM_CFLAGS)
+fuzz_ldflags = $(AM_LDFLAGS)
+tests_tools_libfuzz_a_SOURCES += tests/tools/fuzz_main.c
+endif
+
 tests_fuzz_fuzz_session_SOURCES = tests/fuzz/fuzz_session.c
 tests_fuzz_fuzz_session_CPPFLAGS = $(tests_cppflags)
-tests_fuzz_fuzz_session_LDADD = tests/tools/librig.a src/libsinkproto.a
-if FUZZING
-tests_fuzz_fuzz_session_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-else
-tests_fuzz_fuzz_session_CPPFLAGS += -DWITH_MAIN
-endif
-TESTS += tests/fuzz/run_corpus.sh
-EXTRA_DIST += tests/fuzz/run_corpus.sh tests/fuzz/corpus tests/fuzz/smtp.dict \
-	tests/fuzz/make_corpus.py
+tests_fuzz_fuzz_session_CFLAGS = $(fuzz_cflags)
+tests_fuzz_fuzz_session_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_session_LDADD = tests/tools/librig.a tests/tools/libfuzz.a \
+	src/libsinkproto.a
 
-# New inputs go to a directory of the build, so that the corpus in the source
-# stays small and reviewed; what crashes is copied there by hand, with a test.
+tests_fuzz_fuzz_address_SOURCES = tests/fuzz/fuzz_address.c
+tests_fuzz_fuzz_address_CPPFLAGS = $(tests_cppflags)
+tests_fuzz_fuzz_address_CFLAGS = $(fuzz_cflags)
+tests_fuzz_fuzz_address_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_address_LDADD = tests/tools/libfuzz.a $(tests_server_libs)
+
+tests_fuzz_fuzz_data_SOURCES = tests/fuzz/fuzz_data.c
+tests_fuzz_fuzz_data_CPPFLAGS = $(tests_cppflags)
+tests_fuzz_fuzz_data_CFLAGS = $(fuzz_cflags)
+tests_fuzz_fuzz_data_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_data_LDADD = tests/tools/libfuzz.a src/libsinkproto.a
+
+tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c
+tests_fuzz_fuzz_config_CPPFLAGS = $(tests_cppflags)
+tests_fuzz_fuzz_config_CFLAGS = $(fuzz_cflags)
+tests_fuzz_fuzz_config_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_config_LDADD = tests/tools/libfuzz.a $(tests_server_libs)
+
+TESTS += tests/fuzz/run_corpus.sh
+EXTRA_DIST += tests/fuzz/run_corpus.sh tests/fuzz/corpus tests/fuzz/make_corpus.py \
+	tests/fuzz/coverage.py $(fuzz_targets:%=tests/fuzz/%.dict)
+
+# The time is shared out evenly.  New inputs go to a directory of the build, so that
+# the corpus in the source stays small and reviewed; what crashes is copied there by
+# hand, with a test.
 FUZZ_SECONDS = 60
 .PHONY: fuzz
-fuzz: tests/fuzz/fuzz_session
+fuzz: $(fuzz_programs)
 if FUZZING
-	$(MKDIR_P) tests/fuzz/found
-	tests/fuzz/fuzz_session -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=65536 \
-		-artifact_prefix=tests/fuzz/ -dict=$(srcdir)/tests/fuzz/smtp.dict \
-		tests/fuzz/found $(srcdir)/tests/fuzz/corpus
+	for target in $(fuzz_targets); do \
+		$(MKDIR_P) tests/fuzz/found/$$target && \
+		tests/fuzz/fuzz_$$target -max_total_time=$$(($(FUZZ_SECONDS) / 4)) \
+			-timeout=10 -max_len=4096 -artifact_prefix=tests/fuzz/$$target- \
+			-dict=$(srcdir)/tests/fuzz/$$target.dict tests/fuzz/found/$$target \
+			$(srcdir)/tests/fuzz/corpus/$$target || exit; \
+	done
 else
 	@echo 'fuzz: configure with --enable-fuzzing CC=clang first' >&2; exit 1
 endif
+
+# How much of room smtp the corpora reach, by gcov (llvm-cov for clang).
+COVERAGE_LEAST = 95
+.PHONY: coverage
+coverage:
+	$(MKDIR_P) coverage
+	cd coverage && CC='$(CC)' $(PYTHON) $(abs_top_srcdir)/tests/fuzz/coverage.py \
+		$(abs_top_srcdir) $(COVERAGE_LEAST) -std=gnu11 \
+		-include $(abs_top_builddir)/config.h -I$(abs_top_srcdir)/src \
+		-I$(abs_top_srcdir)/tests/tools
 clean-local:
-	rm -rf tests/fuzz/found
+	rm -rf tests/fuzz/found coverage
 
 # --- fault -------------------------------------------------------------------
 # The linker puts the functions of wraps.c before those of libc.

@@ -51,7 +51,11 @@ static const char *const header_words[] = {
 
 static const char *check_account(const char *text)
 {
-	return *text == '\0' ? "an account name is expected" : NULL;
+	const char *p = text;
+
+	while (str_is_printable(*p))
+		p++;
+	return p == text || *p != '\0' ? "an account name is expected" : NULL;
 }
 
 static const char *check_hostname(const char *text)

@@ -277,9 +277,12 @@ int schema_add_address(struct config *c, struct listen_settings *l, const char *
 		const struct listen_settings *other = find_collision(c, &found[i]);
 
 		if (other != NULL) {
+			char name[96];
+
+			(void)str_printable(name, sizeof(name), str_of(other->name));
 			(void)snprintf(error, SCHEMA_ERROR_MAX,
 				"'%s': listen \"%s\" has this address already", value,
-				other->name);
+				name);
 			return -EINVAL;
 		}
 	}
@@ -409,11 +412,13 @@ static void report_syntax(struct report *r, cfg_t *root)
 {
 	cfg_t *section = failed_section(root);
 	const char *text = section->comment;
-	char where[128];
+	char where[128], printable[OPTION_ERROR_MAX];
 
+	/* The parser's messages quote the file as it is, line ends included. */
+	(void)str_printable(printable, sizeof(printable),
+		str_of(text != NULL ? text : "an option name is expected"));
 	describe_section(section, where);
-	report_mistake(r, (unsigned)section->line, "%s%s", where,
-		text != NULL ? text : "an option name is expected");
+	report_mistake(r, (unsigned)section->line, "%s%s", where, printable);
 }
 
 static void add_options(const struct option *options, cfg_opt_t *out)

@@ -24,7 +24,7 @@ struct scanner {
 	unsigned line;
 	unsigned depth;
 	unsigned open_line;    /* where what is open was opened; 0: nothing is */
-	const char *open_what; /* a brace (the outermost one) or a comment */
+	const char *open_what; /* a brace (the outermost one), "${" or a comment */
 };
 
 void report_mistake(struct report *r, unsigned line, const char *format, ...)
@@ -75,6 +75,25 @@ static void scan_step(struct scanner *s)
 	s->p++;
 }
 
+/* "${NAME}": to the parser all up to the brace is the name, quotes and line ends too,
+ * and the lines after it are miscounted; so it must end in its line. */
+static void scan_variable(struct scanner *s)
+{
+	s->p += strcspn(s->p, "}\n");
+	if (*s->p == '}') {
+		s->p++;
+		return;
+	}
+	s->open_line = s->line;
+	s->open_what = "${";
+	s->p += strlen(s->p);
+}
+
+static bool is_variable(const char *p)
+{
+	return p[0] == '$' && p[1] == '{';
+}
+
 /* At a quote.  A backslash takes the next character along. */
 static void scan_quoted(struct scanner *s)
 {
@@ -82,6 +101,10 @@ static void scan_quoted(struct scanner *s)
 
 	scan_step(s);
 	while (*s->p != '\0' && *s->p != quote) {
+		if (quote == '"' && is_variable(s->p)) {
+			scan_variable(s);
+			continue;
+		}
 		if (*s->p == '\\' && s->p[1] != '\0')
 			scan_step(s);
 		scan_step(s);
@@ -129,7 +152,7 @@ static void scan_brace(struct scanner *s)
 /* Slashes inside an unquoted word, as in /var//mail, are part of it. */
 static bool is_word_start(const char *text, const char *p)
 {
-	return p == text || strchr(" \t\r\n{}()=+,\"'", p[-1]) != NULL;
+	return p == text || strchr(" \t\r\n{}()=+,*\"'", p[-1]) != NULL;
 }
 
 static struct scanner scan_text(char *text)
@@ -139,6 +162,8 @@ static struct scanner scan_text(char *text)
 	while (*s.p != '\0') {
 		if (*s.p == '"' || *s.p == '\'')
 			scan_quoted(&s);
+		else if (is_variable(s.p) && is_word_start(text, s.p))
+			scan_variable(&s);
 		else if (*s.p == '{' || *s.p == '}')
 			scan_brace(&s);
 		else if (*s.p == '#')

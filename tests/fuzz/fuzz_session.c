@@ -10,12 +10,12 @@
  * Trouble depends on what was said, never on how often a hook was called: how
  * often text is handed on is up to the split.  Input is hostile by design. */
 #include <assert.h>
-#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "rig.h"
 
 #define FUZZ_HEADER_BYTES 5
@@ -39,8 +39,6 @@ struct plan {
 	uint64_t text_limit;
 	enum text_trouble text_trouble;
 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 static struct plan plan_of(const uint8_t *p)
 {
@@ -121,6 +119,46 @@ static void judge(struct rig *r, enum rig_hook hook, struct sinkd_str argument,
 	}
 }
 
+/* What user code may call the server, and greet with. */
+static struct sinkd_str name_server(void *user, struct sinkd_session *session)
+{
+	static const char long_name[400] = "x";
+	const struct plan *plan = ((struct rig *)user)->user;
+	struct sinkd_str name = {"hook.example", 12};
+
+	(void)session;
+	if ((plan->end & 32) != 0)
+		name = (struct sinkd_str){long_name, sizeof(long_name)};
+	return name;
+}
+
+static struct sinkd_str greet(void *user, struct sinkd_session *session)
+{
+	static const char text[2000] = "Hello\r\n250 \xff";
+	const struct plan *plan = ((struct rig *)user)->user;
+
+	(void)session;
+	return (struct sinkd_str){text, (plan->end & 32) != 0 ? sizeof(text) : 5};
+}
+
+/* No hooks at all, those of an older ABI, or more than the rig has. */
+static void set_hooks(struct rig *r, const struct plan *plan)
+{
+	const size_t older = offsetof(struct sinkd_hooks, data_chunk);
+
+	if ((plan->end & 8) != 0) {
+		r->hooks =
+			(struct sinkd_hooks){.abi = SINKD_ABI, .size = sizeof(r->hooks)};
+	} else if ((plan->end & 16) != 0) {
+		/* Never called, so the rig must not wait for it. */
+		r->hooks.connection_ended = NULL;
+		r->hooks.size = (uint32_t)older;
+	} else if ((plan->end & 64) != 0) {
+		r->hooks.server_domain = name_server;
+		r->hooks.server_greeting = greet;
+	}
+}
+
 static void set_limits(struct rig *r, const struct plan *plan)
 {
 	static const uint64_t sizes[] = {UINT64_MAX, 20, 1024, 20 << 20};
@@ -134,7 +172,7 @@ static void set_limits(struct rig *r, const struct plan *plan)
 	r->settings.recipients_max = recipients[plan->limits >> 4 & 3];
 	r->settings.errors_max = (plan->limits & 64) != 0 ? 3 : 1000;
 	r->settings.line_length_max = (plan->limits & 128) != 0 ? 512 : 4096;
-	r->settings.memory_max = (plan->hooks & 128) != 0 ? 65536 : 1 << 20;
+	r->settings.memory_max = (plan->hooks & 128) != 0 ? 16384 : 1 << 20;
 	r->faults = (struct rig_faults){
 		.begin = (plan->sink & 1) != 0,
 		.prepare = (plan->sink & 2) != 0 ? 0x2 : 0,
@@ -164,6 +202,7 @@ static void run(
 
 	rig_init(r);
 	set_limits(r, plan);
+	set_hooks(r, plan);
 	r->judge = judge;
 	r->user = plan;
 	rig_start(r);
@@ -176,26 +215,19 @@ static void run(
 		p += piece;
 		n -= piece;
 	}
+	if (!r->is_over)
+		(void)buf_add_format(&r->trace, "in data %d, mid line %d, quit %d\n",
+			smtp_is_in_data(r->engine), smtp_is_mid_line(r->engine),
+			smtp_has_quit(r->engine));
 	rig_notify(r, events[plan->end & 7]);
 	/* A drain lets a message in flight finish; this one never will. */
 	rig_notify(r, SMTP_END_OF_STREAM);
 	rig_end(r);
 }
 
-static void compare_str(const char *what, struct str a, struct str b)
+static void compare_str(const char *what, struct str whole, struct str split)
 {
-	size_t same = 0;
-	char text[2][200];
-
-	if (str_equal(a, b))
-		return;
-	while (same < a.n && same < b.n && a.p[same] == b.p[same])
-		same++;
-	(void)str_printable(text[0], sizeof(text[0]), str_skip(a, same));
-	(void)str_printable(text[1], sizeof(text[1]), str_skip(b, same));
-	(void)fprintf(stderr, "%s differs at %zu:\n\twhole '%s'\n\tsplit '%s'\n", what,
-		same, text[0], text[1]);
-	abort();
+	fuzz_compare(what, "whole", whole, "split", split);
 }
 
 /* The trace without the calls that hand on text: of a message that fails on the
@@ -284,35 +316,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	rig_done(&split);
 	return 0;
 }
-
-#ifdef WITH_MAIN
-/* Without libFuzzer: run each file named on the command line once. */
-static int run_file(const char *path)
-{
-	static uint8_t bytes[1 << 20];
-	FILE *file = fopen(path, "re");
-	size_t n;
-
-	if (file == NULL) {
-		(void)fprintf(stderr, "cannot open '%s': %s\n", path, strerror(errno));
-		return -1;
-	}
-	n = fread(bytes, 1, sizeof(bytes), file);
-	(void)fclose(file);
-	/* Before the run, since a run that fails does not come back. */
-	(void)printf("%s\n", path);
-	(void)fflush(stdout);
-	(void)LLVMFuzzerTestOneInput(bytes, n);
-	return 0;
-}
-
-int main(int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++) {
-		if (run_file(argv[i]) != 0)
-			return 1;
-	}
-	(void)printf("%d passed\n", argc - 1);
-	return argc > 1 ? 0 : 2;
-}
-#endif

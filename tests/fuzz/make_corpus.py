@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Make the seed corpus of fuzz_session from the transcripts.
+"""Make the seeds of the corpora; each name says what its input shows.
 
     make_corpus.py [DIRECTORY]
 
-Each transcript gives one input: what its client says, behind a header that chooses
-quiet hooks.  Some are given again with troublesome ones, and some sessions below
-are written for corners that no transcript has.  Large transcripts are left out: a
-small corpus runs in `make check`.  Files of other names (found by fuzzing, or crashes that
-are mended) are left alone."""
+session: each transcript gives one input: what its client says, behind a header that
+chooses quiet hooks.  Some sessions below are written for corners that no transcript
+has.  Large transcripts are left out: a small corpus runs in `make check`.  Files of
+other names (found by fuzzing, or crashes that are mended) are left alone."""
 
 import os
 import sys
@@ -85,21 +84,187 @@ CORNERS = {
     "end-drain": header(end=3) + HELLO,
     "end-drain-in-text": header(end=3) + HELLO + message()[:-3],
     "end-drain-now": header(end=4) + HELLO + message()[:-3],
+    "hooks-none": header(end=8) + SESSION,
+    "hooks-older": header(end=16) + SESSION,
+    "names-of-hooks": header(end=64) + SESSION,
+    "names-of-hooks-strange": header(end=96) + SESSION,
+    "line-too-long": header(limits=128) + b"NOOP " + b"x" * 512 + b"\r\nNOOP\r\n",
+    "parameters-twice": header() + HELLO + b"MAIL FROM:<a@b> SIZE=1 SIZE=1\r\n"
+                        b"MAIL FROM:<a@b> BODY=7BIT BODY=7BIT\r\n",
+    "parameters-of-recipient": header() + HELLO + b"MAIL FROM:<a@b>\r\nRCPT TO:<a@b> X=\r\n",
+    "size-declared-too-large": header(limits=4) + HELLO + b"MAIL FROM:<a@b> SIZE=21\r\n",
+    "hello-long": header() + b"EHLO " + b".".join([b"x" * 60] * 5) + b"\r\n",
+    "sink-permanent": header(sink=8 + 2 + 4) + SESSION,
     "end-after-text": header(end=0) + HELLO + message()[:-2],
 }
 
 
-def main(directory):
-    os.makedirs(directory, exist_ok=True)
+REVERSE, FORWARD = b"\xfe", b"\xff"
+LABEL = b"a" * 63
+
+ADDRESSES = {
+    "mailbox": FORWARD + b"<Joe.Doe@Example.TEST>",
+    "parameters": REVERSE + b"<a@b.example> SIZE=1 BODY=8BITMIME",
+    "null": REVERSE + b"<>",
+    "null-forward": FORWARD + b"<>",
+    "postmaster": FORWARD + b"<PostMaster>",
+    "postmaster-reverse": REVERSE + b"<postmaster>",
+    "postmaster-quoted": FORWARD + b'<"postmaster">',
+    "domain-missing": FORWARD + b"<joe>",
+    "atext": FORWARD + b"<!#$%&'*+-/=?^_`{|}~@x>",
+    "quoted": FORWARD + b'<"john doe"@x>',
+    "quoted-pairs": FORWARD + b'<"a\\"b\\\\c\\d"@x> X',
+    "quoted-empty": FORWARD + b'<""@x>',
+    "quoted-bracket": FORWARD + b'<"a>b@c"@x>',
+    "quoted-traversal": FORWARD + b'<"../../etc/passwd"@x>',
+    "quoted-dots": FORWARD + b'<".."@x>',
+    "quoted-dash": FORWARD + b'<"-rf"@x>',
+    "quoted-tab": FORWARD + b'<"a\tb"@x>',
+    "quoted-nul": FORWARD + b'<"a\0b"@x>',
+    "quoted-open": FORWARD + b'<"a@x>',
+    "quoted-open-pair": FORWARD + b'<"a\\',
+    "slash": FORWARD + b"<a/b@x>",
+    "dot-first": FORWARD + b"<.a@x>",
+    "dot-last": FORWARD + b"<a.@x>",
+    "dots": FORWARD + b"<a..b@x>",
+    "nul": FORWARD + b"<a\0b@x>",
+    "route": FORWARD + b"<@r.example,@s.example:a@x>",
+    "route-literal": REVERSE + b"<@[192.0.2.1]:a@x> Y",
+    "route-open": FORWARD + b"<@r,:a@x>",
+    "ipv4": FORWARD + b"<a@[192.0.2.255]>",
+    "ipv4-too-large": FORWARD + b"<a@[192.0.2.256]>",
+    "ipv4-leading-zero": FORWARD + b"<a@[192.0.2.01]>",
+    "ipv6": FORWARD + b"<a@[IPv6:2001:db8::1]>",
+    "ipv6-with-v4": FORWARD + b"<a@[ipv6:::ffff:192.0.2.1]>",
+    "ipv6-bad": FORWARD + b"<a@[IPv6:1:2:3]>",
+    "literal-general": FORWARD + b"<a@[tag:text]>",
+    "literal-empty": FORWARD + b"<a@[]>",
+    "literal-open": FORWARD + b"<a@[192.0.2.7",
+    "literal-nul": FORWARD + b"<a@[192.0.2.7\0]>",
+    "label-longest": FORWARD + b"<a@" + LABEL + b">",
+    "label-too-long": FORWARD + b"<a@a" + LABEL + b">",
+    "domain-longest": FORWARD + b"<a@" + b".".join([LABEL] * 4) + b">",
+    "domain-too-long": FORWARD + b"<a@" + b".".join([LABEL] * 4) + b".a>",
+    "domain-underscore": FORWARD + b"<a@_dmarc.x_y>",
+    "domain-hyphen": FORWARD + b"<a@-x>",
+    "domain-dot": FORWARD + b"<a@x.>",
+    "local-long": FORWARD + b"<" + b"a" * 250 + b"@x>",
+    "mailbox-longest": FORWARD + b"<" + b"a" * 898 + b"@x>",
+    "mailbox-too-long": FORWARD + b"<" + b"a" * 899 + b"@x>",
+    "not-ascii": FORWARD + b"<j\xc3\xbcrgen@x>",
+    "not-ascii-behind": FORWARD + b"<a@x> \xff",
+    "bracket-missing": FORWARD + b"a@x",
+    "bracket-open": FORWARD + b"<a@x",
+    "empty": FORWARD,
+    "memory-none": b"\x01<a@x>",
+    "memory-for-mailbox": b"\x29" + b'<"a b"@x>',
+}
+
+TEXTS = {
+    "empty": b"",
+    "line": b"text\r\n",
+    "dot-stuffed": b"..\r\n",
+    "dot-not-stuffed": b".text\r\n",
+    "end": b".\r\nQUIT\r\n",
+    "end-after-text": b"text\r\n.\r\nQUIT\r\n",
+    "dot-cr": b".\rx\r\n",
+    "dot-cr-cr-lf": b".\r\r\n.\r\n",
+    "dot-lf": b".\n.\r\n",
+    "lf-dot-lf": b"a\n.\nMAIL FROM:<>\r\n",
+    "lf-dot-crlf": b"a\n.\r\nMAIL FROM:<>\r\n",
+    "lf-dot-dot-lf": b"a\n..\nb",
+    "lf-dot-dot-crlf": b"a\n..\r\n.\r\n",
+    "crlf-dot-lf": b"a\r\n.\nMAIL FROM:<>\r\n",
+    "cr-dot-cr": b"a\r.\rMAIL FROM:<>\r",
+    "crlf-dot-cr": b"a\r\n.\rMAIL FROM:<>\r",
+    "cr-dot-crlf": b"a\r.\r\nMAIL FROM:<>\r\n",
+    "cr-cr-lf": b"a\r\r\n.\r\r\nb",
+    "lf-cr": b"a\n\r.\n\rb",
+    "lf-lf": b"\n\n.\n\n..\n",
+    "cr-last": b"a\r",
+    "lf-first": b"\n.",
+    "nul": b"a\0b\r\n\0.\r\n.\0\r\n",
+    "all-bytes": bytes(range(256)),
+    "line-longer-than-cuts": b"x" * 300 + b"\r\n.x\n.\r\n",
+}
+
+CONFIGS = {
+    "empty": b"",
+    "all": b"""hostname = "mx.example.test"  greeting = "%{hostname} 100%%"
+workers { start = 3 }
+limits { message-size = "0"  recipients = 10  line-length = 512  errors = 3
+	memory-per-session = "64K"  bare-newline = "reject" }
+timeouts { command = "1s"  data = "2s"  data-total = "90s"  session = "7d"
+	min-rate = "1K"  grace = "0" }
+log { target = "/var/log/sinkd"  level = "warn" }
+listen "a" { address = {"127.0.0.1:0", "[::1]:0", "localhost:25"}  deliver = {"i"}
+	backlog = 1 }
+listen "b" { address = {"unix:/run/s"}  deliver = {"n"} }
+deliver "i" { type = "maildir"  path = "m/%{recipient.domain}/%{recipient.local}"
+	sync = "none"  line-ending = "crlf"  headers = {"Received"}  file-mode = "0644" }
+deliver "n" { type = "discard" }
+""",
+    "environment": b'hostname = "${NAME}"\nlog { target = "/${NONE:-x}/\\${NAME}" }',
+    "escapes": rb'log { target = "/\x01\033\n\t\"\\\a" }',
+    "escapes-nul": rb'log { target = "/a\x00b\0" }',
+    "quotes-single": b"log { target = '/a\\'b\"${NAME}' }",
+    "line-continued": b'log { target = "/a\\\nb" }\nx = 1',
+    "comments": b"# a {\n// b\n/* c\n*/ hostname = x # y\n",
+    "comment-open": b"\n/* limits",
+    "brace-open": b"limits {\n\terrors = 1\n",
+    "brace-too-many": b"limits { } }",
+    "quote-open": b'hostname = "a',
+    "title-missing": b"listen {\n}",
+    "title-twice": b"deliver a { type = discard }\ndeliver a { type = discard }",
+    "title-strange": b'deliver "a\\n\\"\\x01" { type = discard }',
+    "title-empty": b'deliver "" { type = discard }',
+    "name-unknown": b"limits {\n\tx = 1 }",
+    "name-strange": b'"a\\nb" = 1',
+    "value-missing": b"hostname\nuser = a",
+    "value-list": b'hostname = {"a", "b"}',
+    "value-strange": b'hostname = "a\\x1b[31m\\n"',
+    "value-not-ascii": b'log { target = "/\xc3\xbc" }',
+    "list-open": b'listen a { address = {"[::1]:1",',
+    "list-plus": b'listen a { address += {"[::1]:1"} address += {"[::1]:2"} }',
+    "list-empty": b"deliver a { type = maildir path = m headers = {} }",
+    "section-twice": b"limits { errors = 1 }\nlimits { errors = 2 }",
+    "section-without-options": b"limits{}workers{}",
+    "numbers-too-large": b"limits { errors = 18446744073709551616 message-size = 1025G }",
+    "timeouts-crossed": b"timeouts { session = 1s }",
+    "address-twice": b'listen a { address = {"0.0.0.0:1"} }\nlisten b { address = {"127.0.0.1:1"} }',
+    "address-wrong": b'listen a { address = {"x", "unix:y", "127.0.0.1:65536", "[::1]"} }',
+    "deliver-unknown": b'listen a { address = {"[::1]:1"} deliver = {"\\x1b"} }',
+    "discard-with-path": b"deliver a { type = discard path = m }",
+    "header-strange": b'deliver a { type = maildir path = m headers = {"\\n", "Received", "Received"} }',
+    "path-up": b'deliver a { type = maildir path = "m/../x" }',
+    "path-macro-unknown": b'deliver a { type = maildir path = "m/%{x\\n}" }',
+    "nul": b"hostname = a\0",
+    "cr": b"hostname = a\r\nlimits {\r\n}\r\n",
+}
+
+
+def sessions():
     inputs = dict(CORNERS)
     for name in sorted(os.listdir(CASES)):
         said, mode = client_bytes(os.path.join(CASES, name))
         if len(said) <= SIZE_MAX:
             inputs["transcript-" + name.removesuffix(".smtp")] = header(limits=mode) + said
-    for name, content in inputs.items():
-        with open(os.path.join(directory, name), "wb") as file:
-            file.write(content)
-    print(f"{len(inputs)} inputs")
+    return inputs
+
+
+def texts():
+    return {f"{name}-{mode}": bytes([number]) + text
+            for name, text in TEXTS.items() for mode, number in MODES.items()}
+
+
+def main(directory):
+    for target, inputs in (("session", sessions()), ("address", ADDRESSES),
+                           ("data", texts()), ("config", CONFIGS)):
+        os.makedirs(os.path.join(directory, target), exist_ok=True)
+        for name, content in inputs.items():
+            with open(os.path.join(directory, target, name), "wb") as file:
+                file.write(content)
+        print(f"{target}: {len(inputs)} inputs")
 
 
 main(sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "corpus"))

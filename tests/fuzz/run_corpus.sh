@@ -1,3 +1,5 @@
 #!/bin/sh
-# The corpus, once through the fuzz target; libFuzzer and the plain main both take files.
-exec "$abs_top_builddir/tests/fuzz/fuzz_session" "$srcdir"/tests/fuzz/corpus/*
+# Each corpus, once through its fuzz target; libFuzzer and the plain main both take files.
+for target in session address data config; do
+	"$abs_top_builddir/tests/fuzz/fuzz_$target" "$srcdir/tests/fuzz/corpus/$target"/* || exit
+done

@@ -206,6 +206,33 @@ static void trace_begin(struct rig *r, const struct envelope *envelope)
 	buf_done(&text);
 }
 
+/* The header holds what the client said, and must stay one field: printable ASCII,
+ * lines that are not too long, each but the first one beginning with a tab (RFC 5322,
+ * 2.1.1 and 2.2.3). */
+static void check_received(const struct envelope *envelope)
+{
+	struct buf text;
+	struct str s;
+	bool is_first = true;
+
+	buf_init(&text, RIG_BYTES_MAX);
+	envelope_add_received(envelope, "\r\n", &text);
+	assert(!text.has_overflowed);
+	for (s = buf_str(&text); s.n > 0; is_first = false) {
+		const char *end = memmem(s.p, s.n, "\r\n", 2);
+		size_t n;
+
+		assert(end != NULL);
+		n = (size_t)(end - s.p);
+		assert(n > 1 && n <= 998 && (s.p[0] == '\t') == !is_first);
+		for (size_t i = 1; i < n; i++)
+			assert(str_is_printable(s.p[i]));
+		s = str_skip(s, n + 2);
+	}
+	assert(str_starts_nocase(buf_str(&text), STR("Received: from ")));
+	buf_done(&text);
+}
+
 static struct smtp_result sink_begin(void *user, const struct envelope *envelope)
 {
 	struct rig *r = user;
@@ -213,6 +240,7 @@ static struct smtp_result sink_begin(void *user, const struct envelope *envelope
 	assert(r->sink_state == RIG_SINK_IDLE);
 	assert(envelope->recipient_count > 0);
 	assert(strlen(envelope->stamp.id) == MESSAGE_ID_SIZE - 1);
+	check_received(envelope);
 	trace_begin(r, envelope);
 	if (r->faults.begin)
 		return result_full;
@@ -323,6 +351,22 @@ static void outcome(void *user, const struct smtp_outcome *o)
 	r->outcome_code = o->code;
 }
 
+/* What a log would be told: the line as it came, and each reply line as it goes. */
+static void command(void *user, struct str line)
+{
+	struct rig *r = user;
+
+	assert(line.n < r->settings.line_length_max);
+}
+
+static void reply(void *user, struct str line)
+{
+	(void)user;
+	assert(line.n >= 4);
+	for (size_t i = 0; i < line.n; i++)
+		assert(str_is_printable(line.p[i]));
+}
+
 static void take_output(struct rig *r)
 {
 	struct str out = smtp_output(r->engine);
@@ -414,6 +458,8 @@ void rig_start(struct rig *r)
 			.sink_user = r,
 			.user = r,
 			.stamp = stamp,
+			.command = command,
+			.reply = reply,
 			.outcome = outcome,
 		};
 		r->engine = smtp_new(&r->settings, &r->env);
