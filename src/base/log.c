@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -26,6 +27,9 @@
 #define VALUE_MAX      512 /* so that no value crowds out the keys behind it */
 #define SESSION_MAX    64
 #define DIGITS_MAX     20 /* of UINT64_MAX */
+
+/* How long to wait for a reader that was not there, the first time. */
+#define PATIENCE_MS 100
 
 /* What a field takes besides key and value text: the signs around them, and room for
  * any number or the mark of a cut. */
@@ -79,6 +83,11 @@ static enum log_format log_format;
 static enum log_level log_level_min = LOG_INFO;
 static pid_t log_pid;
 static char log_session[SESSION_MAX];
+
+/* Of a target that somebody reads, and may stop to. */
+static bool has_reader;
+static bool is_stalled;
+static uint64_t lines_lost;
 
 /* Whether the target ends in the middle of a line.  All processes share it once the
  * log is open; what a hostile worker makes of it is a blank line. */
@@ -137,6 +146,7 @@ int log_open(const char *target, enum log_format format, enum log_level level)
 {
 	struct sockaddr_un syslogd = {0};
 	bool ends_torn = false;
+	struct stat st;
 	int fd = STDERR_FILENO;
 
 	if (target != NULL && syslogd_path(target) != NULL) {
@@ -151,6 +161,8 @@ int log_open(const char *target, enum log_format format, enum log_level level)
 		(void)fdio_close(&log_target_fd);
 	share_torn();
 	atomic_store(is_torn, ends_torn);
+	has_reader = fstat(fd, &st) == 0 && !S_ISREG(st.st_mode);
+	is_stalled = false;
 	log_target_fd = fd;
 	log_syslogd = syslogd;
 	log_format = format;
@@ -280,6 +292,30 @@ static void add_time(struct line *line, uint64_t now_us)
 
 /* ----------------------------------------------------------------- writing */
 
+/* Whether a line can be written without waiting for ever.  Only the first one that
+ * finds no room waits at all.  (Between this look and the write another process may
+ * take the room, and we wait after all; a flag on the descriptor would prevent that,
+ * but standard error is not ours alone to set flags on.) */
+static bool has_room(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+	if (!has_reader)
+		return true;
+	is_stalled = poll(&p, 1, is_stalled ? 0 : PATIENCE_MS) == 0;
+	lines_lost += is_stalled;
+	return !is_stalled;
+}
+
+/* Say how many lines are missing, in front of the next one. */
+static void tell_lost(void)
+{
+	uint64_t lost = lines_lost;
+
+	lines_lost = 0;
+	log_event(LOG_WARN, EV_LOG_LOST, LOG_NUM("lines", lost));
+}
+
 static void write_file(int fd, struct line *line)
 {
 	bool was_torn = atomic_load_explicit(is_torn, memory_order_relaxed) &&
@@ -327,6 +363,9 @@ void log_write(enum log_level level, enum log_event event, const struct log_fiel
 	append(&line, str_of(syntaxes[log_format].end));
 	if (is_syslogd)
 		write_syslogd(level, &line, header);
-	else
+	else if (has_room(log_target_fd)) {
+		if (lines_lost > 0)
+			tell_lost();
 		write_file(log_target_fd, &line);
+	}
 }

@@ -40,7 +40,8 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 	X(EV_MESSAGE_ABORTED, "message.aborted")                                         \
 	X(EV_DELIVERY_FAILED, "delivery.failed")                                         \
 	X(EV_ACCEPT_FAILED, "accept.failed")                                             \
-	X(EV_SERVER_SANDBOX, "server.sandbox")
+	X(EV_SERVER_SANDBOX, "server.sandbox")                                           \
+	X(EV_LOG_LOST, "log.lost")
 
 enum log_event {
 #define LOG_EVENT_ENUM(id, name) id,
@@ -81,10 +82,11 @@ bool log_is_on(enum log_level level);
  * ends it.  The text is copied. */
 void log_set_session(struct str id);
 
-/* Write one line.  fields ends with a zeroed one.  Never fails, never blocks
- * longer than the target does (syslogd: never); a line is at most 2 KiB and is cut
- * at a value.  A line that cannot be written is lost; if it is LOG_FATAL and syslogd
- * does not take it, it goes to stderr. */
+/* Write one line.  fields ends with a zeroed one.  Never fails; a line is at most
+ * 2 KiB, and what does not fit is left out.  A reader that has stopped (a terminal
+ * that is held, a collector that hangs) costs its lines, not the server's time: the
+ * event log.lost counts them when it goes on.  A LOG_FATAL line that syslogd does not
+ * take goes to stderr. */
 void log_write(
 	enum log_level level, enum log_event event, const struct log_field *fields);
 

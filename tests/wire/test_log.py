@@ -1,6 +1,8 @@
 """One event is one line, whatever a client says; -v tells the whole conversation."""
 
+import fcntl
 import json
+import os
 import re
 
 from sinkd_server import SINKD, Server, read_file, wait_until
@@ -160,6 +162,35 @@ def a_file_takes_the_log():
         assert_well_formed(written)
 
 
+def a_reader_that_stops_stops_nobody():
+    """Lines are lost, and counted; clients are served and the server can be stopped."""
+    reader, log = os.pipe()
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(reader, False)
+    with Server("-w", "1", "-v", prepare=lambda: os.dup2(log, 2)) as server:
+        for _ in range(20):
+            with server.connect() as client:
+                client.greet()
+                client.deliver(b"Subject: nobody reads\r\n\r\n")
+                client.command("QUIT", "221 ")
+        assert len(server.stored()) == 20
+        text = os.read(reader, 65536).decode()
+        assert "event=log.lost" not in text
+        with server.connect() as client:
+            client.greet()
+            wait_until(lambda: b" event=log.lost " in read_pipe(reader),
+                       what="the number of lost lines")
+    os.close(log)
+    os.close(reader)
+
+
+def read_pipe(reader):
+    try:
+        return os.read(reader, 65536)
+    except BlockingIOError:
+        return b""
+
+
 def the_level_is_obeyed():
     with Server("-w", "1", config='log { level = "warn" }\n') as server, \
             server.connect() as client:
@@ -170,4 +201,4 @@ def the_level_is_obeyed():
 
 run(a_message_leaves_its_trace, hostile_bytes_forge_nothing, hostile_bytes_are_kept_in_json,
     both_formats_have_the_same_keys, what_stops_the_server_is_in_the_format,
-    verbose_logs_commands_and_replies, a_file_takes_the_log, the_level_is_obeyed)
+    a_reader_that_stops_stops_nobody, verbose_logs_commands_and_replies, a_file_takes_the_log, the_level_is_obeyed)
