@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 #include "proc/master.h"
 
 #define LISTEN_MAX 32
+
+#define LARGE_BUFFER_BYTES 32768
 
 static const char default_config[] = SYSCONFDIR "/sinkd/sinkd.conf";
 
@@ -172,6 +175,9 @@ int main(int argc, char **argv, char **envp)
 	int status = EXIT_SUCCESS;
 
 	open_standard_descriptors();
+	/* The buffers of a worker come fresh from the kernel then, and not from a heap
+	 * that was in use: pages that no message has touched cost no memory. */
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER_BYTES);
 	setproctitle_init(argc, argv, envp);
 	log_note_process();
 	parse_command_line(&cl, argc, argv);
