@@ -25,6 +25,9 @@ struct server {
 	const struct serve_env *env;
 };
 
+/* Our own page of the slots; its neighbours are those of the other workers. */
+static struct slot *own_slot;
+
 /* All return 0 if it could be done, else -1 with errno. */
 typedef long (*try_fn)(const struct board *board, const char *argument);
 
@@ -202,6 +205,13 @@ static long try_board_store(const struct board *board, const char *argument)
 	return 0;
 }
 
+static long try_slot_remap(const struct board *board, const char *argument)
+{
+	(void)board;
+	(void)argument;
+	return mremap(own_slot, 4096, 8192, MREMAP_MAYMOVE) == MAP_FAILED ? -1 : 0;
+}
+
 static const struct {
 	const char *name;
 	try_fn try;
@@ -228,6 +238,7 @@ static const struct {
 	{"board_protect", try_board_protect},
 	{"board_remap", try_board_remap},
 	{"board_store", try_board_store},
+	{"slot_remap", try_slot_remap},
 };
 
 struct server *serve_new(const struct serve_env *env)
@@ -252,7 +263,8 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 
 	(void)listener;
 	/* Else its death would look like that of a worker which never served. */
-	slot_begin_session(v->env->slot, from, 1);
+	own_slot = v->env->slot;
+	slot_begin_session(own_slot, from, 1);
 	(void)snprintf(line, sizeof(line), "%ld\n", (long)getpid());
 	(void)send(fd, line, strlen(line), MSG_NOSIGNAL);
 	do

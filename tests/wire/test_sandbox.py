@@ -45,6 +45,7 @@ REFUSED = [
     ("truncate Maildir/new/message", "EACCES"),
     ("board_protect", "EPERM"),
     ("board_remap", "ENOSYS"),
+    ("slot_remap", "ENOSYS"),
 ]
 # What is refused even without list and Landlock.
 REFUSED_AT_ANY_LEVEL = [
