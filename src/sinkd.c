@@ -17,6 +17,7 @@
 #define LISTEN_MAX 32
 
 #define LARGE_BUFFER_BYTES 32768
+#define HEAP_KEPT_BYTES    (1 << 20)
 
 static const char default_config[] = SYSCONFDIR "/sinkd/sinkd.conf";
 
@@ -178,6 +179,7 @@ int main(int argc, char **argv, char **envp)
 	/* The buffers of a worker come fresh from the kernel then, and not from a heap
 	 * that was in use: pages that no message has touched cost no memory. */
 	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER_BYTES);
+	(void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT_BYTES);
 	setproctitle_init(argc, argv, envp);
 	log_note_process();
 	parse_command_line(&cl, argc, argv);

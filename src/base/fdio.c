@@ -76,7 +76,7 @@ static int compare_ints(const void *a, const void *b)
 
 int fdio_close_others(const int *keep, size_t n)
 {
-	int sorted[64];
+	int sorted[FDIO_KEEP_MAX];
 	unsigned next = 3;
 
 	if (n > sizeof(sorted) / sizeof(sorted[0]))

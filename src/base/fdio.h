@@ -23,7 +23,10 @@ int fdio_fsync(int fd);
  * which for a file that we promised to keep is a failure. */
 int fdio_close(int *fd);
 
-/* Close every descriptor above 2 that is not in keep[0..n); n may be 0. */
+/* Close every descriptor above 2 that is not in keep[0..n); n may be 0, and is at
+ * most FDIO_KEEP_MAX (-E2BIG). */
+#define FDIO_KEEP_MAX 128
+
 int fdio_close_others(const int *keep, size_t n);
 
 #endif

@@ -86,6 +86,7 @@ static char log_session[SESSION_MAX];
 
 /* Of a target that somebody reads, and may stop to. */
 static bool has_reader;
+static bool is_stderr = true;
 static bool is_stalled;
 static uint64_t lines_lost;
 
@@ -109,6 +110,20 @@ static int open_file(const char *path)
 	 * whole, however long it takes. */
 	(void)fcntl(fd, F_SETFL, O_APPEND);
 	return fd;
+}
+
+/* A terminal says that it has room when it has room for one byte, so there the write
+ * itself must not wait.  Opened anew, the flag is ours; where that is not allowed,
+ * standard error is used as it is. */
+static int open_stderr(void)
+{
+	struct stat st;
+	int fd = -1;
+
+	if (fstat(STDERR_FILENO, &st) == 0 && S_ISCHR(st.st_mode))
+		fd = open(
+			"/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	return fd < 0 ? STDERR_FILENO : fd;
 }
 
 /* What a server before us left at the end of a file, when its disk was full. */
@@ -145,15 +160,18 @@ static void share_torn(void)
 int log_open(const char *target, enum log_format format, enum log_level level)
 {
 	struct sockaddr_un syslogd = {0};
-	bool ends_torn = false;
+	bool ends_torn = false, to_stderr = false;
 	struct stat st;
-	int fd = STDERR_FILENO;
+	int fd;
 
 	if (target != NULL && syslogd_path(target) != NULL) {
 		fd = syslogd_open(syslogd_path(target), &syslogd);
 	} else if (target != NULL && strcmp(target, "stderr") != 0) {
 		fd = open_file(target);
 		ends_torn = fd >= 0 && ends_mid_line(target, fd);
+	} else {
+		fd = open_stderr();
+		to_stderr = true;
 	}
 	if (fd < 0)
 		return fd;
@@ -163,6 +181,7 @@ int log_open(const char *target, enum log_format format, enum log_level level)
 	atomic_store(is_torn, ends_torn);
 	has_reader = fstat(fd, &st) == 0 && !S_ISREG(st.st_mode);
 	is_stalled = false;
+	is_stderr = to_stderr;
 	log_target_fd = fd;
 	log_syslogd = syslogd;
 	log_format = format;
@@ -173,6 +192,12 @@ int log_open(const char *target, enum log_format format, enum log_level level)
 void log_note_process(void)
 {
 	log_pid = getpid();
+	lines_lost = 0; /* what the master lost is not ours to tell */
+}
+
+bool log_is_stderr(void)
+{
+	return is_stderr;
 }
 
 int log_fd(void)
@@ -294,26 +319,32 @@ static void add_time(struct line *line, uint64_t now_us)
 
 /* Whether a line can be written without waiting for ever.  Only the first one that
  * finds no room waits at all.  (Between this look and the write another process may
- * take the room, and we wait after all; a flag on the descriptor would prevent that,
- * but standard error is not ours alone to set flags on.) */
+ * take the room of a pipe, and we wait after all; a flag on the descriptor would prevent
+ * that, but a pipe that we were given is not ours alone to set flags on.) */
 static bool has_room(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLOUT};
 
 	if (!has_reader)
 		return true;
-	is_stalled = poll(&p, 1, is_stalled ? 0 : PATIENCE_MS) == 0;
+	is_stalled = poll(&p, 1, is_stalled ? 0 : PATIENCE_MS) < 1;
 	lines_lost += is_stalled;
 	return !is_stalled;
 }
 
-/* Say how many lines are missing, in front of the next one. */
-static void tell_lost(void)
+/* Say how many lines are missing.  Whether there is still room for the next one. */
+static bool tell_lost(void)
 {
 	uint64_t lost = lines_lost;
 
+	if (lost == 0)
+		return true;
 	lines_lost = 0;
 	log_event(LOG_WARN, EV_LOG_LOST, LOG_NUM("lines", lost));
+	if (lines_lost == 0 && has_room(log_target_fd))
+		return true;
+	lines_lost = lost + 1;
+	return false;
 }
 
 static void write_file(int fd, struct line *line)
@@ -323,6 +354,7 @@ static void write_file(int fd, struct line *line)
 	size_t from = was_torn ? 0 : 1;
 	ssize_t written = fdio_write(fd, line->text + from, line->len - from);
 
+	lines_lost += written < 0 && has_reader;
 	/* There is nobody left to tell when the log itself fails. */
 	if (written > 0 ? (size_t)written < line->len - from : was_torn)
 		atomic_store(is_torn, true);
@@ -363,9 +395,6 @@ void log_write(enum log_level level, enum log_event event, const struct log_fiel
 	append(&line, str_of(syntaxes[log_format].end));
 	if (is_syslogd)
 		write_syslogd(level, &line, header);
-	else if (has_room(log_target_fd)) {
-		if (lines_lost > 0)
-			tell_lost();
+	else if (has_room(log_target_fd) && tell_lost())
 		write_file(log_target_fd, &line);
-	}
 }

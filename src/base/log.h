@@ -76,6 +76,9 @@ void log_note_process(void);
 /* The descriptor in use, for lists of descriptors that must stay open. */
 int log_fd(void);
 
+/* Whether lines go to standard error: until log_open has opened another target. */
+bool log_is_stderr(void);
+
 bool log_is_on(enum log_level level);
 
 /* The session that following lines of this process belong to; the empty slice

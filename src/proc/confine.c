@@ -34,6 +34,7 @@ enum {
 	WRITE_FILE = 1 << 1,
 	READ_FILE = 1 << 2,
 	READ_DIR = 1 << 3,
+	REMOVE_DIR = 1 << 4,
 	REMOVE_FILE = 1 << 5,
 	MAKE_DIR = 1 << 7,
 	MAKE_REG = 1 << 8,
@@ -84,8 +85,8 @@ int confine_allow(int rules, int root, bool is_read)
 {
 	/* READ_DIR: a directory must be opened to be fsynced. */
 	struct path_beneath beneath = {
-		.allowed = WRITE_FILE | READ_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG |
-			   REFER | (is_read ? READ_FILE : 0),
+		.allowed = WRITE_FILE | READ_DIR | REMOVE_DIR | REMOVE_FILE | MAKE_DIR |
+			   MAKE_REG | REFER | (is_read ? READ_FILE : 0),
 		.parent_fd = root,
 	};
 

@@ -523,7 +523,7 @@ int master_run(const struct config *config, const struct master_options *options
 	if (m.exit_status == 0)
 		run(&m);
 	/* The reason is in the log; say so to who is waiting for a server. */
-	if (m.exit_status != 0 && log_fd() != STDERR_FILENO)
+	if (m.exit_status != 0 && !log_is_stderr())
 		(void)fprintf(
 			stderr, "sinkd: cannot start, see %s\n", config->log_target);
 	if (m.pool.was_ever_ready)

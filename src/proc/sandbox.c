@@ -71,10 +71,9 @@ static const struct rule file_calls[] = {
 	{CALL(write)},   /* the log too */
 	{CALL(fsync)},
 	{CALL(renameat2)},
-	{CALL(linkat)}, /* one message to several mailboxes */
-	/* No directory is ever removed. */
-	{CALL(unlinkat), .arg_count = 1, .args = {ARG_IS(2, 0)}},
-	{CALL(fchmod)}, /* a file-mode that the umask would cut */
+	{CALL(linkat)},   /* one message to several mailboxes */
+	{CALL(unlinkat)}, /* directories too: one that could not be made durable */
+	{CALL(fchmod)},   /* a file-mode that the umask would cut */
 	/* A copy for a further mailbox; read where copy_file_range cannot. */
 	{CALL(lseek)},
 	{CALL(copy_file_range)},

@@ -412,7 +412,7 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	v->line_count = 0;
 	v->was_in_data = false;
 	v->is_drain_told = false;
-	slot_begin_session(v->env->slot, from, now_ms);
+	slot_begin_session(v->env->slot, from);
 	v->session_deadline_ms = now_ms + config->timeouts.session_ms;
 	conn_take_fd(&v->conn, fd);
 	setproctitle("worker %u [%s]", v->env->worker_number, v->address);

@@ -2,7 +2,8 @@
  *
  * Written by workers, which may have been taken over, and read by the master.  No
  * lock: a worker can be killed at any moment, and each value stands for itself.
- * Relaxed order is enough, since nothing but display and sums depends on it. */
+ * Relaxed order is enough, since nothing but display, sums
+ * and the pause after a death depends on it. */
 #include "proc/slots.h"
 
 #include <arpa/inet.h>
@@ -99,18 +100,13 @@ static void client_bytes(const struct sockaddr_storage *from, uint64_t ret[2])
 	memcpy(ret, bytes, sizeof(bytes));
 }
 
-void slot_begin_session(
-	struct slot *slot, const struct sockaddr_storage *from, uint64_t now_ms)
+void slot_begin_session(struct slot *slot, const struct sockaddr_storage *from)
 {
-	const struct sockaddr_in *in = (const struct sockaddr_in *)from;
 	uint64_t client[2];
 
 	client_bytes(from, client);
 	SET(slot->client[0], client[0]);
 	SET(slot->client[1], client[1]);
-	/* The port is at the same place for both families. */
-	SET(slot->client_port, from->ss_family == AF_UNIX ? 0 : ntohs(in->sin_port));
-	SET(slot->since_ms, now_ms);
 	SET(slot->state, SLOT_COMMAND);
 	ADD(slot->sessions, 1);
 }
@@ -125,7 +121,7 @@ void slot_count_message(struct slot *slot, int code, uint64_t bytes)
 	if (code == 250) {
 		ADD(slot->messages, 1);
 		ADD(slot->bytes, bytes);
-	} else {
+	} else if (code != 0) {
 		ADD(slot->refused, 1);
 	}
 }

@@ -21,9 +21,7 @@ enum slot_state { SLOT_STARTING, SLOT_IDLE, SLOT_COMMAND, SLOT_DATA, SLOT_STATES
  * address, a mapped one for IPv4, all zero for a Unix socket. */
 struct slot {
 	_Atomic uint32_t state;
-	_Atomic uint32_t client_port;
 	_Atomic uint64_t client[2];
-	_Atomic uint64_t since_ms; /* monotonic: when the session began */
 	_Atomic uint64_t sessions; /* begun */
 	_Atomic uint64_t messages; /* accepted */
 	_Atomic uint64_t refused;
@@ -43,8 +41,7 @@ void slots_clear(struct slots *s, size_t index);
 int slots_map_own(int fd, size_t index, struct slot **ret);
 
 /* In a worker: from now on it serves this client, or (NULL) nobody. */
-void slot_begin_session(
-	struct slot *slot, const struct sockaddr_storage *from, uint64_t now_ms);
+void slot_begin_session(struct slot *slot, const struct sockaddr_storage *from);
 void slot_set_state(struct slot *slot, enum slot_state state);
 void slot_count_message(struct slot *slot, int code, uint64_t bytes);
 

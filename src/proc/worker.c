@@ -11,6 +11,7 @@
 #include "proc/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -79,6 +80,8 @@ static int fail_step(const char *step, int error)
 	return error;
 }
 
+_Static_assert(LISTENERS_MAX + KEPT_FDS <= FDIO_KEEP_MAX, "too many to keep");
+
 static int close_descriptors(const struct worker_env *env)
 {
 	int keep[LISTENERS_MAX + KEPT_FDS];
@@ -92,6 +95,18 @@ static int close_descriptors(const struct worker_env *env)
 	keep[n++] = env->slots_fd;
 	keep[n++] = log_fd();
 	return fdio_close_others(keep, n);
+}
+
+/* What our caller gave us to read and write is not for a worker; standard error may
+ * be the log. */
+static int drop_standard_streams(void)
+{
+	int r = 0, fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 || dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0)
+		r = -errno;
+	(void)fdio_close(&fd);
+	return r;
 }
 
 /* TERM is for us; INT comes from a terminal to the whole group and is the
@@ -233,6 +248,8 @@ static int set_up(struct worker *w)
 
 	if ((r = close_descriptors(env)) < 0)
 		return fail_step("close descriptors", r);
+	if ((r = drop_standard_streams()) < 0)
+		return fail_step("drop standard streams", r);
 	setproctitle("worker %u (starting)", env->number);
 	if ((r = open_deliveries(w)) < 0)
 		return r;

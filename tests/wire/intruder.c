@@ -116,6 +116,12 @@ static long try_mkdir(const struct board *board, const char *argument)
 	return mkdirat(AT_FDCWD, argument, 0700);
 }
 
+static long try_rmdir(const struct board *board, const char *argument)
+{
+	(void)board;
+	return unlinkat(AT_FDCWD, argument, AT_REMOVEDIR);
+}
+
 static long try_symlink(const struct board *board, const char *argument)
 {
 	(void)board;
@@ -226,6 +232,7 @@ static const struct {
 	{"create", try_create},
 	{"truncate", try_truncate},
 	{"mkdir", try_mkdir},
+	{"rmdir", try_rmdir},
 	{"symlink", try_symlink},
 	{"chmod", try_chmod},
 	{"kill", try_kill},
@@ -264,7 +271,7 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	(void)listener;
 	/* Else its death would look like that of a worker which never served. */
 	own_slot = v->env->slot;
-	slot_begin_session(own_slot, from, 1);
+	slot_begin_session(own_slot, from);
 	(void)snprintf(line, sizeof(line), "%ld\n", (long)getpid());
 	(void)send(fd, line, strlen(line), MSG_NOSIGNAL);
 	do

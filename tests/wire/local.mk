@@ -18,6 +18,7 @@ wire_tests = \
 	tests/wire/test_respawn.py \
 	tests/wire/test_sandbox.py \
 	tests/wire/test_storm.py \
+	tests/wire/test_surroundings.py \
 	tests/wire/test_syslog.py \
 	tests/wire/test_timeouts.py \
 	tests/wire/test_unix_socket.py \

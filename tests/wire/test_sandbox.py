@@ -148,6 +148,9 @@ def tries_at(level, user):
                 ], f"{what}: {server.denied()[lines:]}"
             server.wait_idle(2)
         refused(house, REFUSED)
+        # A directory that could not be made durable is removed again.
+        for what in "mkdir Maildir/made", "rmdir Maildir/made":
+            assert house.attempt(what) == "done", what
         # Neither of these is a denied call.
         for what, name in ("board_store", "SEGV"), ("abort", "ABRT"):
             assert house.attempt(what) is None
