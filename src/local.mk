@@ -47,6 +47,7 @@ src_libsinkd_a_SOURCES = \
 	src/proc/master.c src/proc/master.h \
 	src/proc/pool.c src/proc/pool.h \
 	src/proc/ready.c src/proc/ready.h \
+	src/proc/region.c src/proc/region.h \
 	src/proc/sandbox.c src/proc/sandbox.h \
 	src/proc/serve.c src/proc/serve.h \
 	src/proc/slots.c src/proc/slots.h \

@@ -8,12 +8,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/fdio.h"
+#include "proc/region.h"
 
 /* On every machine we run on a page is this long; a larger one would only mean
  * that neighbours share it, so it is checked. */
@@ -35,30 +34,14 @@ struct slots {
 
 int slots_create(struct slots **ret, int *ret_fd)
 {
-	void *p = MAP_FAILED;
-	int r, fd;
+	void *p;
+	int r;
 
 	if (sysconf(_SC_PAGESIZE) != SLOT_SIZE)
 		return -ENOTSUP;
-	fd = memfd_create("sinkd-slots", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, sizeof(struct slots)) < 0)
-		goto fail;
-	p = mmap(NULL, sizeof(struct slots), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED || madvise(p, sizeof(struct slots), MADV_DONTFORK) < 0 ||
-		/* A worker that could shorten the file would kill the master's next look.
-		 */
-		fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
-		goto fail;
-	*ret = p;
-	*ret_fd = fd;
-	return 0;
-fail:
-	r = -errno;
-	if (p != MAP_FAILED)
-		(void)munmap(p, sizeof(struct slots));
-	(void)fdio_close(&fd);
+	r = region_create("sinkd-slots", sizeof(struct slots), 0, &p, ret_fd);
+	if (r == 0)
+		*ret = p;
 	return r;
 }
 
