@@ -13,9 +13,10 @@ AC_DEFUN([SINKD_ADD_FLAG], [
 ])
 
 # SINKD_COMPILER_FLAGS: warnings, hardening and sanitizers, each flag probed.
-# Sets WARN_CFLAGS, HARDEN_CFLAGS, HARDEN_CPPFLAGS, HARDEN_LDFLAGS.
+# Sets WARN_CFLAGS, HARDEN_CFLAGS, HARDEN_CPPFLAGS, HARDEN_LDFLAGS; and LTO_CFLAGS, for
+# the server alone: its objects hold machine code too, which the tests link.
 AC_DEFUN([SINKD_COMPILER_FLAGS], [
-	WARN_CFLAGS= HARDEN_CFLAGS= HARDEN_CPPFLAGS= HARDEN_LDFLAGS=
+	WARN_CFLAGS= HARDEN_CFLAGS= HARDEN_CPPFLAGS= HARDEN_LDFLAGS= LTO_CFLAGS=
 	SINKD_ADD_FLAG([WARN_CFLAGS], [-std=gnu11])
 	m4_foreach_w([flag], [-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 		-Wvla -Walloca -Wformat=2 -Wpointer-arith -Wwrite-strings -Wcast-qual -Wundef
@@ -48,6 +49,8 @@ AC_DEFUN([SINKD_COMPILER_FLAGS], [
 		# words to compare with are in the dictionaries.
 		SINKD_ADD_FLAG([HARDEN_CFLAGS], [-fno-sanitize-coverage=trace-cmp])
 	])
-	AC_SUBST([WARN_CFLAGS]) AC_SUBST([HARDEN_CFLAGS])
+	AS_IF([test "x$enable_sanitizers$enable_fuzzing" = xnono],
+		[SINKD_ADD_FLAG([LTO_CFLAGS], [-flto=auto -ffat-lto-objects])])
+	AC_SUBST([WARN_CFLAGS]) AC_SUBST([HARDEN_CFLAGS]) AC_SUBST([LTO_CFLAGS])
 	AC_SUBST([HARDEN_CPPFLAGS]) AC_SUBST([HARDEN_LDFLAGS])
 ])

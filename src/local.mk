@@ -4,6 +4,11 @@
 noinst_LIBRARIES += src/libsinkproto.a src/libsinkd.a
 sbin_PROGRAMS += src/sinkd
 
+# Optimised as a whole: what a message passes through comes to lie together.
+src_libsinkproto_a_CFLAGS = $(AM_CFLAGS) $(LTO_CFLAGS)
+src_libsinkd_a_CFLAGS = $(AM_CFLAGS) $(LTO_CFLAGS)
+src_sinkd_CFLAGS = $(AM_CFLAGS) $(LTO_CFLAGS)
+
 src_libsinkproto_a_SOURCES = \
 	src/api/sinkd_module.h \
 	src/base/arena.c src/base/arena.h \
@@ -54,5 +59,6 @@ src_libsinkd_a_SOURCES = \
 	src/proc/worker.c src/proc/worker.h
 
 src_sinkd_SOURCES = src/sinkd.c
+src_sinkd_LDFLAGS = $(HARDEN_LDFLAGS) $(LTO_CFLAGS)
 src_sinkd_LDADD = src/libsinkd.a src/libsinkproto.a $(CONFUSE_LIBS) $(BSD_LIBS) \
 	$(SECCOMP_LIBS)

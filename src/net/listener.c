@@ -148,6 +148,15 @@ static int set_tick(int fd)
 	return 0;
 }
 
+/* All that we send is short replies; what paces a long transfer (bbr) would only cost a
+ * timer for each.  Where this one is not allowed, the default does as well. */
+static void choose_congestion_control(int fd)
+{
+	static const char plain[] = "reno";
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, plain, sizeof(plain) - 1);
+}
+
 static int set_tcp_options(int fd, int family)
 {
 	int r = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -157,6 +166,7 @@ static int set_tcp_options(int fd, int family)
 		r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	if (r == 0)
 		r = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	choose_congestion_control(fd);
 	return r;
 }
 

@@ -10,6 +10,9 @@
  * the port is free, and lets it finish its client. */
 #include "proc/worker.h"
 
+#ifdef HAVE_SYS_RSEQ_H
+#include <sys/rseq.h>
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -18,6 +21,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -231,6 +235,19 @@ static int watch_listeners(struct worker *w)
 	return r;
 }
 
+/* The C library lets the kernel note, at each switch to this process, which processor
+ * it runs on.  Nothing here asks, and a worker is switched to four times a message. */
+static void leave_restartable_sequences(void)
+{
+#ifdef HAVE_SYS_RSEQ_H
+	char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+
+	if (__rseq_size > 0)
+		(void)syscall(SYS_rseq, area, sizeof(struct rseq), RSEQ_FLAG_UNREGISTER,
+			RSEQ_SIG);
+#endif
+}
+
 /* Our own page, and then no way to any other. */
 static int map_slot(struct worker *w)
 {
@@ -251,6 +268,7 @@ static int set_up(struct worker *w)
 	if ((r = drop_standard_streams()) < 0)
 		return fail_step("drop standard streams", r);
 	setproctitle("worker %u (starting)", env->number);
+	leave_restartable_sequences();
 	if ((r = open_deliveries(w)) < 0)
 		return r;
 	if ((r = sandbox_drop_bounding_set()) < 0)

@@ -9,7 +9,7 @@
 #include "unit.h"
 
 struct decoded {
-	char text[64];
+	char text[300];
 	size_t n;
 	size_t used; /* with the end of data; 0: no end */
 	uint64_t octets;
@@ -101,13 +101,14 @@ static bool is_as_expected(const struct data *d, const struct buf *out, size_t u
 	return str_equal(buf_str(out), text) && d->octets == expected->octets;
 }
 
-/* In every cut; returns whether all were right. */
-static bool check_text(struct str in, enum bare_newline mode)
+/* In every cut from first to last, 0 for none; returns whether all were right. */
+static bool check_cuts(
+	struct str in, enum bare_newline mode, size_t first_cut, size_t last_cut)
 {
 	struct decoded expected = decode_by_the_rules(in, mode);
 	bool is_good = true;
 
-	for (size_t cut = 0; cut < in.n && is_good; cut++) {
+	for (size_t cut = first_cut; cut <= last_cut && is_good; cut++) {
 		struct data d;
 		struct buf out;
 		size_t used;
@@ -117,9 +118,9 @@ static bool check_text(struct str in, enum bare_newline mode)
 		used = decode(&d, in, cut, &out);
 		is_good = is_as_expected(&d, &out, used, &expected);
 		if (!is_good) {
-			char name[300];
-			char text[80];
-			char got[80];
+			char name[900];
+			char text[400];
+			char got[400];
 
 			(void)str_printable(text, sizeof(text), in);
 			(void)str_printable(got, sizeof(got), buf_str(&out));
@@ -131,6 +132,11 @@ static bool check_text(struct str in, enum bare_newline mode)
 		buf_done(&out);
 	}
 	return is_good;
+}
+
+static bool check_text(struct str in, enum bare_newline mode)
+{
+	return check_cuts(in, mode, 0, in.n - 1);
 }
 
 /* All beginnings of up to 7 octets of the alphabet, each followed by an end of data
@@ -153,6 +159,35 @@ static void test_against_the_rules(void)
 				if (!check_text(
 					    (struct str){text, length + sizeof(tail) - 1},
 					    (enum bare_newline)mode))
+					return;
+		}
+	}
+}
+
+/* Plain lines are passed over in blocks: every three octets of the alphabet, at every
+ * place of a text of several blocks, cut there and not at all. */
+static void test_amid_plain_lines(void)
+{
+	static const char alphabet[] = {'\r', '\n', '.', 'x', '\0'};
+	static const char line[] = "plain lines\r\n";
+	static const char tail[] = "\r\n.\r\nQ";
+	enum { LENGTH = 200, PLACES = LENGTH - 3 };
+
+	for (size_t at = 0; at < PLACES; at++) {
+		for (unsigned number = 0; number < 125; number++) {
+			char text[LENGTH + sizeof(tail) - 1];
+			struct str in = {text, sizeof(text)};
+
+			for (size_t i = 0; i < LENGTH; i++)
+				text[i] = line[i % (sizeof(line) - 1)];
+			text[at] = alphabet[number % 5];
+			text[at + 1] = alphabet[number / 5 % 5];
+			text[at + 2] = alphabet[number / 25];
+			memcpy(text + LENGTH, tail, sizeof(tail) - 1);
+			for (int mode = 0; mode < 3; mode++)
+				if (!check_cuts(in, (enum bare_newline)mode, 0, 0) ||
+					!check_cuts(in, (enum bare_newline)mode, at + 1,
+						at + 3))
 					return;
 		}
 	}
@@ -206,4 +241,5 @@ void suite_data(void)
 
 	CU_add_test(s, "cases", test_cases);
 	CU_add_test(s, "against the rules", test_against_the_rules);
+	CU_add_test(s, "amid plain lines", test_amid_plain_lines);
 }
