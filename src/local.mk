@@ -48,7 +48,10 @@ src_libsinkd_a_SOURCES = \
 	src/config/source.c src/config/source.h \
 	src/proc/board.c src/proc/board.h \
 	src/proc/confine.c src/proc/confine.h \
+	src/proc/crew.c src/proc/crew.h \
+	src/proc/generation.c src/proc/generation.h \
 	src/proc/identity.c src/proc/identity.h \
+	src/proc/lineage.c src/proc/lineage.h \
 	src/proc/master.c src/proc/master.h \
 	src/proc/pool.c src/proc/pool.h \
 	src/proc/ready.c src/proc/ready.h \

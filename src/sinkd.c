@@ -195,14 +195,15 @@ int main(int argc, char **argv, char **envp)
 		break;
 	case ACTION_RUN: {
 		const struct master_options options = {
+			.file = cl.file,
+			.overrides = &cl.overrides,
 			.ready_fd = cl.ready_fd,
 			/* A program that reads our standard output wants the line alone.
 			 */
 			.has_greeting = cl.file == NULL && cl.ready_fd != STDOUT_FILENO,
 		};
 
-		status = master_run(config, &options);
-		break;
+		return master_run(config, &options);
 	}
 	}
 	config_free(config);

@@ -3,12 +3,14 @@
  * Runs with the rights of whoever started the server, maybe root, so it does
  * little: it reads no byte of a client, runs no command, and believes nothing a
  * worker says beyond comparing it.  All signals come through a descriptor, and
- * the loop has one place to wait. */
+ * the loop has one place to wait.
+ *
+ * A reload makes a candidate: a generation with one worker.  When that one is idle the
+ * candidate becomes the current generation and the one before it is dismissed; when it
+ * fails, nothing has changed. */
 #include "proc/master.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,15 +24,11 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "base/log.h"
-#include "delivery/delivery.h"
 #include "net/conn.h"
-#include "net/listener.h"
-#include "proc/board.h"
-#include "proc/identity.h"
+#include "proc/crew.h"
+#include "proc/lineage.h"
 #include "proc/pool.h"
 #include "proc/ready.h"
-#include "proc/sandbox.h"
-#include "proc/slots.h"
 #include "proc/worker.h"
 
 /* Workers notice the end of the grace time within a tick of one second, and then
@@ -40,30 +38,15 @@
 /* A machine out of memory gets this long to recover. */
 #define RETRY_MS 100
 
-struct child {
-	pid_t pid; /* 0: the place is free */
-	bool was_ready;
-};
-
 struct master {
-	const struct config *config;
 	const struct master_options *options;
-	struct identity identity;
-	struct sandbox sandbox;
-	struct listener *listeners;
-	size_t listener_count;
-	struct child *children; /* config->workers_start places */
-	unsigned alive;
+	struct crew crew;
 	struct pool pool;
-	struct board *board;
-	int board_fd;
-	struct slots *slots;
-	int slots_fd;
-	struct slot_report total; /* of workers that have ended */
+	struct lineage lineage;
+	unsigned start_floor; /* what a new generation is filled to; 0: it is */
 	int signal_fd;
-	int quit_pipe[2];  /* workers read; closing our end tells them to go */
-	int ready_pipe[2]; /* workers write their pid when first idle */
 	sigset_t signals;
+	bool is_reload_wanted; /* once the one under way has ended */
 	bool is_stopping;
 	uint64_t kill_at_ms; /* while stopping; UINT64_MAX: not needed any more */
 	int exit_status;
@@ -71,27 +54,10 @@ struct master {
 
 /* ------------------------------------------------------------- setting up */
 
-/* What a stranger may do about the usual reasons. */
-static const char *advice_for(int error)
+static int fail_start(const char *step, int error)
 {
-	switch (-error) {
-	case EADDRINUSE:
-		return "another server listens there; stop it, or choose with --listen";
-	case EADDRNOTAVAIL:
-		return "this machine does not have that address";
-	case EACCES:
-		return "choose another place, or start as a user who may";
-	default:
-		return "see sinkd(8)";
-	}
-}
-
-static int fail_start(const char *step, const char *subject, int error, int status)
-{
-	log_event(LOG_FATAL, EV_SERVER_FAILED, LOG_TEXT("step", step),
-		LOG_TEXT("subject", subject), LOG_ERRNO(error),
-		LOG_TEXT("advice", advice_for(error)));
-	return status;
+	log_event(LOG_FATAL, EV_SERVER_FAILED, LOG_TEXT("step", step), LOG_ERRNO(error));
+	return EXIT_FAILURE;
 }
 
 /* All signals the program knows come through the descriptor.  Called before
@@ -113,148 +79,126 @@ static int open_signals(struct master *m)
 	return m->signal_fd < 0 ? -errno : 0;
 }
 
-static int open_pipes(struct master *m)
+static int set_up(struct master *m, struct config *c)
 {
-	int r;
-
-	if (pipe2(m->quit_pipe, O_CLOEXEC) < 0 ||
-		pipe2(m->ready_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -errno;
-	r = board_create(&m->board, &m->board_fd);
-	return r < 0 ? r : slots_create(&m->slots, &m->slots_fd);
-}
-
-static int choose_identity(struct master *m)
-{
-	const struct config *c = m->config;
-	const char *name = c->user != NULL ? c->user : IDENTITY_DEFAULT_USER;
-	int r = identity_resolve(c->user, c->group, &m->identity);
-
-	if (r < 0)
-		return fail_start("find the account of the workers", name, r, EX_CONFIG);
-	return 0;
-}
-
-static int prepare_deliveries(struct master *m)
-{
-	const struct config *c = m->config;
-	const struct delivery_owner owner = {m->identity.uid, m->identity.gid};
-	size_t failed = 0;
-	int r = delivery_prepare_host(c->deliveries, c->delivery_count, &owner, &failed);
-
-	if (r < 0)
-		return fail_start("make the directory of a delivery",
-			c->deliveries[failed].path, r, EX_CONFIG);
-	return 0;
-}
-
-static int bind_listeners(struct master *m)
-{
-	const struct config *c = m->config;
-	struct endpoint failed = {0};
-	char text[ENDPOINT_TEXT_MAX] = "";
-	int r = listeners_open(c->listeners, c->listener_count, &m->listeners,
-		&m->listener_count, &failed);
-
-	if (r < 0) {
-		endpoint_format(&failed, text);
-		return fail_start("listen", text, r, EXIT_FAILURE);
-	}
-	return 0;
-}
-
-/* Say what workers will be kept in, and aloud if it is less than was asked for. */
-static int build_sandbox(struct master *m)
-{
-	static const char *const levels[] = {"kill", "trap", "off"};
-	int r = sandbox_init(m->config->sandbox_level, &m->sandbox);
-	const struct sandbox *s = &m->sandbox;
-
-	if (r < 0)
-		return fail_start("build the sandbox", "", r, EXIT_FAILURE);
-	/* libseccomp has left holes in the heap, which each worker would make its own. */
-	(void)malloc_trim(0);
-	if (s->missing != NULL)
-		log_event(LOG_WARN, EV_SERVER_SANDBOX,
-			LOG_TEXT("sandbox", levels[s->level]),
-			LOG_NUM("landlock", s->landlock), LOG_TEXT("advice", s->missing));
-	else
-		log_event(LOG_INFO, EV_SERVER_SANDBOX,
-			LOG_TEXT("sandbox", levels[s->level]),
-			LOG_NUM("landlock", s->landlock));
-	return 0;
-}
-
-static int set_up(struct master *m)
-{
-	const struct config *c = m->config;
 	int r;
 
 	/* Where there is no log yet, whoever starts us reads what is wrong. */
 	(void)log_open("stderr", c->log_format, c->log_level);
-	if ((r = open_signals(m)) < 0 || (r = open_pipes(m)) < 0)
-		return fail_start("open signals and pipes", "", r, EXIT_FAILURE);
-	m->children = calloc(c->workers_start, sizeof(*m->children));
-	if (m->children == NULL)
-		return fail_start("allocate", "", -ENOMEM, EXIT_FAILURE);
-	if ((r = choose_identity(m)) != 0 || (r = bind_listeners(m)) != 0)
-		return r;
-	r = log_open(c->log_target, c->log_format, c->log_level);
+	if ((r = open_signals(m)) < 0 || (r = crew_init(&m->crew)) < 0) {
+		config_free(c);
+		return fail_start("open signals and shared memory", r);
+	}
+	r = lineage_open(&m->lineage, c, LOG_FATAL, &m->lineage.current);
+	if (r == 0)
+		atomic_store(&m->crew.board->generation, m->lineage.current->number);
+	return r;
+}
+
+/* ------------------------------------------------------------------- reload */
+
+static void log_reload(enum log_level level, const char *action, const char *reason)
+{
+	log_event(level, EV_SERVER_RELOAD, LOG_TEXT("action", action),
+		LOG_TEXT("reason", reason));
+}
+
+/* Each mistake in the file is a line of the log. */
+static void log_mistakes(char *text)
+{
+	char *line, *rest = text;
+
+	while ((line = strsep(&rest, "\n")) != NULL)
+		if (line[0] != '\0')
+			log_reload(LOG_ERROR, "refused, going on as before", line);
+}
+
+/* Read the configuration again, as it was read at the start; NULL if it has mistakes,
+ * which have been logged. */
+static struct config *load_again(const struct master *m)
+{
+	struct config *c = NULL;
+	char *text = NULL;
+	size_t n = 0;
+	FILE *errors = open_memstream(&text, &n);
+	int r;
+
+	if (errors == NULL) {
+		log_reload(LOG_ERROR, "refused, going on as before", "out of memory");
+		return NULL;
+	}
+	r = config_load(m->options->file, m->options->overrides, errors, &c);
+	(void)fclose(errors);
 	if (r < 0)
-		return fail_start("open the log", c->log_target, r, EX_CONFIG);
-	if ((r = build_sandbox(m)) != 0)
-		return r;
-	return prepare_deliveries(m);
+		log_mistakes(text);
+	free(text);
+	return r < 0 ? NULL : c;
+}
+
+/* The candidate will not do. */
+static void abandon_candidate(struct master *m)
+{
+	lineage_abandon(&m->lineage);
+	log_reload(LOG_ERROR, "failed, going on as before", "no worker could be started");
+	ready_notify("READY=1");
+}
+
+/* Start a generation beside the current one. */
+static void start_candidate(struct master *m, const struct config *c)
+{
+	int r;
+
+	ready_notify_reloading();
+	if (lineage_open(&m->lineage, c, LOG_ERROR, &m->lineage.candidate) != 0) {
+		log_reload(LOG_ERROR, "refused, going on as before", "see above");
+		ready_notify("READY=1");
+		return;
+	}
+	r = crew_start_worker(&m->crew, m->lineage.candidate);
+	if (r < 0) {
+		log_event(LOG_ERROR, EV_WORKER_FAILED, LOG_TEXT("step", "fork"),
+			LOG_ERRNO(r));
+		abandon_candidate(m);
+	}
+}
+
+/* HUP: the configuration anew. */
+static void reload(struct master *m)
+{
+	struct config *c;
+
+	if (m->lineage.candidate != NULL) {
+		m->is_reload_wanted = true;
+		return;
+	}
+	m->is_reload_wanted = false;
+	c = load_again(m);
+	if (c != NULL)
+		start_candidate(m, c);
+}
+
+/* USR1: the same configuration, but each process opens the log anew. */
+static void reopen_log(struct master *m)
+{
+	/* A reload that is under way opens it as well. */
+	if (m->lineage.candidate == NULL)
+		start_candidate(m, m->lineage.current->config);
+}
+
+/* The candidate can serve: new clients are its. */
+static void promote_candidate(struct master *m)
+{
+	struct crew_counts before = crew_count(&m->crew, m->lineage.current);
+
+	m->start_floor = before.idle + before.busy;
+	lineage_promote(&m->lineage);
+	atomic_store(&m->crew.board->generation, m->lineage.current->number);
+	log_event(LOG_INFO, EV_SERVER_RELOAD, LOG_TEXT("action", "done"),
+		LOG_NUM("generation", m->lineage.current->number));
+	ready_notify("READY=1");
 }
 
 /* ----------------------------------------------------------------- workers */
-
-static struct child *find_child(struct master *m, pid_t pid)
-{
-	for (unsigned i = 0; i < m->config->workers_start; i++)
-		if (m->children[i].pid == pid)
-			return &m->children[i];
-	return NULL;
-}
-
-/* In the child.  What only the master needs is closed here or by the worker. */
-static void become_worker(struct master *m, unsigned number, pid_t master)
-{
-	const struct worker_env env = {
-		.config = m->config,
-		.listeners = m->listeners,
-		.listener_count = m->listener_count,
-		.identity = &m->identity,
-		.sandbox = &m->sandbox,
-		.master = master,
-		.number = number,
-		.quit_fd = m->quit_pipe[0],
-		.ready_fd = m->ready_pipe[1],
-		.board_fd = m->board_fd,
-		.slots_fd = m->slots_fd,
-	};
-
-	worker_main(&env);
-}
-
-/* Returns 0, or a negative errno when there is no process to be had. */
-static int start_worker(struct master *m)
-{
-	struct child *child = find_child(m, 0);
-	unsigned index = (unsigned)(child - m->children);
-	pid_t master = getpid(), pid;
-
-	slots_clear(m->slots, index);
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid == 0)
-		become_worker(m, index + 1, master);
-	*child = (struct child){.pid = pid};
-	m->alive++;
-	log_event(LOG_DEBUG, EV_WORKER_START, LOG_NUM("worker", pid));
-	return 0;
-}
 
 static void note_failed_birth(struct master *m)
 {
@@ -264,25 +208,26 @@ static void note_failed_birth(struct master *m)
 }
 
 /* The first worker is idle: clients are served from here on. */
-static void announce(struct master *m)
+static void announce(const struct master *m)
 {
-	const struct config *c = m->config;
+	const struct generation *g = m->lineage.current;
+	const struct config *c = g->config;
 	char text[ENDPOINT_TEXT_MAX];
 
-	for (size_t i = 0; i < m->listener_count; i++) {
-		endpoint_format(&m->listeners[i].endpoint, text);
+	for (size_t i = 0; i < g->listener_count; i++) {
+		endpoint_format(&g->listeners[i].endpoint, text);
 		log_event(LOG_INFO, EV_SERVER_START, LOG_TEXT("version", PACKAGE_VERSION),
-			LOG_TEXT("listen", text), LOG_NUM("workers", c->workers_start),
+			LOG_TEXT("listen", text), LOG_NUM("workers", c->workers.start),
 			LOG_TEXT("config", c->file != NULL ? c->file : "built-in"));
 	}
-	if (m->identity.is_fallback)
-		log_event(LOG_WARN, EV_SERVER_START, LOG_TEXT("user", m->identity.name),
+	if (g->identity.is_fallback)
+		log_event(LOG_WARN, EV_SERVER_START, LOG_TEXT("user", g->identity.name),
 			LOG_TEXT("advice", "no account '" IDENTITY_DEFAULT_USER
 					   "' exists, going on with this one"));
 	if (m->options->has_greeting)
-		ready_greet(c, m->listeners, m->listener_count);
+		ready_greet(c, g->listeners, g->listener_count);
 	ready_notify("READY=1");
-	ready_write_fd(m->options->ready_fd, m->listeners, m->listener_count);
+	ready_write_fd(m->options->ready_fd, g->listeners, g->listener_count);
 }
 
 /* A worker claims to be idle; the claim is compared with what we know. */
@@ -290,16 +235,21 @@ static void hear_ready(struct master *m)
 {
 	pid_t pid;
 
-	while (fdio_read(m->ready_pipe[0], &pid, sizeof(pid)) == sizeof(pid)) {
-		struct child *child = pid > 0 ? find_child(m, pid) : NULL;
+	while (fdio_read(m->crew.ready_pipe[0], &pid, sizeof(pid)) == sizeof(pid)) {
+		struct child *child = pid > 0 ? crew_find(&m->crew, pid) : NULL;
 		bool is_first = !m->pool.was_ever_ready;
 
 		if (child == NULL)
 			continue;
 		child->was_ready = true;
+		child->generation->was_ready = true;
 		pool_note_ready(&m->pool);
-		if (is_first && !m->is_stopping)
+		if (m->is_stopping)
+			continue;
+		if (is_first)
 			announce(m);
+		else if (child->generation == m->lineage.candidate)
+			promote_candidate(m);
 	}
 }
 
@@ -310,18 +260,15 @@ static void stop(struct master *m, int exit_status)
 	uint64_t deadline_ms = clock_monotonic_ms();
 
 	if (!m->is_stopping)
-		deadline_ms += m->config->timeouts.grace_ms;
+		deadline_ms += m->lineage.current->config->timeouts.grace_ms;
 	m->kill_at_ms = deadline_ms + KILL_AFTER_GRACE_MS;
-	atomic_store(&m->board->drain_deadline_ms, deadline_ms);
+	atomic_store(&m->crew.board->drain_deadline_ms, deadline_ms);
 	if (m->is_stopping)
 		return;
 	m->is_stopping = true;
 	m->exit_status = exit_status;
 	ready_notify("STOPPING=1");
-	(void)fdio_close(&m->quit_pipe[1]);
-	listeners_close(m->listeners, m->listener_count, true);
-	m->listeners = NULL;
-	m->listener_count = 0;
+	lineage_dismiss_all(&m->lineage, false);
 }
 
 /* There was no process for a worker.  At the start that is the end: nobody has ever
@@ -329,39 +276,12 @@ static void stop(struct master *m, int exit_status)
 static void note_failed_fork(struct master *m, int error)
 {
 	if (!m->pool.was_ever_ready) {
-		stop(m, fail_start(
-				"start the first worker", "fork", error, EXIT_FAILURE));
+		stop(m, fail_start("start the first worker", error));
 		return;
 	}
 	log_event(
 		LOG_ERROR, EV_WORKER_FAILED, LOG_TEXT("step", "fork"), LOG_ERRNO(error));
 	note_failed_birth(m);
-}
-
-/* Bring the pool to its size.  Returns when to look again. */
-static uint64_t fill_pool(struct master *m)
-{
-	struct pool_counts counts = {m->config->workers_start, m->alive};
-	struct pool_decision d = pool_decide(&m->pool, counts, clock_monotonic_ms());
-
-	for (unsigned i = 0; i < d.births; i++) {
-		int r = start_worker(m);
-
-		if (r < 0) {
-			note_failed_fork(m, r);
-			return m->pool.not_before_ms;
-		}
-	}
-	return d.look_again_ms;
-}
-
-/* Take what a worker did into the totals. */
-static void add_to_total(struct master *m, const struct slot_report *report)
-{
-	m->total.sessions += report->sessions;
-	m->total.messages += report->messages;
-	m->total.refused += report->refused;
-	m->total.bytes += report->bytes;
 }
 
 static void log_exit(
@@ -371,33 +291,35 @@ static void log_exit(
 		log_event(WEXITSTATUS(status) == WORKER_EXIT_DONE ? LOG_DEBUG : LOG_WARN,
 			EV_WORKER_EXIT, LOG_NUM("worker", pid),
 			LOG_NUM("status", WEXITSTATUS(status)),
-			LOG_NUM("sessions", report->sessions));
+			LOG_NUM("sessions", report->counts.sessions));
 	else
 		log_event(m->is_stopping ? LOG_DEBUG : LOG_WARN, EV_WORKER_EXIT,
 			LOG_NUM("worker", pid),
 			LOG_TEXT("signal", sigabbrev_np(WTERMSIG(status))),
 			LOG_TEXT("state", report->state),
 			LOG_TEXT("client", report->client),
-			LOG_NUM("sessions", report->sessions));
+			LOG_NUM("sessions", report->counts.sessions));
 }
 
 /* A worker has ended, as it should or not. */
 static void bury(struct master *m, struct child *child, int status)
 {
-	bool was_ready = child->was_ready;
+	struct generation *g = child->generation;
+	bool was_ready = child->was_ready, is_candidate = g == m->lineage.candidate;
+	pid_t pid = child->pid;
 	struct slot_report report;
 
-	slot_read(slots_get(m->slots, (size_t)(child - m->children)), &report);
-	add_to_total(m, &report);
-	log_exit(m, child->pid, status, &report);
-	*child = (struct child){0};
-	m->alive--;
+	crew_bury(&m->crew, child, &report);
+	log_exit(m, pid, status, &report);
+	lineage_note_death(&m->lineage, g);
 	if (m->is_stopping)
 		return;
+	if (is_candidate)
+		abandon_candidate(m);
 	/* What stops the very first worker is in the way of the whole server. */
-	if (!m->pool.was_ever_ready && WIFEXITED(status))
+	else if (!m->pool.was_ever_ready && WIFEXITED(status))
 		stop(m, EX_CONFIG);
-	else if (!was_ready || (WIFSIGNALED(status) && report.sessions == 0))
+	else if (!was_ready || (WIFSIGNALED(status) && report.counts.sessions == 0))
 		note_failed_birth(m);
 }
 
@@ -411,45 +333,109 @@ static void reap_children(struct master *m)
 
 		/* What it wrote before it died has to be read before it is judged. */
 		hear_ready(m);
-		child = find_child(m, pid);
+		child = crew_find(&m->crew, pid);
 		/* PID 1 in a container inherits orphans that are not ours. */
 		if (child != NULL)
 			bury(m, child, status);
 	}
 }
 
-static void signal_children(struct master *m, int number)
+/* -------------------------------------------------------------------- pool */
+
+static void tell_workers(struct master *m, const struct pool_decision *d)
 {
-	for (unsigned i = 0; i < m->config->workers_start; i++)
-		if (m->children[i].pid > 0)
-			(void)kill(m->children[i].pid, number);
+	struct board *board = m->crew.board;
+
+	atomic_store_explicit(&board->command_ms, d->command_ms, memory_order_relaxed);
+	atomic_store_explicit(&board->wake_below, d->wake_below, memory_order_relaxed);
+}
+
+/* Look at the pool and do what its numbers ask for.  Returns when to look again. */
+static uint64_t tend_pool(struct master *m)
+{
+	const struct config *c = m->lineage.current->config;
+	uint64_t now_ms = clock_monotonic_ms();
+	struct crew_counts crew = crew_count(&m->crew, m->lineage.current);
+	const struct pool_limits limits = {
+		.start = c->workers.start > m->start_floor ? c->workers.start
+							   : m->start_floor,
+		.min_spare = c->workers.min_spare,
+		.max_spare = c->workers.max_spare,
+		.max = c->workers.max,
+		.is_refusing = c->workers.overflow == OVERFLOW_REFUSE,
+		.busy_command_ms = c->timeouts.busy_command_ms,
+	};
+	const struct pool_counts counts = {
+		.idle = crew.idle,
+		.busy = crew.busy,
+		.starting = crew.starting,
+		.retiring = generation_count_retiring(m->lineage.current),
+		.others = crew.others,
+		.waiting = generation_count_waiting(m->lineage.current),
+	};
+	struct pool_decision d = pool_decide(&m->pool, &limits, &counts, now_ms);
+
+	if (crew.idle + crew.busy + crew.starting >= m->start_floor)
+		m->start_floor = 0;
+	counters_set_idle(m->crew.counters, crew.idle);
+	tell_workers(m, &d);
+	generation_retire(m->lineage.current, d.retire);
+	generation_unretire(m->lineage.current, d.unretire);
+	if (d.refuse)
+		m->crew.refused += generation_refuse_waiting(m->lineage.current);
+	if (d.report)
+		log_event(LOG_WARN, EV_POOL_FULL, LOG_NUM("max", limits.max),
+			LOG_NUM("times", d.report_hits),
+			LOG_NUM("waiting", d.report_waited));
+	for (unsigned i = 0; i < d.births && !m->is_stopping; i++) {
+		int r = crew_start_worker(&m->crew, m->lineage.current);
+
+		if (r < 0) {
+			note_failed_fork(m, r);
+			return m->pool.not_before_ms;
+		}
+	}
+	if (crew.first_due_ms <= now_ms)
+		crew_kill_hung(&m->crew, now_ms);
+	return d.look_again_ms < crew.first_due_ms ? d.look_again_ms : crew.first_due_ms;
 }
 
 /* ----------------------------------------------------------------- signals */
+
+static void log_signal(int number, const char *action)
+{
+	log_event(LOG_INFO, EV_SERVER_SIGNAL, LOG_TEXT("signal", sigabbrev_np(number)),
+		LOG_TEXT("action", action));
+}
 
 static void hear_signals(struct master *m)
 {
 	struct signalfd_siginfo info;
 
 	while (fdio_read(m->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-		const char *name = sigabbrev_np((int)info.ssi_signo);
+		int number = (int)info.ssi_signo;
 
-		switch ((int)info.ssi_signo) {
+		switch (number) {
 		case SIGCHLD:
 			reap_children(m);
 			break;
 		case SIGTERM:
 		case SIGINT:
-			log_event(LOG_INFO, EV_SERVER_SIGNAL, LOG_TEXT("signal", name),
-				LOG_TEXT("action", m->is_stopping ? "stop now" : "stop"));
+			log_signal(number, m->is_stopping ? "stop now" : "stop");
 			stop(m, EXIT_SUCCESS);
 			break;
-		case SIGPIPE:
-		case SIGXFSZ:
+		case SIGHUP:
+			log_signal(number, m->is_stopping ? "none" : "reload");
+			if (!m->is_stopping)
+				reload(m);
+			break;
+		case SIGUSR1:
+			log_signal(number, m->is_stopping ? "none" : "reopen the log");
+			if (!m->is_stopping)
+				reopen_log(m);
 			break;
 		default:
-			log_event(LOG_WARN, EV_SERVER_SIGNAL, LOG_TEXT("signal", name),
-				LOG_TEXT("action", "none, going on"));
+			/* PIPE and XFSZ: whoever wrote has heard of it. */
 			break;
 		}
 	}
@@ -461,32 +447,38 @@ static void wait_for_events(struct master *m, uint64_t until_ms)
 {
 	struct pollfd p[] = {
 		{.fd = m->signal_fd, .events = POLLIN},
-		{.fd = m->ready_pipe[0], .events = POLLIN},
+		{.fd = m->crew.ready_pipe[0], .events = POLLIN},
+		{.fd = m->crew.wake_fd, .events = POLLIN},
 	};
 	uint64_t now_ms = clock_monotonic_ms();
 	uint64_t wait_ms = until_ms > now_ms ? until_ms - now_ms : 0;
 	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
 	struct timespec wait = {
 		(time_t)(wait_ms / 1000), (long)(wait_ms % 1000) * 1000000L};
+	uint64_t wakes;
 
-	if (ppoll(p, 2, until_ms == UINT64_MAX ? NULL : &wait, NULL) < 0 &&
+	if (ppoll(p, sizeof(p) / sizeof(p[0]), until_ms == UINT64_MAX ? NULL : &wait,
+		    NULL) < 0 &&
 		errno != EINTR) {
 		log_event(LOG_ERROR, EV_SERVER_FAILED, LOG_TEXT("step", "wait"),
 			LOG_ERRNO(errno));
 		(void)nanosleep(&pause, NULL);
 	}
+	(void)fdio_read(m->crew.wake_fd, &wakes, sizeof(wakes));
 }
 
 static void run(struct master *m)
 {
-	while (!m->is_stopping || m->alive > 0) {
-		uint64_t until_ms = m->is_stopping ? m->kill_at_ms : fill_pool(m);
+	while (!m->is_stopping || m->crew.alive > 0) {
+		uint64_t until_ms = m->is_stopping ? m->kill_at_ms : tend_pool(m);
 
 		wait_for_events(m, until_ms);
 		hear_ready(m);
 		hear_signals(m);
+		if (m->is_reload_wanted && m->lineage.candidate == NULL && !m->is_stopping)
+			reload(m);
 		if (m->is_stopping && clock_monotonic_ms() >= m->kill_at_ms) {
-			signal_children(m, SIGKILL);
+			crew_signal(&m->crew, SIGKILL);
 			m->kill_at_ms = UINT64_MAX;
 		}
 	}
@@ -494,44 +486,37 @@ static void run(struct master *m)
 
 static void tear_down(struct master *m)
 {
-	listeners_close(m->listeners, m->listener_count, true);
-	free(m->children);
-	sandbox_done(&m->sandbox);
+	lineage_done(&m->lineage);
+	crew_done(&m->crew);
 	(void)fdio_close(&m->signal_fd);
-	(void)fdio_close(&m->board_fd);
-	(void)fdio_close(&m->slots_fd);
-	for (int i = 0; i < 2; i++) {
-		(void)fdio_close(&m->quit_pipe[i]);
-		(void)fdio_close(&m->ready_pipe[i]);
-	}
 }
 
-int master_run(const struct config *config, const struct master_options *options)
+static void log_stop(const struct master *m)
 {
-	struct master m = {
-		.config = config,
-		.options = options,
-		.board_fd = -1,
-		.slots_fd = -1,
-		.signal_fd = -1,
-		.quit_pipe = {-1, -1},
-		.ready_pipe = {-1, -1},
-	};
+	const struct slot_counts *t = &m->crew.total;
+
+	log_event(LOG_INFO, EV_SERVER_STOP, LOG_NUM("status", m->exit_status),
+		LOG_NUM("sessions", t->sessions), LOG_NUM("messages", t->messages),
+		LOG_NUM("refused", t->refused), LOG_NUM("bytes", t->bytes));
+}
+
+int master_run(struct config *config, const struct master_options *options)
+{
+	/* For the last words, when the configuration has gone. */
+	char *log_target = strdup(config->log_target);
+	struct master m = {.options = options, .signal_fd = -1};
 
 	setproctitle("master");
-	m.exit_status = set_up(&m);
+	m.exit_status = set_up(&m, config);
 	if (m.exit_status == 0)
 		run(&m);
 	/* The reason is in the log; say so to who is waiting for a server. */
 	if (m.exit_status != 0 && !log_is_stderr())
-		(void)fprintf(
-			stderr, "sinkd: cannot start, see %s\n", config->log_target);
+		(void)fprintf(stderr, "sinkd: cannot start, see %s\n",
+			log_target != NULL ? log_target : "the log");
 	if (m.pool.was_ever_ready)
-		log_event(LOG_INFO, EV_SERVER_STOP, LOG_NUM("status", m.exit_status),
-			LOG_NUM("sessions", m.total.sessions),
-			LOG_NUM("messages", m.total.messages),
-			LOG_NUM("refused", m.total.refused),
-			LOG_NUM("bytes", m.total.bytes));
+		log_stop(&m);
 	tear_down(&m);
+	free(log_target);
 	return m.exit_status;
 }

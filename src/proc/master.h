@@ -1,4 +1,4 @@
-/* The master: binds, forks, reaps, stops. */
+/* The master: binds, forks, reaps, reloads, stops. */
 #ifndef SINKD_PROC_MASTER_H
 #define SINKD_PROC_MASTER_H
 
@@ -7,13 +7,16 @@
 #include "config/conf.h"
 
 struct master_options {
+	/* How the configuration was loaded, for a reload. */
+	const char *file;
+	const struct config_overrides *overrides;
 	int ready_fd;      /* -1: none */
 	bool has_greeting; /* tell a person what runs here, and what to try */
 };
 
-/* Run the server until it is told to stop.  Blocks.  Returns the exit status of
- * the program: 0 after TERM or INT, 78 when a delivery or an account cannot be
+/* Run the server until it is told to stop; takes over config.  Blocks.  Returns the exit
+ * status of the program: 0 after TERM or INT, 78 when a delivery or an account cannot be
  * used, 1 for any other failure, which has been logged. */
-int master_run(const struct config *config, const struct master_options *options);
+int master_run(struct config *config, const struct master_options *options);
 
 #endif

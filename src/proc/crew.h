@@ -1,0 +1,69 @@
+/* The crew: all worker processes, of every generation, and the memory shared with them. */
+#ifndef SINKD_PROC_CREW_H
+#define SINKD_PROC_CREW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "proc/board.h"
+#include "proc/counters.h"
+#include "proc/generation.h"
+#include "proc/slots.h"
+
+/* What the master knows of a worker, and believes; what a worker says of itself is in
+ * its slot. */
+struct child {
+	pid_t pid; /* 0: the place is free */
+	struct generation *generation;
+	bool was_ready;
+	bool is_condemned; /* it hung, and has been sent SIGKILL */
+	uint64_t birth_ms;
+};
+
+struct crew {
+	struct child *children; /* SLOTS_MAX; the place is the slot */
+	unsigned limit;         /* places from here on have never been taken */
+	unsigned alive;
+	struct board *board;
+	struct slots *slots;
+	struct counters *counters;
+	int board_fd, slots_fd, counters_fd;
+	int ready_pipe[2]; /* workers write their pid when first idle */
+	int wake_fd;       /* workers write when too few are idle */
+	uint64_t client_key_secret[2];
+	struct slot_counts total; /* of workers that have ended */
+	uint64_t births, deaths, hung, refused; /* refused: clients, by the master */
+};
+
+/* Workers of one generation by what they do, and of all others. */
+struct crew_counts {
+	unsigned idle, busy, starting, others;
+	uint64_t first_due_ms; /* when the first of all must have got on; UINT64_MAX: none */
+};
+
+/* Returns 0 or a negative errno; crew_done is to be called in both cases. */
+int crew_init(struct crew *c);
+void crew_done(struct crew *c);
+
+/* Fork a worker of g into a free place.  Returns 0 or a negative errno. */
+int crew_start_worker(struct crew *c, struct generation *g);
+
+/* The worker with this pid, or NULL. */
+struct child *crew_find(struct crew *c, pid_t pid);
+
+/* A worker has ended: its counts join the totals, its place is free.  *ret_report is
+ * what it said last. */
+void crew_bury(struct crew *c, struct child *child, struct slot_report *ret_report);
+
+struct crew_counts crew_count(const struct crew *c, const struct generation *g);
+
+/* Kill those that have not got on by the time they said themselves. */
+void crew_kill_hung(struct crew *c, uint64_t now_ms);
+
+void crew_signal(const struct crew *c, int number);
+
+/* All that has been counted since the start. */
+void crew_total(const struct crew *c, struct slot_counts *ret);
+
+#endif

@@ -1,0 +1,247 @@
+/* Generations; see generation.h.  Runs in the master; input is the configuration. */
+#include "proc/generation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "delivery/delivery.h"
+
+/* A host name has 255 octets at most. */
+#define REPLY_SIZE 320
+
+/* Clients of a listener that are refused in one go; the master has other things to do. */
+#define REFUSALS_AT_ONCE 64
+
+/* What a stranger may do about the usual reasons. */
+static const char *advice_for(int error)
+{
+	switch (-error) {
+	case EADDRINUSE:
+		return "another server listens there; stop it, or choose with --listen";
+	case EADDRNOTAVAIL:
+		return "this machine does not have that address";
+	case EACCES:
+		return "choose another place, or start as a user who may";
+	default:
+		return "see sinkd(8)";
+	}
+}
+
+static int fail(enum log_level level, const char *step, const char *subject, int error,
+	int status)
+{
+	log_event(level, EV_SERVER_FAILED, LOG_TEXT("step", step),
+		LOG_TEXT("subject", subject), LOG_ERRNO(error),
+		LOG_TEXT("advice", advice_for(error)));
+	return status;
+}
+
+static int choose_identity(struct generation *g, enum log_level level)
+{
+	const struct config *c = g->config;
+	const char *name = c->user != NULL ? c->user : IDENTITY_DEFAULT_USER;
+	int r = identity_resolve(c->user, c->group, &g->identity);
+
+	return r < 0 ? fail(level, "find the account of the workers", name, r, EX_CONFIG) : 0;
+}
+
+static int open_listeners(struct generation *g, enum log_level level)
+{
+	const struct config *c = g->config;
+	struct endpoint failed = {0};
+	char text[ENDPOINT_TEXT_MAX] = "";
+	int r = listeners_open(c->listeners, c->listener_count, &g->listeners,
+		&g->listener_count, &failed);
+
+	if (r < 0) {
+		endpoint_format(&failed, text);
+		return fail(level, "listen", text, r, EXIT_FAILURE);
+	}
+	return 0;
+}
+
+/* Say what workers will be kept in, and aloud if it is less than was asked for. */
+static int build_sandbox(struct generation *g, enum log_level level)
+{
+	static const char *const levels[] = {"kill", "trap", "off"};
+	int r = sandbox_init(g->config->sandbox_level, &g->sandbox);
+	const struct sandbox *s = &g->sandbox;
+
+	if (r < 0)
+		return fail(level, "build the sandbox", "", r, EXIT_FAILURE);
+	/* libseccomp has left holes in the heap, which each worker would make its own. */
+	(void)malloc_trim(0);
+	if (s->missing != NULL)
+		log_event(LOG_WARN, EV_SERVER_SANDBOX,
+			LOG_TEXT("sandbox", levels[s->level]),
+			LOG_NUM("landlock", s->landlock), LOG_TEXT("advice", s->missing));
+	else
+		log_event(LOG_INFO, EV_SERVER_SANDBOX,
+			LOG_TEXT("sandbox", levels[s->level]),
+			LOG_NUM("landlock", s->landlock));
+	return 0;
+}
+
+static int prepare_deliveries(struct generation *g, enum log_level level)
+{
+	const struct config *c = g->config;
+	const struct delivery_owner owner = {g->identity.uid, g->identity.gid};
+	size_t failed = 0;
+	int r = delivery_prepare_host(c->deliveries, c->delivery_count, &owner, &failed);
+
+	if (r < 0)
+		return fail(level, "make the directory of a delivery",
+			c->deliveries[failed].path, r, EX_CONFIG);
+	return 0;
+}
+
+/* Idle workers wait for a byte together, and only one may get it. */
+static int open_quit_pipe(struct generation *g, enum log_level level)
+{
+	if (pipe2(g->quit_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+		return fail(level, "open a pipe", "", -errno, EXIT_FAILURE);
+	return 0;
+}
+
+struct generation *generation_new(uint32_t number, const struct config *config)
+{
+	struct generation *g = calloc(1, sizeof(*g));
+
+	if (g != NULL)
+		*g = (struct generation){
+			.number = number, .config = config, .quit_pipe = {-1, -1}};
+	return g;
+}
+
+int generation_open(
+	struct generation *g, const struct generation *previous, enum log_level level)
+{
+	int status = choose_identity(g, level);
+
+	return status == 0 ? open_listeners(g, previous, level) : status;
+}
+
+int generation_prepare(struct generation *g, enum log_level level)
+{
+	int status = build_sandbox(g, level);
+
+	if (status == 0)
+		status = prepare_deliveries(g, level);
+	return status == 0 ? open_quit_pipe(g, level) : status;
+}
+
+void generation_free(struct generation *g)
+{
+	if (g == NULL)
+		return;
+	generation_close_listeners(g, NULL, false);
+	sandbox_done(&g->sandbox);
+	for (int i = 0; i < 2; i++)
+		(void)fdio_close(&g->quit_pipe[i]);
+	free(g);
+}
+
+void generation_close_listeners(
+	struct generation *g, const struct generation *heir, bool unlink_paths)
+{
+	(void)heir;
+	listeners_close(g->listeners, g->listener_count, unlink_paths);
+	g->listeners = NULL;
+	g->listener_count = 0;
+}
+
+void generation_dismiss(struct generation *g)
+{
+	(void)fdio_close(&g->quit_pipe[1]);
+}
+
+void generation_retire(struct generation *g, unsigned n)
+{
+	static const char bytes[64];
+
+	if (n > sizeof(bytes))
+		n = sizeof(bytes);
+	/* A pipe that is full has more than enough in it. */
+	if (n > 0 && write(g->quit_pipe[1], bytes, n) < 0)
+		return;
+}
+
+void generation_unretire(struct generation *g, unsigned n)
+{
+	char byte;
+
+	while (n-- > 0 && read(g->quit_pipe[0], &byte, 1) == 1)
+		continue;
+}
+
+unsigned generation_count_retiring(const struct generation *g)
+{
+	int bytes = 0;
+
+	return ioctl(g->quit_pipe[0], FIONREAD, &bytes) < 0 ? 0 : (unsigned)bytes;
+}
+
+static unsigned count_waiting(const struct listener *l)
+{
+	struct pollfd p = {.fd = l->fd, .events = POLLIN};
+	struct tcp_info info = {0};
+	socklen_t length = sizeof(info);
+
+	if (l->endpoint.address.ss_family == AF_UNIX)
+		return poll(&p, 1, 0) == 1;
+	/* For a listener the kernel puts the length of the accept queue there. */
+	if (getsockopt(l->fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+		return 0;
+	return info.tcpi_unacked;
+}
+
+unsigned generation_count_waiting(const struct generation *g)
+{
+	unsigned waiting = 0;
+
+	for (size_t i = 0; i < g->listener_count; i++)
+		waiting += count_waiting(&g->listeners[i]);
+	return waiting;
+}
+
+/* Returns whether there was a client. */
+static bool refuse_one(const struct listener *l, struct str reply)
+{
+	int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return false;
+	/* It fits into the buffer of a new connection; who does not take it has gone. */
+	(void)send(fd, reply.p, reply.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)shutdown(fd, SHUT_WR);
+	(void)fdio_close(&fd);
+	return true;
+}
+
+unsigned generation_refuse_waiting(const struct generation *g)
+{
+	char text[REPLY_SIZE];
+	int n = snprintf(text, sizeof(text),
+		"421 4.3.2 %s All workers are busy, try again later\r\n",
+		g->config->smtp.hostname);
+	struct str reply = {text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1};
+	unsigned refused = 0;
+
+	for (size_t i = 0; i < g->listener_count; i++)
+		for (unsigned k = 0; k < REFUSALS_AT_ONCE; k++) {
+			if (!refuse_one(&g->listeners[i], reply))
+				break;
+			refused++;
+		}
+	return refused;
+}

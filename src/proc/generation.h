@@ -1,0 +1,66 @@
+/* A generation: one configuration, what was opened for it, and the workers forked from
+ * it.  A reload makes a new one; the old one ends when its last worker has gone. */
+#ifndef SINKD_PROC_GENERATION_H
+#define SINKD_PROC_GENERATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "config/conf.h"
+#include "net/listener.h"
+#include "proc/identity.h"
+#include "proc/sandbox.h"
+
+struct generation {
+	uint32_t number;             /* rises from 1 */
+	const struct config *config; /* of the caller; outlives the generation */
+	struct identity identity;
+	struct sandbox sandbox;
+	struct listener *listeners;
+	size_t listener_count;
+	int quit_pipe[2];  /* workers read; its end tells them to go */
+	unsigned alive;    /* workers, those starting among them */
+	bool was_ready;    /* one of them has been idle */
+	struct generation *older;
+};
+
+/* A generation that has nothing yet.  NULL without memory. */
+struct generation *generation_new(uint32_t number, const struct config *config);
+
+/* Find the account of its workers and open its listeners; those that `previous` (NULL:
+ * none) has too are shared.  Then, when the log is where it belongs, the rest: sandbox,
+ * deliveries.  What goes wrong is logged, at this level.  Return 0, or the exit status
+ * that says what is wrong. */
+int generation_open(
+	struct generation *g, const struct generation *previous, enum log_level level);
+int generation_prepare(struct generation *g, enum log_level level);
+
+/* Close what is left of it; in the file system its Unix sockets stay, see
+ * generation_close_listeners. */
+void generation_free(struct generation *g);
+
+/* Tell its workers to finish their client and go. */
+void generation_dismiss(struct generation *g);
+
+/* Close the listeners in this process, but for those that `heir` (NULL: nobody) has;
+ * what is closed is removed from the file system too if unlink_paths. */
+void generation_close_listeners(
+	struct generation *g, const struct generation *heir, bool unlink_paths);
+
+/* Send up to n idle workers away, or call up to n back who have not heard it yet.
+ * Busy ones hear nothing. */
+void generation_retire(struct generation *g, unsigned n);
+void generation_unretire(struct generation *g, unsigned n);
+unsigned generation_count_retiring(const struct generation *g);
+
+/* How many clients wait to be accepted; on a Unix socket the kernel only tells whether
+ * there are any. */
+unsigned generation_count_waiting(const struct generation *g);
+
+/* Accept clients that wait, tell each that there is no room (RFC 5321, 4.2.1: 421) and
+ * close; nothing is read, and nothing waited for.  Returns how many. */
+unsigned generation_refuse_waiting(const struct generation *g);
+
+#endif
