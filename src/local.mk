@@ -14,6 +14,7 @@ src_libsinkproto_a_SOURCES = \
 	src/base/arena.c src/base/arena.h \
 	src/base/buf.c src/base/buf.h \
 	src/base/date.c src/base/date.h \
+	src/base/siphash.c src/base/siphash.h \
 	src/base/str.c src/base/str.h \
 	src/smtp/address.c src/smtp/address.h \
 	src/smtp/command.c src/smtp/command.h \

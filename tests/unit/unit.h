@@ -25,6 +25,7 @@ void suite_envelope(void);
 void suite_reply(void);
 void suite_hooks(void);
 void suite_session(void);
+void suite_siphash(void);
 
 /* All the rest (suites.c). */
 void suite_log(void);
