@@ -38,8 +38,8 @@ int crew_init(struct crew *c)
 	if (pipe2(c->ready_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (c->wake_fd < 0 || getrandom(c->client_key_secret, sizeof(c->client_key_secret), 0) !=
-				      sizeof(c->client_key_secret))
+	if (c->wake_fd < 0 || getrandom(c->secret, sizeof(c->secret), 0) !=
+				      sizeof(c->secret))
 		return -errno;
 	if ((r = board_create(&c->board, &c->board_fd)) < 0 ||
 		(r = slots_create(&c->slots, &c->slots_fd)) < 0)
@@ -95,7 +95,7 @@ static void become_worker(struct crew *c, struct generation *g, unsigned index, 
 		.board_fd = c->board_fd,
 		.slots_fd = c->slots_fd,
 		.counters_fd = c->counters_fd,
-		.client_key_secret = {c->client_key_secret[0], c->client_key_secret[1]},
+		.secret = {c->secret[0], c->secret[1]},
 	};
 
 	worker_main(&env);

@@ -31,7 +31,7 @@ struct crew {
 	int board_fd, slots_fd, counters_fd;
 	int ready_pipe[2]; /* workers write their pid when first idle */
 	int wake_fd;       /* workers write when too few are idle */
-	uint64_t client_key_secret[2];
+	uint64_t secret[2];
 	struct slot_counts total; /* of workers that have ended */
 	uint64_t births, deaths, hung, refused; /* refused: clients, by the master */
 };

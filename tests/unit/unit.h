@@ -25,6 +25,7 @@ void suite_envelope(void);
 void suite_reply(void);
 void suite_hooks(void);
 void suite_session(void);
+void suite_siphash(void);
 
 /* All the rest (suites.c). */
 void suite_log(void);
@@ -35,6 +36,7 @@ void suite_conf(void);
 void suite_option(void);
 void suite_pool(void);
 void suite_slots(void);
+void suite_counters(void);
 
 /* The suites of one program, ended by NULL. */
 extern void (*const unit_suites[])(void);
