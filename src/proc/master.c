@@ -338,11 +338,18 @@ static void note_failed_fork(struct master *m, int error)
 	note_failed_birth(m);
 }
 
-/* Bring the pool to its size.  Returns when to look again. */
+/* Bring the pool to its size, which is fixed.  Returns when to look again. */
 static uint64_t fill_pool(struct master *m)
 {
-	struct pool_counts counts = {m->config->workers_start, m->alive};
-	struct pool_decision d = pool_decide(&m->pool, counts, clock_monotonic_ms());
+	unsigned size = m->config->workers_start;
+	const struct pool_limits limits = {size, size, size, size, false, 0};
+	struct pool_counts counts = {.idle = m->alive};
+	struct pool_decision d;
+
+	for (unsigned i = 0; i < size; i++)
+		counts.starting += m->children[i].pid > 0 && !m->children[i].was_ready;
+	counts.idle -= counts.starting;
+	d = pool_decide(&m->pool, &limits, &counts, clock_monotonic_ms());
 
 	for (unsigned i = 0; i < d.births; i++) {
 		int r = start_worker(m);
