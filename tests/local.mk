@@ -58,7 +58,9 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_maildir.c \
 	tests/unit/test_maildir_faults.c \
 	tests/unit/test_option.c \
+	tests/unit/pool_sim.c tests/unit/pool_sim.h \
 	tests/unit/test_pool.c \
+	tests/unit/test_pool_life.c \
 	tests/unit/test_slots.c
 tests_unit_unit_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_LDADD = $(tests_server_libs) $(CUNIT_LIBS)

@@ -11,6 +11,7 @@ void (*const unit_suites[])(void) = {
 	suite_conf,
 	suite_option,
 	suite_pool,
+	suite_pool_life,
 	suite_slots,
 	suite_counters,
 	NULL,

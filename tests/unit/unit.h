@@ -35,6 +35,7 @@ void suite_delivery(void);
 void suite_conf(void);
 void suite_option(void);
 void suite_pool(void);
+void suite_pool_life(void);
 void suite_slots(void);
 void suite_counters(void);
 
