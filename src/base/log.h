@@ -79,6 +79,9 @@ int log_fd(void);
 /* Whether lines go to standard error: until log_open has opened another target. */
 bool log_is_stderr(void);
 
+/* From here on, lines of this level and above, in this process. */
+void log_set_level(enum log_level level);
+
 bool log_is_on(enum log_level level);
 
 /* The session that following lines of this process belong to; the empty slice

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -40,6 +41,9 @@
 /* A machine out of memory gets this long to recover. */
 #define RETRY_MS 100
 
+/* Of the workers: there is one. */
+#define GENERATION 1
+
 struct child {
 	pid_t pid; /* 0: the place is free */
 	bool was_ready;
@@ -59,7 +63,8 @@ struct master {
 	int board_fd;
 	struct slots *slots;
 	int slots_fd;
-	struct slot_report total; /* of workers that have ended */
+	int wake_fd;              /* workers write to it when too few are idle */
+	struct slot_counts total; /* of workers that have ended */
 	int signal_fd;
 	int quit_pipe[2];  /* workers read; closing our end tells them to go */
 	int ready_pipe[2]; /* workers write their pid when first idle */
@@ -117,11 +122,18 @@ static int open_pipes(struct master *m)
 {
 	int r;
 
-	if (pipe2(m->quit_pipe, O_CLOEXEC) < 0 ||
+	if (pipe2(m->quit_pipe, O_CLOEXEC | O_NONBLOCK) < 0 ||
 		pipe2(m->ready_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
+	m->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->wake_fd < 0)
+		return -errno;
 	r = board_create(&m->board, &m->board_fd);
-	return r < 0 ? r : slots_create(&m->slots, &m->slots_fd);
+	if (r < 0)
+		return r;
+	atomic_store(&m->board->generation, GENERATION);
+	atomic_store(&m->board->slot_count, m->config->workers_start);
+	return slots_create(&m->slots, &m->slots_fd);
 }
 
 static int choose_identity(struct master *m)
@@ -228,10 +240,12 @@ static void become_worker(struct master *m, unsigned number, pid_t master)
 		.sandbox = &m->sandbox,
 		.master = master,
 		.number = number,
+		.generation = GENERATION,
 		.quit_fd = m->quit_pipe[0],
 		.ready_fd = m->ready_pipe[1],
 		.board_fd = m->board_fd,
 		.slots_fd = m->slots_fd,
+		.wake_fd = m->wake_fd,
 	};
 
 	worker_main(&env);
@@ -355,15 +369,6 @@ static uint64_t fill_pool(struct master *m)
 	return d.look_again_ms;
 }
 
-/* Take what a worker did into the totals. */
-static void add_to_total(struct master *m, const struct slot_report *report)
-{
-	m->total.sessions += report->sessions;
-	m->total.messages += report->messages;
-	m->total.refused += report->refused;
-	m->total.bytes += report->bytes;
-}
-
 static void log_exit(
 	const struct master *m, pid_t pid, int status, const struct slot_report *report)
 {
@@ -371,14 +376,14 @@ static void log_exit(
 		log_event(WEXITSTATUS(status) == WORKER_EXIT_DONE ? LOG_DEBUG : LOG_WARN,
 			EV_WORKER_EXIT, LOG_NUM("worker", pid),
 			LOG_NUM("status", WEXITSTATUS(status)),
-			LOG_NUM("sessions", report->sessions));
+			LOG_NUM("sessions", report->counts.sessions));
 	else
 		log_event(m->is_stopping ? LOG_DEBUG : LOG_WARN, EV_WORKER_EXIT,
 			LOG_NUM("worker", pid),
 			LOG_TEXT("signal", sigabbrev_np(WTERMSIG(status))),
 			LOG_TEXT("state", report->state),
 			LOG_TEXT("client", report->client),
-			LOG_NUM("sessions", report->sessions));
+			LOG_NUM("sessions", report->counts.sessions));
 }
 
 /* A worker has ended, as it should or not. */
@@ -388,7 +393,7 @@ static void bury(struct master *m, struct child *child, int status)
 	struct slot_report report;
 
 	slot_read(slots_get(m->slots, (size_t)(child - m->children)), &report);
-	add_to_total(m, &report);
+	slot_counts_add(&m->total, &report.counts);
 	log_exit(m, child->pid, status, &report);
 	*child = (struct child){0};
 	m->alive--;
@@ -397,7 +402,7 @@ static void bury(struct master *m, struct child *child, int status)
 	/* What stops the very first worker is in the way of the whole server. */
 	if (!m->pool.was_ever_ready && WIFEXITED(status))
 		stop(m, EX_CONFIG);
-	else if (!was_ready || (WIFSIGNALED(status) && report.sessions == 0))
+	else if (!was_ready || (WIFSIGNALED(status) && report.counts.sessions == 0))
 		note_failed_birth(m);
 }
 
@@ -500,6 +505,7 @@ static void tear_down(struct master *m)
 	(void)fdio_close(&m->signal_fd);
 	(void)fdio_close(&m->board_fd);
 	(void)fdio_close(&m->slots_fd);
+	(void)fdio_close(&m->wake_fd);
 	for (int i = 0; i < 2; i++) {
 		(void)fdio_close(&m->quit_pipe[i]);
 		(void)fdio_close(&m->ready_pipe[i]);
@@ -513,6 +519,7 @@ int master_run(const struct config *config, const struct master_options *options
 		.options = options,
 		.board_fd = -1,
 		.slots_fd = -1,
+		.wake_fd = -1,
 		.signal_fd = -1,
 		.quit_pipe = {-1, -1},
 		.ready_pipe = {-1, -1},
@@ -529,8 +536,8 @@ int master_run(const struct config *config, const struct master_options *options
 	if (m.pool.was_ever_ready)
 		log_event(LOG_INFO, EV_SERVER_STOP, LOG_NUM("status", m.exit_status),
 			LOG_NUM("sessions", m.total.sessions),
-			LOG_NUM("messages", m.total.messages),
-			LOG_NUM("refused", m.total.refused),
+			LOG_NUM("messages", m.total.messages_accepted),
+			LOG_NUM("refused", m.total.messages_refused),
 			LOG_NUM("bytes", m.total.bytes));
 	tear_down(&m);
 	return m.exit_status;

@@ -12,15 +12,16 @@
 
 struct server;
 
-/* What serving needs for the life of a worker; kept by reference.  hear_drain is
- * called when the board says that the server stops: no client comes after this. */
+/* What serving needs for the life of a worker; kept by reference.  leave is called once
+ * the board says that no client is to come after this one. */
 struct serve_env {
 	const struct config *config;
 	struct delivery *delivery;
 	const struct board *board;
+	uint32_t generation;
 	struct slot *slot;      /* what we say of ourselves */
 	unsigned worker_number; /* for the process title */
-	void (*hear_drain)(void);
+	void (*leave)(void);
 };
 
 /* Returns NULL without memory. */

@@ -4,10 +4,11 @@
  * of set_up; then it accepts and serves one client at a time.  It parses hostile
  * bytes all its life, so nothing may come back that was given up.
  *
- * Who tells it to go: the end of file on the quit pipe (the master stops, or has
- * died) reaches it when idle; the notice board when busy; a signal (TERM, also
- * sent by the kernel when the master dies) closes its listeners at once, so that
- * the port is free, and lets it finish its client. */
+ * Who tells it to go: a byte in the quit pipe, which one idle worker takes (the pool
+ * shrinks); the end of file there (its generation is over, or the master has died)
+ * reaches it when idle; the notice board when busy; a signal (TERM, also sent by the
+ * kernel when the master dies) closes its listeners at once, so that the port is free,
+ * and lets it finish its client. */
 #include "proc/worker.h"
 
 #ifdef HAVE_SYS_RSEQ_H
@@ -213,7 +214,7 @@ static int add_to_epoll(const struct worker *w, int fd, uint32_t events, void *d
 	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-/* One new client wakes one idle worker; the end of the quit pipe wakes all. */
+/* One new client wakes one idle worker; the quit pipe wakes all. */
 static int watch_listeners(struct worker *w)
 {
 	const struct worker_env *env = w->env;
@@ -295,9 +296,10 @@ static int set_up(struct worker *w)
 		.config = env->config,
 		.delivery = w->delivery,
 		.board = w->board,
+		.generation = env->generation,
 		.slot = w->slot,
 		.worker_number = env->number,
-		.hear_drain = leave,
+		.leave = leave,
 	};
 	w->server = serve_new(&w->serve_env);
 	if (w->server == NULL)
@@ -356,6 +358,14 @@ static void serve_last(struct worker *w)
 			return;
 }
 
+/* Whether the quit pipe means us: a byte is for whoever takes it. */
+static bool is_dismissed(const struct worker *w)
+{
+	char byte;
+
+	return fdio_read(w->env->quit_fd, &byte, 1) != -EAGAIN;
+}
+
 static void accept_clients(struct worker *w)
 {
 	while (!is_leaving) {
@@ -369,11 +379,12 @@ static void accept_clients(struct worker *w)
 		}
 		if (n < 1)
 			continue;
-		if (event.data.ptr == NULL) {
+		if (event.data.ptr != NULL) {
+			(void)accept_and_serve(w, event.data.ptr);
+		} else if (is_dismissed(w)) {
 			serve_last(w);
 			return;
 		}
-		(void)accept_and_serve(w, event.data.ptr);
 	}
 }
 

@@ -139,19 +139,19 @@ static void run_case(void *user, const struct fault *fault)
 	CHECK(scene_descriptors() == b->descriptors);
 }
 
-static void hear_drain(void)
+static void leave(void)
 {
-	FAIL("a drain that nobody asked for");
+	FAIL("a notice that nobody gave");
 }
 
 static void sweep_case(const struct session_case *c)
 {
 	static const struct fault none;
-	static const struct board board;
+	static const struct board board = {.log_level = -1, .verbose = -1};
 	static struct slot slot;
 	size_t failed;
 	struct delivery *delivery = NULL;
-	struct serve_env env = {.board = &board, .slot = &slot, .hear_drain = hear_drain};
+	struct serve_env env = {.board = &board, .slot = &slot, .leave = leave};
 	struct bench b = {
 		.c = c,
 		.text = mail_text_make("the first", 40),

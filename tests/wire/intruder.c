@@ -21,6 +21,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 struct server {
 	const struct serve_env *env;
 };
@@ -271,7 +273,7 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	(void)listener;
 	/* Else its death would look like that of a worker which never served. */
 	own_slot = v->env->slot;
-	slot_begin_session(own_slot, from);
+	slot_begin_session(own_slot, from, clock_monotonic_ms());
 	(void)snprintf(line, sizeof(line), "%ld\n", (long)getpid());
 	(void)send(fd, line, strlen(line), MSG_NOSIGNAL);
 	do
