@@ -61,7 +61,7 @@ static const char help[] =
 	"  -l, --listen ADDR:PORT  listen there instead (may be repeated)\n"
 	"      --maildir DIR       store to DIR instead\n"
 	"      --discard           throw all mail away instead\n"
-	"  -w, --workers N         serve up to N clients at the same time\n"
+	"  -w, --workers N         serve at most N clients at the same time\n"
 	"  -v, --verbose           log commands and replies\n"
 	"  -V, --version           print the version and exit\n"
 	"  -h, --help              print this and exit\n";

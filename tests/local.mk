@@ -47,6 +47,7 @@ tests_unit_unit_proto_LDADD = tests/tools/librig.a src/libsinkproto.a $(CUNIT_LI
 tests_unit_unit_SOURCES = \
 	tests/unit/unit.c tests/unit/unit.h tests/unit/suites.c \
 	tests/unit/json.c tests/unit/json.h \
+	tests/unit/conf_fixture.c tests/unit/conf_fixture.h \
 	tests/unit/test_conf.c \
 	tests/unit/maildir_fixture.c tests/unit/maildir_fixture.h \
 	tests/unit/test_delivery.c \

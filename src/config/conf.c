@@ -85,6 +85,20 @@ static int override_maildir(struct report *r, const char *path, struct config *c
 	return replace_deliveries(c, "inbox", &delivery_maildir, path);
 }
 
+static unsigned smaller(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* A new maximum; what was above it comes down to it. */
+static void limit_workers(struct worker_settings *w, unsigned max)
+{
+	w->start = smaller(w->start, max);
+	w->min_spare = smaller(w->min_spare, max);
+	w->max_spare = smaller(w->max_spare, max);
+	w->max = max;
+}
+
 static int apply_overrides(
 	struct report *r, const struct config_overrides *o, struct config *c)
 {
@@ -94,7 +108,7 @@ static int apply_overrides(
 		report_mistake(r, 0, "--workers: '%u': must be from 1 to %d", o->workers,
 			CONFIG_WORKERS_MAX);
 	else if (o->workers > 0)
-		c->workers_start = o->workers;
+		limit_workers(&c->workers, o->workers);
 	c->is_verbose = o->is_verbose;
 	/* What is asked for on the command line is shown. */
 	if (c->is_verbose && c->log_level > LOG_INFO)

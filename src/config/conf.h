@@ -14,16 +14,34 @@
 #include "net/listener.h"
 #include "smtp/settings.h"
 
-#define CONFIG_WORKERS_MAX 1000
+#define CONFIG_WORKERS_MAX 16384
+
+/* So that the name of a socket in it fits an address (107 octets), even one that is
+ * bound beside another and then renamed. */
+#define CONFIG_RUNTIME_DIR_MAX 80
+
+/* What becomes of a client that finds every worker busy and no more allowed. */
+enum overflow { OVERFLOW_QUEUE, OVERFLOW_REFUSE };
+
+/* start <= max and min_spare <= max_spare <= max; none of them is 0. */
+struct worker_settings {
+	unsigned start;
+	unsigned min_spare; /* fewer that are idle: start some */
+	unsigned max_spare; /* more that are idle for a while: let some go */
+	unsigned max;
+	uint64_t max_sessions; /* of one worker; 0: any number */
+	enum overflow overflow;
+};
 
 /* Absolute limits on time, in milliseconds. */
 struct timeout_settings {
-	uint64_t command_ms;    /* from our reply to the client's complete line */
-	uint64_t data_ms;       /* between reads inside a message; for a write of ours */
-	uint64_t data_total_ms; /* a whole message */
-	uint64_t session_ms;    /* a whole session */
-	uint64_t min_rate;      /* bytes per second of a message; 0: any */
-	uint64_t grace_ms;      /* for messages in flight when the server stops */
+	uint64_t command_ms;      /* from our reply to the client's complete line */
+	uint64_t data_ms;         /* between reads of a message; for a write of ours */
+	uint64_t data_total_ms;   /* a whole message */
+	uint64_t session_ms;      /* a whole session */
+	uint64_t min_rate;        /* bytes per second of a message; 0: any */
+	uint64_t grace_ms;        /* for messages in flight when the server stops */
+	uint64_t busy_command_ms; /* instead of command_ms while all workers are busy */
 };
 
 /* What becomes of a worker that makes a system call which is not on its list: it is
@@ -38,7 +56,9 @@ struct config {
 	const char *group;
 	unsigned user_line; /* for messages about them */
 	unsigned group_line;
-	unsigned workers_start;
+	const char *runtime_dir; /* absolute; NULL: chosen at start */
+	struct worker_settings workers;
+	unsigned sessions_per_client; /* at the same time; 0: any number */
 	struct smtp_settings smtp;
 	struct timeout_settings timeouts;
 	struct listen_settings *listeners;
@@ -58,7 +78,7 @@ struct config_overrides {
 	size_t listen_count;
 	const char *maildir; /* replaces all deliver sections */
 	bool is_discard;     /* likewise */
-	unsigned workers;    /* up to CONFIG_WORKERS_MAX; 0: not given */
+	unsigned workers;    /* workers.max, up to CONFIG_WORKERS_MAX; 0: not given */
 	bool is_verbose;
 };
 

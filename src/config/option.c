@@ -41,6 +41,7 @@ static const struct unit time_units[] = {
 
 /* Each in the order of its enum. */
 static const char *const bare_newline_words[] = {"normalize", "reject", "preserve", NULL};
+static const char *const overflow_words[] = {"queue", "refuse", NULL};
 static const char *const log_format_words[] = {"text", "json", NULL};
 static const char *const log_level_words[] = {"debug", "info", "warn", "error", NULL};
 static const char *const sandbox_level_words[] = {"kill", "trap", "off", NULL};
@@ -99,6 +100,17 @@ static const char *check_greeting(const char *text)
 		       : NULL;
 }
 
+/* Not relative: the server may leave the directory it was started in, and sinkctl is
+ * called from another one. */
+static const char *check_runtime_dir(const char *text)
+{
+	if (*text != '/')
+		return "an absolute path is expected";
+	return strlen(text) <= CONFIG_RUNTIME_DIR_MAX
+		       ? NULL
+		       : "longer than 80 octets, sockets in it would have no room";
+}
+
 static const char *check_log_target(const char *text)
 {
 	const char *socket_path = syslogd_path(text);
@@ -141,11 +153,17 @@ const struct option option_root[] = {
 		CONFIG(smtp.greeting)},
 	{TEXT("user", NULL, check_account), CONFIG(user)},
 	{TEXT("group", NULL, check_account), CONFIG(group)},
+	{TEXT("runtime-dir", NULL, check_runtime_dir), CONFIG(runtime_dir)},
 	{0},
 };
 
 static const struct option workers_options[] = {
-	{COUNT("start", "16", 1, CONFIG_WORKERS_MAX), CONFIG(workers_start)},
+	{COUNT("start", "4", 1, CONFIG_WORKERS_MAX), CONFIG(workers.start)},
+	{COUNT("min-spare", "2", 1, CONFIG_WORKERS_MAX), CONFIG(workers.min_spare)},
+	{COUNT("max-spare", "8", 1, CONFIG_WORKERS_MAX), CONFIG(workers.max_spare)},
+	{COUNT("max", "256", 1, CONFIG_WORKERS_MAX), CONFIG(workers.max)},
+	{COUNT("max-sessions", "10000", 0, 1000000000), CONFIG(workers.max_sessions)},
+	{WORD("overflow", "queue", overflow_words), CONFIG(workers.overflow)},
 	{0},
 };
 
@@ -155,6 +173,8 @@ static const struct option limits_options[] = {
 	{COUNT("recipients", "1000", 1, 100000), CONFIG(smtp.recipients_max)},
 	{COUNT("line-length", "4096", 512, 65536), CONFIG(smtp.line_length_max)},
 	{COUNT("errors", "20", 1, 1000000), CONFIG(smtp.errors_max)},
+	{COUNT("sessions-per-client", "0", 0, CONFIG_WORKERS_MAX),
+		CONFIG(sessions_per_client)},
 	{SIZE("memory-per-session", "1M", 64 * K, 1 * G), CONFIG(smtp.memory_max)},
 	{WORD("bare-newline", "normalize", bare_newline_words),
 		CONFIG(smtp.bare_newline)},
@@ -168,6 +188,7 @@ static const struct option timeouts_options[] = {
 	{TIME("session", "24h", TIMEOUT_MIN), CONFIG(timeouts.session_ms)},
 	{SIZE("min-rate", "0", 0, 1 * G), CONFIG(timeouts.min_rate)},
 	{TIME("grace", "30s", 0), CONFIG(timeouts.grace_ms)},
+	{TIME("busy-command", "10s", TIMEOUT_MIN), CONFIG(timeouts.busy_command_ms)},
 	{0},
 };
 

@@ -122,6 +122,48 @@ static void read_options(
 	}
 }
 
+/* An option that was not written gives way to one that was; two that were written
+ * and contradict each other are a mistake. */
+static void settle_workers(struct reader *r, cfg_t *section)
+{
+	struct worker_settings *w = &r->config->workers;
+	const struct {
+		const char *less, *more;
+		unsigned *less_value, *more_value;
+	} pairs[] = {
+		{"start", "max", &w->start, &w->max},
+		{"min-spare", "max", &w->min_spare, &w->max},
+		{"max-spare", "max", &w->max_spare, &w->max},
+		/* The last: max has its final value now, and is above both. */
+		{"min-spare", "max-spare", &w->min_spare, &w->max_spare},
+	};
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		unsigned *less = pairs[i].less_value, *more = pairs[i].more_value;
+
+		/* 0 is what a value that was not taken leaves behind. */
+		if (*more == 0 || *less <= *more)
+			continue;
+		if (!is_given(section, pairs[i].more))
+			*more = *less;
+		else if (!is_given(section, pairs[i].less))
+			*less = *more;
+		else
+			mistake(r, section, pairs[i].less,
+				"'%u': must not be more than %s, which is %u", *less,
+				pairs[i].more, *more);
+	}
+}
+
+/* Who only makes command short need not know of busy-command. */
+static void settle_timeouts(struct reader *r, cfg_t *section)
+{
+	struct timeout_settings *t = &r->config->timeouts;
+
+	if (!is_given(section, "busy-command") && t->busy_command_ms > t->command_ms)
+		t->busy_command_ms = t->command_ms;
+}
+
 /* A deadline that lies inside another one must be the shorter of the two, else it
  * could never strike. */
 static void check_timeouts(struct reader *r, cfg_t *section)
@@ -134,6 +176,7 @@ static void check_timeouts(struct reader *r, cfg_t *section)
 		{"data", "data-total", t->data_ms, t->data_total_ms},
 		{"command", "session", t->command_ms, t->session_ms},
 		{"data-total", "session", t->data_total_ms, t->session_ms},
+		{"busy-command", "command", t->busy_command_ms, t->command_ms},
 	};
 
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
@@ -379,6 +422,8 @@ static void read_root(struct reader *r, cfg_t *root)
 	c->group_line = line_of(root, "group");
 	for (const struct option_section *s = option_sections; s->name != NULL; s++)
 		read_options(r, cfg_getsec(root, s->name), s->options, c);
+	settle_workers(r, cfg_getsec(root, "workers"));
+	settle_timeouts(r, cfg_getsec(root, "timeouts"));
 	check_timeouts(r, cfg_getsec(root, "timeouts"));
 	read_deliveries(r, root);
 	if (!r->is_out_of_memory)

@@ -56,7 +56,7 @@ struct master {
 	struct sandbox sandbox;
 	struct listener *listeners;
 	size_t listener_count;
-	struct child *children; /* config->workers_start places */
+	struct child *children; /* config->workers.start places */
 	unsigned alive;
 	struct pool pool;
 	struct board *board;
@@ -206,7 +206,7 @@ static int set_up(struct master *m)
 	(void)log_open("stderr", c->log_format, c->log_level);
 	if ((r = open_signals(m)) < 0 || (r = open_pipes(m)) < 0)
 		return fail_start("open signals and pipes", "", r, EXIT_FAILURE);
-	m->children = calloc(c->workers_start, sizeof(*m->children));
+	m->children = calloc(c->workers.start, sizeof(*m->children));
 	if (m->children == NULL)
 		return fail_start("allocate", "", -ENOMEM, EXIT_FAILURE);
 	if ((r = choose_identity(m)) != 0 || (r = bind_listeners(m)) != 0)
@@ -223,7 +223,7 @@ static int set_up(struct master *m)
 
 static struct child *find_child(struct master *m, pid_t pid)
 {
-	for (unsigned i = 0; i < m->config->workers_start; i++)
+	for (unsigned i = 0; i < m->config->workers.start; i++)
 		if (m->children[i].pid == pid)
 			return &m->children[i];
 	return NULL;
@@ -286,7 +286,7 @@ static void announce(struct master *m)
 	for (size_t i = 0; i < m->listener_count; i++) {
 		endpoint_format(&m->listeners[i].endpoint, text);
 		log_event(LOG_INFO, EV_SERVER_START, LOG_TEXT("version", PACKAGE_VERSION),
-			LOG_TEXT("listen", text), LOG_NUM("workers", c->workers_start),
+			LOG_TEXT("listen", text), LOG_NUM("workers", c->workers.start),
 			LOG_TEXT("config", c->file != NULL ? c->file : "built-in"));
 	}
 	if (m->identity.is_fallback)
@@ -355,7 +355,7 @@ static void note_failed_fork(struct master *m, int error)
 /* Bring the pool to its size.  Returns when to look again. */
 static uint64_t fill_pool(struct master *m)
 {
-	struct pool_counts counts = {m->config->workers_start, m->alive};
+	struct pool_counts counts = {m->config->workers.start, m->alive};
 	struct pool_decision d = pool_decide(&m->pool, counts, clock_monotonic_ms());
 
 	for (unsigned i = 0; i < d.births; i++) {
@@ -425,7 +425,7 @@ static void reap_children(struct master *m)
 
 static void signal_children(struct master *m, int number)
 {
-	for (unsigned i = 0; i < m->config->workers_start; i++)
+	for (unsigned i = 0; i < m->config->workers.start; i++)
 		if (m->children[i].pid > 0)
 			(void)kill(m->children[i].pid, number);
 }

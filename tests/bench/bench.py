@@ -43,7 +43,7 @@ class Sinkd(Server):
 
     def __init__(self, delivery, workers=50, prefix=()):
         self.prefix = prefix
-        super().__init__("--workers", str(workers), config=CONFIG % delivery)
+        super().__init__(workers=workers, config=CONFIG % delivery)
 
     def command(self):
         return [*self.prefix, *super().command()]

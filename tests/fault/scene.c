@@ -35,7 +35,7 @@ static void write_config(const struct scene *s, const struct scene_settings *set
 	check_made(f != NULL, path);
 	(void)fprintf(f,
 		"hostname = \"mx.example.test\"\n"
-		"workers { start = 2 }\n"
+		"workers { max = 2 }\n"
 		"log { target = \"%s/log\" }\n"
 		"timeouts { grace = \"2s\" }\n"
 		"listen \"test\" { address = {\"unix:%s/socket\"} }\n",

@@ -191,11 +191,13 @@ TEXTS = {
 CONFIGS = {
     "empty": b"",
     "all": b"""hostname = "mx.example.test"  greeting = "%{hostname} 100%%"
-workers { start = 3 }
+runtime-dir = "/run/x"
+workers { start = 3  min-spare = 1  max-spare = 5  max = 9  max-sessions = 0
+	overflow = "refuse" }
 limits { message-size = "0"  recipients = 10  line-length = 512  errors = 3
-	memory-per-session = "64K"  bare-newline = "reject" }
+	sessions-per-client = 7  memory-per-session = "64K"  bare-newline = "reject" }
 timeouts { command = "1s"  data = "2s"  data-total = "90s"  session = "7d"
-	min-rate = "1K"  grace = "0" }
+	min-rate = "1K"  grace = "0"  busy-command = "1s" }
 log { target = "/var/log/sinkd"  level = "warn" }
 listen "a" { address = {"127.0.0.1:0", "[::1]:0", "localhost:25"}  deliver = {"i"}
 	backlog = 1 }
@@ -230,6 +232,9 @@ deliver "n" { type = "discard" }
     "section-twice": b"limits { errors = 1 }\nlimits { errors = 2 }",
     "section-without-options": b"limits{}workers{}",
     "numbers-too-large": b"limits { errors = 18446744073709551616 message-size = 1025G }",
+    "workers-few": b"workers { max = 1 }",
+    "workers-many": b"workers { min-spare = 16384 }",
+    "workers-crossed": b"workers { start = 3 min-spare = 4 max-spare = 3 max = 2 }",
     "timeouts-crossed": b"timeouts { session = 1s }",
     "address-twice": b'listen a { address = {"0.0.0.0:1"} }\nlisten b { address = {"127.0.0.1:1"} }',
     "address-wrong": b'listen a { address = {"x", "unix:y", "127.0.0.1:65536", "[::1]"} }',

@@ -22,7 +22,7 @@ CASES = os.path.join(SOURCE, "tests", "transcripts", "cases")
 # Stored as decoded, so that a transcript sees every byte.
 CONFIG = """\
 hostname = "sink.example.test"
-workers {{ start = 2 }}
+workers {{ max = 2 }}
 {limits}
 listen "mx" {{ address = {{"127.0.0.1:0"}} }}
 deliver "inbox" {{

@@ -1,5 +1,6 @@
 /* The configuration: every mistake is told with file and line, what is printed
  * loads again as the same, and the command line wins over the file. */
+#include "conf_fixture.h"
 #include "unit.h"
 
 #include <errno.h>
@@ -10,96 +11,12 @@
 
 #include "config/conf.h"
 
-static char directory[] = "/tmp/sinkd-conf-XXXXXX";
-static char file[64];
-
-static int make_directory(void)
-{
-	if (mkdtemp(directory) == NULL)
-		return 1;
-	(void)snprintf(file, sizeof(file), "%s/sinkd.conf", directory);
-	return 0;
-}
-
-static int remove_directory(void)
-{
-	(void)unlink(file);
-	return rmdir(directory);
-}
-
-static bool write_file(const char *text)
-{
-	FILE *f = fopen(file, "w");
-
-	if (f == NULL)
-		return false;
-	(void)fputs(text, f);
-	return fclose(f) == 0;
-}
-
-/* Load, and give what was told, without the name of our file before the lines; the
- * caller frees it. */
-static char *load(const char *from, const struct config_overrides *overrides, int *ret,
-	struct config **ret_config)
-{
-	char *told = NULL, *next;
-	size_t size = 0, prefix = strlen(file) + 1;
-	FILE *errors = open_memstream(&told, &size);
-
-	*ret = config_load(from, overrides, errors, ret_config);
-	(void)fclose(errors);
-	for (char *p = told; p != NULL; p = next == NULL ? NULL : next + 1) {
-		next = strchr(p, '\n');
-		if (strncmp(p, file, prefix - 1) != 0)
-			continue;
-		memmove(p, p + prefix, strlen(p + prefix) + 1);
-		next = strchr(p, '\n');
-	}
-	return told;
-}
-
-static char *print(const struct config *c)
-{
-	char *text = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
-
-	config_print(c, out);
-	(void)fclose(out);
-	return text;
-}
-
-struct mistake_case {
-	const char *name;
-	const char *text;
-	const char *told; /* after "FILE:" of each line; "": the file is fine */
-};
-
-static void check_mistakes(const struct mistake_case *cases, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct config *c = NULL;
-		char *told;
-		int result;
-
-		if (!CHECK(cases[i].name, write_file(cases[i].text)))
-			continue;
-		told = load(file, NULL, &result, &c);
-		CHECK(cases[i].name, result == (*cases[i].told == '\0' ? 0 : -EINVAL));
-		CHECK_STR(cases[i].name, str_of(told), str_of(cases[i].told));
-		free(told);
-		config_free(c);
-	}
-}
-
-#define CHECK_MISTAKES(cases) check_mistakes((cases), sizeof(cases) / sizeof((cases)[0]))
-
 #define NOT_A_DOMAIN "a domain name, or an address in brackets, is expected\n"
 #define DOMAIN_63    "a23456789.b23456789.c23456789.d23456789.e23456789.f23456789.abc"
 
 static void test_texts(void)
 {
-	static const struct mistake_case cases[] = {
+	static const struct conf_mistake cases[] = {
 		{"empty file", "", ""},
 		{"hostname", "hostname = mx.example.test", ""},
 		{"hostname with a blank", "\nhostname = \"a b\"",
@@ -129,16 +46,16 @@ static void test_texts(void)
 	};
 
 	CU_ASSERT_EQUAL_FATAL(setenv("SINKD_TEST_NAME", "mx.example.test", 1), 0);
-	CHECK_MISTAKES(cases);
+	CHECK_CONF_MISTAKES(cases);
 	(void)unsetenv("SINKD_TEST_NAME");
 }
 
 static void test_numbers_and_words(void)
 {
-	static const struct mistake_case cases[] = {
-		{"workers", "workers { start = 1000 }", ""},
+	static const struct conf_mistake cases[] = {
+		{"workers", "workers { start = 16384 }", ""},
 		{"workers none", "workers {\n\tstart = 0\n}",
-			"2: workers: start: '0': must be from 1 to 1000\n"},
+			"2: workers: start: '0': must be from 1 to 16384\n"},
 		{"count with unit", "limits { recipients = 1K }",
 			"1: limits: recipients: '1K': a whole number is expected\n"},
 		{"count negative", "limits { errors = -1 }",
@@ -169,12 +86,12 @@ static void test_numbers_and_words(void)
 			"4: limits: errors: '0': must be from 1 to 1000000\n"},
 	};
 
-	CHECK_MISTAKES(cases);
+	CHECK_CONF_MISTAKES(cases);
 }
 
 static void test_timeouts(void)
 {
-	static const struct mistake_case cases[] = {
+	static const struct conf_mistake cases[] = {
 		{"all equal", "timeouts { data = 1h data-total = 1h session = 1h }", ""},
 		{"data over total", "timeouts {\n\tdata = 2h\n}",
 			"2: timeouts: data: data must not be longer than data-total\n"},
@@ -187,7 +104,7 @@ static void test_timeouts(void)
 			"session\n"},
 	};
 
-	CHECK_MISTAKES(cases);
+	CHECK_CONF_MISTAKES(cases);
 }
 
 #define WRONG_MODE            "the owner must be able to read and write, and nobody to execute\n"
@@ -196,7 +113,7 @@ static void test_timeouts(void)
 
 static void test_deliver(void)
 {
-	static const struct mistake_case cases[] = {
+	static const struct conf_mistake cases[] = {
 		{"maildir", MAILDIR, ""},
 		{"discard", "deliver null { type = discard }", ""},
 		{"no type", "deliver inbox {\n}",
@@ -231,14 +148,14 @@ static void test_deliver(void)
 		{"same title", MAILDIR MAILDIR, "2: found duplicate title 'inbox'\n"},
 	};
 
-	CHECK_MISTAKES(cases);
+	CHECK_CONF_MISTAKES(cases);
 }
 
 #define TAKEN_BY(name) "listen \"" name "\" has this address already\n"
 
 static void test_listen(void)
 {
-	static const struct mistake_case cases[] = {
+	static const struct conf_mistake cases[] = {
 		{"two families", "listen mx { address = {\"0.0.0.0:25\", \"[::]:25\"} }",
 			""},
 		{"ports differ",
@@ -276,16 +193,16 @@ static void test_listen(void)
 			"2: listen \"a\": deliver: more than one is not supported\n"},
 	};
 
-	CHECK_MISTAKES(cases);
+	CHECK_CONF_MISTAKES(cases);
 }
 
 static void test_syntax(void)
 {
-	static const struct mistake_case cases[] = {
+	static const struct conf_mistake cases[] = {
 		{"unknown option", "\n\nhost = a", "3: no such option 'host'\n"},
 		{"unknown section", "tls {\n}", "1: no such option 'tls'\n"},
-		{"unknown in a section", "workers {\n\tmax = 3\n}",
-			"2: workers: no such option 'max'\n"},
+		{"unknown in a section", "workers {\n\tmaximum = 3\n}",
+			"2: workers: no such option 'maximum'\n"},
 		{"unknown in a titled one", "listen \"mx\" {\n\tprotocol = smtp\n}",
 			"2: listen \"mx\": no such option 'protocol'\n"},
 		{"no title", "listen {\n}", "1: missing title for section 'listen'\n"},
@@ -306,35 +223,35 @@ static void test_syntax(void)
 			"greeting = \"# // /* { \\\" \"\nlog { target = '/#' }", ""},
 	};
 
-	CHECK_MISTAKES(cases);
+	CHECK_CONF_MISTAKES(cases);
 }
 
 static void test_unreadable(void)
 {
 	static const char nul[] = "hostname = \"a\0b\"\n";
 	struct config *c = NULL;
-	FILE *f = fopen(file, "w");
+	FILE *f = fopen(conf_file, "w");
 	char expected[128], *told;
 	int result;
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
 	(void)fwrite(nul, 1, sizeof(nul) - 1, f);
 	(void)fclose(f);
-	told = load(file, NULL, &result, &c);
+	told = load_conf(conf_file, NULL, &result, &c);
 	(void)snprintf(expected, sizeof(expected),
-		"sinkd: cannot read '%s': not a text file\n", file);
+		"sinkd: cannot read '%s': not a text file\n", conf_file);
 	CHECK("NUL", result == -EILSEQ);
 	CHECK_STR("NUL", str_of(told), str_of(expected));
 	free(told);
 
-	told = load(directory, NULL, &result, &c);
+	told = load_conf(conf_directory, NULL, &result, &c);
 	CHECK("directory", result == -EISDIR);
 	free(told);
 
-	(void)unlink(file);
-	told = load(file, NULL, &result, &c);
+	(void)unlink(conf_file);
+	told = load_conf(conf_file, NULL, &result, &c);
 	(void)snprintf(expected, sizeof(expected),
-		"sinkd: cannot read '%s': No such file or directory\n", file);
+		"sinkd: cannot read '%s': No such file or directory\n", conf_file);
 	CHECK("missing", result == -ENOENT);
 	CHECK_STR("missing", str_of(told), str_of(expected));
 	free(told);
@@ -342,7 +259,7 @@ static void test_unreadable(void)
 
 static void test_accounts(void)
 {
-	static const struct mistake_case as_root[] = {
+	static const struct conf_mistake as_root[] = {
 		{"nobody", "user = nobody", ""},
 		{"no such user", "\nuser = no-such-account",
 			"2: user: there is no account 'no-such-account'\n"},
@@ -354,27 +271,32 @@ static void test_accounts(void)
 		{"no such group", "group = no-such-group",
 			"1: group: there is no group 'no-such-group'\n"},
 	};
-	static const struct mistake_case as_other[] = {
+	static const struct conf_mistake as_other[] = {
 		{"not looked up", "user = no-such-account group = no-such-group", ""},
 		{"empty", "user = \"\"", "1: user: '': an account name is expected\n"},
 	};
 
 	if (geteuid() == 0)
-		CHECK_MISTAKES(as_root);
+		CHECK_CONF_MISTAKES(as_root);
 	else
-		CHECK_MISTAKES(as_other);
+		CHECK_CONF_MISTAKES(as_other);
 }
 
 static void test_defaults(void)
 {
 	struct config *c = NULL;
 	int result;
-	char *told = load(NULL, NULL, &result, &c);
+	char *told = load_conf(NULL, NULL, &result, &c);
 
 	CU_ASSERT_EQUAL_FATAL(result, 0);
 	CHECK_STR("told", str_of(told), STR(""));
 	CHECK("file", c->file == NULL && c->user == NULL && c->group == NULL);
-	CHECK("workers", c->workers_start == 16);
+	CHECK("workers", c->workers.start == 4 && c->workers.min_spare == 2 &&
+				 c->workers.max_spare == 8 && c->workers.max == 256 &&
+				 c->workers.max_sessions == 10000 &&
+				 c->workers.overflow == OVERFLOW_QUEUE);
+	CHECK("runtime directory", c->runtime_dir == NULL);
+	CHECK("sessions per client", c->sessions_per_client == 0);
 	CHECK("message size", c->smtp.message_size_max == 20 * 1024 * 1024);
 	CHECK("recipients", c->smtp.recipients_max == 1000);
 	CHECK("line length", c->smtp.line_length_max == 4096);
@@ -385,7 +307,8 @@ static void test_defaults(void)
 		c->timeouts.command_ms == 300000 && c->timeouts.data_ms == 180000 &&
 			c->timeouts.data_total_ms == 3600000 &&
 			c->timeouts.session_ms == 86400000 && c->timeouts.min_rate == 0 &&
-			c->timeouts.grace_ms == 30000);
+			c->timeouts.grace_ms == 30000 &&
+			c->timeouts.busy_command_ms == 10000);
 	CHECK("log", c->log_level == LOG_INFO && c->log_format == LOG_FORMAT_TEXT &&
 			     !c->is_verbose);
 	CHECK("sandbox", c->sandbox_level == SANDBOX_KILL);
@@ -416,18 +339,18 @@ static void check_round_trip(const char *name, const char *from)
 	char *told, *printed, *printed_again;
 	int result;
 
-	told = load(from, NULL, &result, &c);
+	told = load_conf(from, NULL, &result, &c);
 	CHECK_STR(name, str_of(told), STR(""));
 	free(told);
 	if (!CHECK(name, result == 0))
 		return;
-	printed = print(c);
-	CHECK(name, write_file(printed));
-	told = load(file, NULL, &result, &again);
+	printed = print_conf(c);
+	CHECK(name, write_conf(printed));
+	told = load_conf(conf_file, NULL, &result, &again);
 	CHECK_STR(name, str_of(told), STR(""));
 	free(told);
 	if (CHECK(name, result == 0)) {
-		printed_again = print(again);
+		printed_again = print_conf(again);
 		CHECK_STR(name, str_of(printed_again), str_of(printed));
 		free(printed_again);
 	}
@@ -441,11 +364,15 @@ static void test_print(void)
 	static const char everything[] =
 		"hostname = \"[192.0.2.1]\"  greeting = \"%{hostname} \\\"a\\\\b\\\" "
 		"\\${HOME} $5 100%%\"\n"
-		"workers { start = 3 }\n"
+		"runtime-dir = /run/x\n"
+		"workers { start = 3 min-spare = 1 max-spare = 5 max = 9 max-sessions = "
+		"0\n"
+		"overflow = refuse }\n"
 		"limits { message-size = 0 recipients = 7 line-length = 512 errors = 9\n"
-		"memory-per-session = 1000K bare-newline = preserve }\n"
+		"sessions-per-client = 6 memory-per-session = 1000K bare-newline = "
+		"preserve }\n"
 		"timeouts { command = 1500ms data = 90s data-total = 2h session = 2d\n"
-		"min-rate = 100K grace = 0 }\n"
+		"min-rate = 100K grace = 0 busy-command = 1s }\n"
 		"deliver \"\\${a}\\\"\\n\" { type = discard }\n"
 		"deliver b { type = maildir path = \"/m/%{recipient}/\\x01%%\"\n"
 		"sync = none line-ending = crlf headers = {Received, Delivered-To}\n"
@@ -458,8 +385,8 @@ static void test_print(void)
 		"sandbox { level = trap }\n";
 
 	check_round_trip("built in", NULL);
-	CHECK("everything", write_file(everything));
-	check_round_trip("everything", file);
+	CHECK("everything", write_conf(everything));
+	check_round_trip("everything", conf_file);
 }
 
 static void test_everything_is_kept(void)
@@ -475,10 +402,10 @@ static void test_everything_is_kept(void)
 	char *told;
 	int result;
 
-	CHECK("write", write_file(text));
-	told = load(file, NULL, &result, &c);
+	CHECK("write", write_conf(text));
+	told = load_conf(conf_file, NULL, &result, &c);
 	CU_ASSERT_EQUAL_FATAL(result, 0);
-	CHECK_STR("file", str_of(c->file), str_of(file));
+	CHECK_STR("file", str_of(c->file), str_of(conf_file));
 	CHECK_STR("user", str_of(c->user), STR("nobody"));
 	CHECK("user line", c->user_line == 6);
 	CHECK("sections", c->delivery_count == 2 && c->listener_count == 2);
@@ -521,8 +448,8 @@ static void test_overrides(void)
 	char *told;
 	int result;
 
-	CHECK("write", write_file(text));
-	told = load(file, &overrides, &result, &c);
+	CHECK("write", write_conf(text));
+	told = load_conf(conf_file, &overrides, &result, &c);
 	CU_ASSERT_EQUAL_FATAL(result, 0);
 	CHECK("listener", c->listener_count == 1 && c->listeners[0].endpoint_count == 2);
 	CHECK_STR("listener", str_of(c->listeners[0].name), STR("command-line"));
@@ -530,13 +457,13 @@ static void test_overrides(void)
 	CHECK_STR("delivery", str_of(c->deliveries[0].name), STR("inbox"));
 	CHECK_STR("path", str_of(c->deliveries[0].path), STR("/m/%{recipient.local}"));
 	CHECK("sync", c->deliveries[0].has_sync);
-	CHECK("workers", c->workers_start == 3);
+	CHECK("workers", c->workers.start == 3 && c->workers.max == 3);
 	CHECK("verbose", c->is_verbose);
 	free(told);
 	config_free(c);
 
 	overrides = (struct config_overrides){.is_discard = true};
-	told = load(file, &overrides, &result, &c);
+	told = load_conf(conf_file, &overrides, &result, &c);
 	CU_ASSERT_EQUAL_FATAL(result, 0);
 	CHECK("listeners of the file", c->listener_count == 2);
 	CHECK("all to the one", c->listeners[0].delivery == 0);
@@ -560,11 +487,11 @@ static void test_wrong_overrides(void)
 		    "address already\n");
 	struct config *c = NULL;
 	int result;
-	char *told = load(NULL, &overrides, &result, &c);
+	char *told = load_conf(NULL, &overrides, &result, &c);
 
 	CHECK("result", result == -EINVAL && c == NULL);
 	CHECK("workers",
-		strstr(told, "sinkd: --workers: '1001': must be from 1 to 1000\n") !=
+		strstr(told, "sinkd: --workers: '16385': must be from 1 to 16384\n") !=
 			NULL);
 	CHECK("no address", strstr(told, "sinkd: --listen: 'nowhere': ") != NULL);
 	CHECK("twice", strstr(told, second.p) != NULL);
@@ -578,7 +505,7 @@ static void test_wrong_overrides(void)
 
 void suite_conf(void)
 {
-	CU_pSuite s = CU_add_suite("conf", make_directory, remove_directory);
+	CU_pSuite s = CU_add_suite("conf", make_conf_directory, remove_conf_directory);
 
 	CU_add_test(s, "texts", test_texts);
 	CU_add_test(s, "numbers and words", test_numbers_and_words);

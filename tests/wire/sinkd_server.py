@@ -75,12 +75,13 @@ class Server:
     status      the exit status with which the server is expected to leave
     program     another program in the place of sinkd
     prepare     called in the new process before it becomes the server
+    workers     so many workers, never more nor fewer; -w N may start with fewer
     tries       workers are expected to make calls that the sandbox denies them
     """
 
     def __init__(self, *arguments, config=None, listen="127.0.0.1:0", environment=None,
                  user=None, status=0, program=SINKD, tries=False,
-                 prepare=None):
+                 prepare=None, workers=None):
         self.directory = tempfile.mkdtemp(prefix="sinkd-wire-")
         # A worker of a server started by root is another user.
         os.chmod(self.directory, 0o755)
@@ -88,6 +89,9 @@ class Server:
             os.chown(self.directory, *user)
         self.maildir = self.path("Maildir")
         self.arguments = list(arguments)
+        if workers:
+            config = (config or "") + (f"\nworkers {{ start = {workers}  min-spare = {workers}  "
+                                       f"max-spare = {workers}  max = {workers} }}\n")
         if LEVEL and "sandbox {" not in (config or ""):
             config = (config or "") + f'\nsandbox {{ level = "{LEVEL}" }}\n'
         if config is not None:

@@ -8,7 +8,7 @@ from sinkd_server import Server, built_with_sanitizers, read_file
 from wire_test import run, skip
 
 CONFIG = """
-workers { start = 1 }
+workers { max = 1 }
 limits { message-size = "300M" }
 deliver "inbox" { type = "maildir"  path = "./Maildir"  headers = {} }
 """

@@ -57,6 +57,7 @@ def a_mistake_in_the_file_is_named_by_line():
             ("listen \"a\" {\n  address = {\"127.0.0.1:0\"}\n  deliver = {\"none\"}\n}\n",
              r"x\.conf:\d: .*none"),
             ("workers {\n  start = 0\n}\n", r"x\.conf:2: .*start"),
+            ("workers {\n  max = 2\n  start = 3\n}\n", r"x\.conf:3: .*start.*max"),
             ("limits {\n", r"x\.conf:\d: ")):
         for options in ["-t"], ["-p"], []:
             text = sinkd(*options, "-f", "x.conf", status=CONFIG, config=config)
@@ -82,6 +83,10 @@ def the_printed_configuration_is_a_configuration():
     for value in "127.0.0.1:2526", "there", "3":
         assert value in laid_over, (value, laid_over)
     assert sinkd("-p", "-f", "x.conf", config=laid_over) == laid_over
+    for number in "1", "5", "16384":
+        limited = sinkd("-p", "-w", number)
+        assert f"\tmax = {number}\n" in limited, limited
+        assert sinkd("-p", "-f", "x.conf", config=limited) == limited
 
 
 def an_address_in_use_is_named():

@@ -44,7 +44,7 @@ def attempts_cut_off(server, load):
 
 
 def kills_break_no_promise():
-    with Server("-w", "40") as server:
+    with Server(workers=40) as server:
         load = Load(server.addresses[0]).send(10**9)
         deadline = time.monotonic() + SECONDS * PATIENCE
         kills, cut_off = 0, {}

@@ -9,7 +9,7 @@ from wire_test import run
 
 
 def one_death_costs_one_session():
-    with Server("-w", "3") as server:
+    with Server(workers=3) as server:
         server.wait_idle(3)
         before = set(server.workers())
         victim = server.connect()

@@ -6,7 +6,7 @@ from wire_test import run
 
 
 def every_message_arrives_once():
-    with Server("-w", "40") as server:
+    with Server(workers=40) as server:
         load = Load(server.addresses[0]).send(2000)
         load.join()
         assert len(load.accepted) >= 2000 and not load.lost_in_data | load.lost_after_dot
@@ -15,7 +15,7 @@ def every_message_arrives_once():
 
 
 def every_message_is_counted_once_with_discard():
-    with Server("--discard", "-w", "40") as server:
+    with Server("--discard", workers=40) as server:
         load = Load(server.addresses[0]).send(2000)
         load.join()
         ids = {reply.split()[-1] for reply in load.accepted.values()}

@@ -17,7 +17,7 @@ TIMED_OUT = "421 4.4.2"
 def server_with(**timeouts):
     lines = "".join(f'    {name.replace("_", "-")} = "{value}"\n'
                     for name, value in timeouts.items())
-    return Server(config=f"workers {{ start = 1 }}\ntimeouts {{\n{lines}}}\n")
+    return Server(config=f"workers {{ max = 1 }}\ntimeouts {{\n{lines}}}\n")
 
 
 def drip(client, data):
