@@ -55,6 +55,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_mailbox.c \
 	tests/unit/test_maildir.c \
 	tests/unit/test_maildir_faults.c \
+	tests/unit/test_notices.c \
 	tests/unit/test_option.c \
 	tests/unit/test_pool.c \
 	tests/unit/test_slots.c

@@ -132,7 +132,7 @@ static int open_pipes(struct master *m)
 	if (r < 0)
 		return r;
 	atomic_store(&m->board->generation, GENERATION);
-	atomic_store(&m->board->slot_count, m->config->workers_start);
+	atomic_store(&m->board->slot_count, m->config->workers.start);
 	return slots_create(&m->slots, &m->slots_fd);
 }
 

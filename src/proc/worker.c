@@ -49,6 +49,7 @@ struct worker {
 	struct slot *slot;
 	struct server *server;
 	struct serve_env serve_env;
+	uint64_t sessions; /* served */
 };
 
 /* For the signal handler, which has no other way to know. */
@@ -345,6 +346,7 @@ static bool accept_and_serve(struct worker *w, const struct listener *listener)
 		return false;
 	}
 	serve_client_take_fd(w->server, listener, fd, &from);
+	w->sessions++;
 	setproctitle("worker %u (idle)", w->env->number);
 	return true;
 }
@@ -366,9 +368,18 @@ static bool is_dismissed(const struct worker *w)
 	return fdio_read(w->env->quit_fd, &byte, 1) != -EAGAIN;
 }
 
+/* Whether this worker takes another client: the kernel may have told it to go, the
+ * board, or its age. */
+static bool goes_on(const struct worker *w)
+{
+	uint64_t max = w->env->config->workers.max_sessions;
+
+	return !is_leaving && (max == 0 || w->sessions < max);
+}
+
 static void accept_clients(struct worker *w)
 {
-	while (!is_leaving) {
+	while (goes_on(w)) {
 		struct epoll_event event;
 		int n = epoll_wait(w->epoll_fd, &event, 1, -1);
 
