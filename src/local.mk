@@ -49,6 +49,7 @@ src_libsinkd_a_SOURCES = \
 	src/config/source.c src/config/source.h \
 	src/proc/board.c src/proc/board.h \
 	src/proc/confine.c src/proc/confine.h \
+	src/proc/counters.c src/proc/counters.h \
 	src/proc/identity.c src/proc/identity.h \
 	src/proc/master.c src/proc/master.h \
 	src/proc/pool.c src/proc/pool.h \

@@ -49,6 +49,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/unit.c tests/unit/unit.h tests/unit/suites.c \
 	tests/unit/json.c tests/unit/json.h \
 	tests/unit/test_conf.c \
+	tests/unit/test_counters.c \
 	tests/unit/maildir_fixture.c tests/unit/maildir_fixture.h \
 	tests/unit/test_delivery.c \
 	tests/unit/test_log.c \

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -26,6 +27,7 @@
 #include "net/conn.h"
 #include "net/listener.h"
 #include "proc/board.h"
+#include "proc/counters.h"
 #include "proc/identity.h"
 #include "proc/pool.h"
 #include "proc/ready.h"
@@ -59,6 +61,9 @@ struct master {
 	int board_fd;
 	struct slots *slots;
 	int slots_fd;
+	struct counters *counters;
+	int counters_fd;
+	uint64_t secret[2];       /* for the keys of clients, see counters.h */
 	struct slot_report total; /* of workers that have ended */
 	int signal_fd;
 	int quit_pipe[2];  /* workers read; closing our end tells them to go */
@@ -120,8 +125,12 @@ static int open_pipes(struct master *m)
 	if (pipe2(m->quit_pipe, O_CLOEXEC) < 0 ||
 		pipe2(m->ready_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
-	r = board_create(&m->board, &m->board_fd);
-	return r < 0 ? r : slots_create(&m->slots, &m->slots_fd);
+	if ((r = board_create(&m->board, &m->board_fd)) < 0 ||
+		(r = slots_create(&m->slots, &m->slots_fd)) < 0)
+		return r;
+	if (getrandom(m->secret, sizeof(m->secret), 0) < 0)
+		return -errno;
+	return counters_create(&m->counters, &m->counters_fd);
 }
 
 static int choose_identity(struct master *m)
@@ -232,6 +241,8 @@ static void become_worker(struct master *m, unsigned number, pid_t master)
 		.ready_fd = m->ready_pipe[1],
 		.board_fd = m->board_fd,
 		.slots_fd = m->slots_fd,
+		.counters_fd = m->counters_fd,
+		.secret = {m->secret[0], m->secret[1]},
 	};
 
 	worker_main(&env);
@@ -384,10 +395,12 @@ static void log_exit(
 /* A worker has ended, as it should or not. */
 static void bury(struct master *m, struct child *child, int status)
 {
+	size_t index = (size_t)(child - m->children);
 	bool was_ready = child->was_ready;
 	struct slot_report report;
 
-	slot_read(slots_get(m->slots, (size_t)(child - m->children)), &report);
+	slot_read(slots_get(m->slots, index), &report);
+	counters_set_client(m->counters, index, 0);
 	add_to_total(m, &report);
 	log_exit(m, child->pid, status, &report);
 	*child = (struct child){0};
@@ -399,6 +412,16 @@ static void bury(struct master *m, struct child *child, int status)
 		stop(m, EX_CONFIG);
 	else if (!was_ready || (WIFSIGNALED(status) && report.sessions == 0))
 		note_failed_birth(m);
+}
+
+/* Those that have died gave nothing back. */
+static void recount_idle(struct master *m)
+{
+	uint32_t idle = 0;
+
+	for (unsigned i = 0; i < m->config->workers_start; i++)
+		idle += m->children[i].pid > 0 && slot_is_idle(slots_get(m->slots, i));
+	counters_set_idle(m->counters, idle);
 }
 
 static void reap_children(struct master *m)
@@ -416,6 +439,7 @@ static void reap_children(struct master *m)
 		if (child != NULL)
 			bury(m, child, status);
 	}
+	recount_idle(m);
 }
 
 static void signal_children(struct master *m, int number)
@@ -500,6 +524,7 @@ static void tear_down(struct master *m)
 	(void)fdio_close(&m->signal_fd);
 	(void)fdio_close(&m->board_fd);
 	(void)fdio_close(&m->slots_fd);
+	(void)fdio_close(&m->counters_fd);
 	for (int i = 0; i < 2; i++) {
 		(void)fdio_close(&m->quit_pipe[i]);
 		(void)fdio_close(&m->ready_pipe[i]);
@@ -513,6 +538,7 @@ int master_run(const struct config *config, const struct master_options *options
 		.options = options,
 		.board_fd = -1,
 		.slots_fd = -1,
+		.counters_fd = -1,
 		.signal_fd = -1,
 		.quit_pipe = {-1, -1},
 		.ready_pipe = {-1, -1},

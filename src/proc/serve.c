@@ -366,6 +366,12 @@ static struct smtp_peer describe_peer(struct server *v, const struct listener *l
 	return peer;
 }
 
+/* For the limits on one client; 0 when it has gone. */
+static void note_client(const struct server *v, uint64_t key)
+{
+	counters_set_client(v->env->counters, v->env->worker_number - 1, key);
+}
+
 static void log_end(struct server *v)
 {
 	const char *how = smtp_has_quit(v->engine)             ? "quit"
@@ -413,6 +419,7 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	v->was_in_data = false;
 	v->is_drain_told = false;
 	slot_begin_session(v->env->slot, from);
+	note_client(v, counters_client_key(v->env->secret, from));
 	v->session_deadline_ms = now_ms + config->timeouts.session_ms;
 	conn_take_fd(&v->conn, fd);
 	setproctitle("worker %u [%s]", v->env->worker_number, v->address);
@@ -425,6 +432,8 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 
 	log_end(v);
 	log_set_session((struct str){0});
+	/* First: who comes again as soon as we have closed is not two clients. */
+	note_client(v, 0);
 	conn_close(&v->conn, linger_ms(v));
 	slot_set_state(v->env->slot, SLOT_IDLE);
 }

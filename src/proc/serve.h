@@ -8,6 +8,7 @@
 #include "delivery/delivery.h"
 #include "net/listener.h"
 #include "proc/board.h"
+#include "proc/counters.h"
 #include "proc/slots.h"
 
 struct server;
@@ -18,8 +19,10 @@ struct serve_env {
 	const struct config *config;
 	struct delivery *delivery;
 	const struct board *board;
-	struct slot *slot;      /* what we say of ourselves */
-	unsigned worker_number; /* for the process title */
+	struct slot *slot; /* what we say of ourselves */
+	struct counters *counters;
+	uint64_t secret[2];     /* for the keys of clients */
+	unsigned worker_number; /* for the process title and the slot, from 1 */
 	void (*hear_drain)(void);
 };
 

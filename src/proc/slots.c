@@ -109,6 +109,11 @@ void slot_count_message(struct slot *slot, int code, uint64_t bytes)
 	}
 }
 
+bool slot_is_idle(const struct slot *slot)
+{
+	return GET(slot->state) == SLOT_IDLE;
+}
+
 static void format_client(const struct slot *slot, char text[INET6_ADDRSTRLEN])
 {
 	static const uint64_t nobody[2];

@@ -8,6 +8,7 @@
 
 #include <netinet/in.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,6 +55,9 @@ struct slot_report {
 	uint64_t refused;
 	uint64_t bytes;
 };
+
+/* In the master: whether it says that it is idle. */
+bool slot_is_idle(const struct slot *slot);
 
 void slot_read(const struct slot *slot, struct slot_report *ret);
 

@@ -30,12 +30,14 @@
 #include "delivery/delivery.h"
 #include "proc/board.h"
 #include "proc/confine.h"
+#include "proc/counters.h"
 #include "proc/sandbox.h"
 #include "proc/serve.h"
 #include "proc/slots.h"
 
-/* Descriptors a worker keeps besides its listeners: quit, ready, board, slots, log. */
-#define KEPT_FDS 5
+/* Descriptors a worker keeps besides its listeners: quit, ready, board, slots, counters,
+ * log. */
+#define KEPT_FDS 6
 
 /* A machine out of descriptors or memory gets this long to recover. */
 #define ACCEPT_BACKOFF_MS 100
@@ -46,6 +48,7 @@ struct worker {
 	struct delivery *delivery;
 	const struct board *board;
 	struct slot *slot;
+	struct counters *counters;
 	struct server *server;
 	struct serve_env serve_env;
 };
@@ -97,6 +100,7 @@ static int close_descriptors(const struct worker_env *env)
 	keep[n++] = env->ready_fd;
 	keep[n++] = env->board_fd;
 	keep[n++] = env->slots_fd;
+	keep[n++] = env->counters_fd;
 	keep[n++] = log_fd();
 	return fdio_close_others(keep, n);
 }
@@ -258,6 +262,16 @@ static int map_slot(struct worker *w)
 	return r;
 }
 
+/* All of it: what is counted there is counted together, and believed by nobody. */
+static int map_counters(struct worker *w)
+{
+	int fd = w->env->counters_fd;
+	int r = counters_map(fd, &w->counters);
+
+	(void)fdio_close(&fd);
+	return r;
+}
+
 static int set_up(struct worker *w)
 {
 	const struct worker_env *env = w->env;
@@ -287,6 +301,8 @@ static int set_up(struct worker *w)
 		return fail_step("map the notice board", r);
 	if ((r = map_slot(w)) < 0)
 		return fail_step("map the slot", r);
+	if ((r = map_counters(w)) < 0)
+		return fail_step("map the counters", r);
 	if ((r = watch_listeners(w)) < 0)
 		return fail_step("watch the listeners", r);
 	if ((r = set_signals(w)) < 0)
@@ -296,6 +312,8 @@ static int set_up(struct worker *w)
 		.delivery = w->delivery,
 		.board = w->board,
 		.slot = w->slot,
+		.counters = w->counters,
+		.secret = {env->secret[0], env->secret[1]},
 		.worker_number = env->number,
 		.hear_drain = leave,
 	};
@@ -342,7 +360,9 @@ static bool accept_and_serve(struct worker *w, const struct listener *listener)
 		(void)fdio_close(&fd);
 		return false;
 	}
+	(void)counters_take_idle(w->counters);
 	serve_client_take_fd(w->server, listener, fd, &from);
+	counters_give_idle(w->counters);
 	setproctitle("worker %u (idle)", w->env->number);
 	return true;
 }
@@ -388,6 +408,7 @@ void worker_main(const struct worker_env *env)
 		exit(WORKER_EXIT_SETUP);
 	setproctitle("worker %u (idle)", env->number);
 	slot_set_state(w.slot, SLOT_IDLE);
+	counters_give_idle(w.counters);
 	if (tell_ready(&w) < 0)
 		exit(WORKER_EXIT_SETUP);
 	accept_clients(&w);

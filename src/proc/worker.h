@@ -28,6 +28,8 @@ struct worker_env {
 	int ready_fd;    /* takes our pid, once, when we are idle */
 	int board_fd;
 	int slots_fd; /* our page is the one at number - 1 */
+	int counters_fd;
+	uint64_t secret[2]; /* for the keys of clients, see counters.h */
 };
 
 /* Never returns. */

@@ -18,6 +18,7 @@
 
 #include "base/fdio.h"
 #include "proc/board.h"
+#include "proc/counters.h"
 #include "proc/sandbox.h"
 #include "proc/slots.h"
 #include "proc/worker.h"
@@ -50,6 +51,8 @@ struct bench {
 	int board_fd;
 	struct slots *slots;
 	int slots_fd;
+	struct counters *counters;
+	int counters_fd;
 	struct sandbox sandbox;
 	struct mail_text text;
 };
@@ -75,6 +78,7 @@ static pid_t start_worker(
 		.ready_fd = p->ready[1],
 		.board_fd = b->board_fd,
 		.slots_fd = b->slots_fd,
+		.counters_fd = b->counters_fd,
 		.sandbox = &b->sandbox,
 	};
 
@@ -183,12 +187,14 @@ static void sweep_worker(const char *name, const char *path, uint64_t calls, uid
 		      &b.listener_count, &failed) == 0);
 	CHECK(board_create(&b.board, &b.board_fd) == 0);
 	CHECK(slots_create(&b.slots, &b.slots_fd) == 0);
+	CHECK(counters_create(&b.counters, &b.counters_fd) == 0);
 	/* The list would end a worker for what the harness does in it. */
 	CHECK(sandbox_init(SANDBOX_OFF, &b.sandbox) == 0);
 	run_worker(&b, &none);
 	faults_sweep(name, calls, run_worker, &b);
 	listeners_close(b.listeners, b.listener_count, true);
 	sandbox_done(&b.sandbox);
+	(void)close(b.counters_fd);
 	(void)close(b.slots_fd);
 	(void)close(b.board_fd);
 	(void)munmap(b.board, sizeof(*b.board));

@@ -12,5 +12,6 @@ void (*const unit_suites[])(void) = {
 	suite_option,
 	suite_pool,
 	suite_slots,
+	suite_counters,
 	NULL,
 };

@@ -36,6 +36,7 @@ void suite_conf(void);
 void suite_option(void);
 void suite_pool(void);
 void suite_slots(void);
+void suite_counters(void);
 
 /* The suites of one program, ended by NULL. */
 extern void (*const unit_suites[])(void);
