@@ -14,6 +14,7 @@ src_libsinkproto_a_SOURCES = \
 	src/base/arena.c src/base/arena.h \
 	src/base/buf.c src/base/buf.h \
 	src/base/date.c src/base/date.h \
+	src/base/siphash.c src/base/siphash.h \
 	src/base/str.c src/base/str.h \
 	src/smtp/address.c src/smtp/address.h \
 	src/smtp/command.c src/smtp/command.h \
@@ -48,6 +49,7 @@ src_libsinkd_a_SOURCES = \
 	src/config/source.c src/config/source.h \
 	src/proc/board.c src/proc/board.h \
 	src/proc/confine.c src/proc/confine.h \
+	src/proc/counters.c src/proc/counters.h \
 	src/proc/identity.c src/proc/identity.h \
 	src/proc/master.c src/proc/master.h \
 	src/proc/notices.c src/proc/notices.h \

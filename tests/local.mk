@@ -40,6 +40,7 @@ tests_unit_unit_proto_SOURCES = \
 	tests/unit/test_line.c \
 	tests/unit/test_reply.c \
 	tests/unit/test_session.c \
+	tests/unit/test_siphash.c \
 	tests/unit/test_str.c
 tests_unit_unit_proto_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_proto_LDADD = tests/tools/librig.a src/libsinkproto.a $(CUNIT_LIBS)
@@ -49,6 +50,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/json.c tests/unit/json.h \
 	tests/unit/conf_fixture.c tests/unit/conf_fixture.h \
 	tests/unit/test_conf.c \
+	tests/unit/test_counters.c \
 	tests/unit/maildir_fixture.c tests/unit/maildir_fixture.h \
 	tests/unit/test_delivery.c \
 	tests/unit/test_log.c \

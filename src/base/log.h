@@ -32,6 +32,7 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 	X(EV_WORKER_THROTTLE, "worker.throttle")                                         \
 	X(EV_WORKER_FAILED, "worker.failed")                                             \
 	X(EV_SESSION_START, "session.start")                                             \
+	X(EV_SESSION_REFUSED, "session.refused")                                         \
 	X(EV_SESSION_COMMAND, "session.command")                                         \
 	X(EV_SESSION_REPLY, "session.reply")                                             \
 	X(EV_SESSION_END, "session.end")                                                 \

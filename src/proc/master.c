@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -27,6 +28,7 @@
 #include "net/conn.h"
 #include "net/listener.h"
 #include "proc/board.h"
+#include "proc/counters.h"
 #include "proc/identity.h"
 #include "proc/pool.h"
 #include "proc/ready.h"
@@ -63,8 +65,11 @@ struct master {
 	int board_fd;
 	struct slots *slots;
 	int slots_fd;
-	int wake_fd;              /* workers write to it when too few are idle */
-	struct slot_counts total; /* of workers that have ended */
+	int wake_fd; /* workers write to it when too few are idle */
+	struct counters *counters;
+	int counters_fd;
+	uint64_t client_key_secret[2]; /* for the keys of clients, see counters.h */
+	struct slot_counts total;      /* of workers that have ended */
 	int signal_fd;
 	int quit_pipe[2];  /* workers read; closing our end tells them to go */
 	int ready_pipe[2]; /* workers write their pid when first idle */
@@ -128,12 +133,14 @@ static int open_pipes(struct master *m)
 	m->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (m->wake_fd < 0)
 		return -errno;
-	r = board_create(&m->board, &m->board_fd);
-	if (r < 0)
+	if ((r = board_create(&m->board, &m->board_fd)) < 0 ||
+		(r = slots_create(&m->slots, &m->slots_fd)) < 0)
 		return r;
 	atomic_store(&m->board->generation, GENERATION);
 	atomic_store(&m->board->slot_count, m->config->workers.start);
-	return slots_create(&m->slots, &m->slots_fd);
+	if (getrandom(m->client_key_secret, sizeof(m->client_key_secret), 0) < 0)
+		return -errno;
+	return counters_create(&m->counters, &m->counters_fd);
 }
 
 static int choose_identity(struct master *m)
@@ -246,6 +253,8 @@ static void become_worker(struct master *m, unsigned number, pid_t master)
 		.board_fd = m->board_fd,
 		.slots_fd = m->slots_fd,
 		.wake_fd = m->wake_fd,
+		.counters_fd = m->counters_fd,
+		.client_key_secret = {m->client_key_secret[0], m->client_key_secret[1]},
 	};
 
 	worker_main(&env);
@@ -389,10 +398,12 @@ static void log_exit(
 /* A worker has ended, as it should or not. */
 static void bury(struct master *m, struct child *child, int status)
 {
+	size_t index = (size_t)(child - m->children);
 	bool was_ready = child->was_ready;
 	struct slot_report report;
 
-	slot_read(slots_get(m->slots, (size_t)(child - m->children)), &report);
+	slot_read(slots_get(m->slots, index), &report);
+	counters_set_client(m->counters, index, 0);
 	slot_counts_add(&m->total, &report.counts);
 	log_exit(m, child->pid, status, &report);
 	*child = (struct child){0};
@@ -404,6 +415,16 @@ static void bury(struct master *m, struct child *child, int status)
 		stop(m, EX_CONFIG);
 	else if (!was_ready || (WIFSIGNALED(status) && report.counts.sessions == 0))
 		note_failed_birth(m);
+}
+
+/* Those that have died gave nothing back. */
+static void recount_idle(struct master *m)
+{
+	uint32_t idle = 0;
+
+	for (unsigned i = 0; i < m->config->workers.start; i++)
+		idle += m->children[i].pid > 0 && slot_is_idle(slots_get(m->slots, i));
+	counters_set_idle(m->counters, idle);
 }
 
 static void reap_children(struct master *m)
@@ -421,6 +442,7 @@ static void reap_children(struct master *m)
 		if (child != NULL)
 			bury(m, child, status);
 	}
+	recount_idle(m);
 }
 
 static void signal_children(struct master *m, int number)
@@ -506,6 +528,7 @@ static void tear_down(struct master *m)
 	(void)fdio_close(&m->board_fd);
 	(void)fdio_close(&m->slots_fd);
 	(void)fdio_close(&m->wake_fd);
+	(void)fdio_close(&m->counters_fd);
 	for (int i = 0; i < 2; i++) {
 		(void)fdio_close(&m->quit_pipe[i]);
 		(void)fdio_close(&m->ready_pipe[i]);
@@ -520,6 +543,7 @@ int master_run(const struct config *config, const struct master_options *options
 		.board_fd = -1,
 		.slots_fd = -1,
 		.wake_fd = -1,
+		.counters_fd = -1,
 		.signal_fd = -1,
 		.quit_pipe = {-1, -1},
 		.ready_pipe = {-1, -1},

@@ -42,6 +42,7 @@ struct server {
 	/* the client being served */
 	char address[INET6_ADDRSTRLEN];
 	char session_id[MESSAGE_ID_SIZE];
+	uint64_t client_key; /* for the limits on one client; 0: it has none */
 	unsigned messages;
 	const char *delivery_name;
 	int failure; /* why the connection broke, a negative errno */
@@ -54,6 +55,7 @@ struct server {
 	uint64_t line_count;       /* at that moment */
 	bool was_in_data;
 	bool has_timed_out;
+	bool is_refused; /* it was never let in */
 };
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -239,6 +241,12 @@ static void lose_client(struct server *v, int error)
 	smtp_notify(v->engine, SMTP_END_OF_STREAM);
 }
 
+/* For the limits on one client; 0 when it has gone. */
+static void note_client(const struct server *v, uint64_t key)
+{
+	counters_set_client(v->env->counters, v->env->worker_number - 1, key);
+}
+
 /* Send what the engine has to say.  A client that does not read is given up, and
  * while it does not, the notices are looked at as ever. */
 static void flush_output(struct server *v)
@@ -254,6 +262,8 @@ static void flush_output(struct server *v)
 			smtp_sent(v->engine, (size_t)sent);
 		if (sent == (ssize_t)out.n)
 			continue;
+		/* While it does not take our last words it has not gone. */
+		note_client(v, v->is_refused ? 0 : v->client_key);
 		now_ms = clock_monotonic_ms();
 		if (deadline_ms == 0)
 			deadline_ms = now_ms + v->env->config->timeouts.data_ms;
@@ -404,6 +414,9 @@ static void converse(struct server *v)
 			wait_pause(v);
 			break;
 		case SMTP_CLOSE:
+			/* First: who comes again as soon as it has our last words is
+			 * not two clients. */
+			note_client(v, 0);
 			flush_output(v);
 			return;
 		case SMTP_DROP:
@@ -447,11 +460,13 @@ static void log_end(struct server *v)
 			LOG_NUM("messages", v->messages));
 }
 
-/* After QUIT a client sends nothing more.  In all other cases it may be in the middle
+/* After QUIT a client sends nothing more, and one that was refused has not begun; it is
+ * not to hold us longer than it must.  In all other cases it may be in the middle
  * of something, and should not lose our last words; unless there is no time left. */
 static uint32_t linger_ms(struct server *v)
 {
-	bool is_over = smtp_has_quit(v->engine) && conn_input(&v->conn).n == 0;
+	bool is_over = v->is_refused ||
+		       (smtp_has_quit(v->engine) && conn_input(&v->conn).n == 0);
 
 	if (is_over || smtp_next(v->engine) != SMTP_CLOSE ||
 		notices_look(&v->notices, clock_monotonic_ms()) == NOTICE_DRAIN_NOW)
@@ -459,13 +474,39 @@ static uint32_t linger_ms(struct server *v)
 	return CONN_LINGER_MS;
 }
 
-void serve_client_take_fd(struct server *v, const struct listener *listener, int fd,
+/* Whether the client has more sessions already than one may.  Of two that come at the
+ * same moment both may be one too many. */
+static bool is_over_limit(const struct server *v, unsigned *ret_sessions)
+{
+	unsigned limit = v->env->config->sessions_per_client;
+	uint32_t slot_count =
+		atomic_load_explicit(&v->env->board->slot_count, memory_order_relaxed);
+
+	if (limit == 0)
+		return false;
+	*ret_sessions =
+		counters_count_client(v->env->counters, slot_count, v->client_key);
+	return *ret_sessions > limit;
+}
+
+/* One that is refused does not count, or its own attempts would keep it out. */
+static void refuse(struct server *v, const struct smtp_peer *peer, unsigned sessions)
+{
+	v->is_refused = true;
+	note_client(v, 0);
+	log_event(LOG_INFO, EV_SESSION_REFUSED, LOG_STR("client", peer->address),
+		LOG_NUM("sessions", sessions),
+		LOG_NUM("limit", v->env->config->sessions_per_client));
+	smtp_refuse(v->engine, peer, "4.7.0", "Too many sessions from your address");
+}
+
+/* Forget the last client. */
+static void begin_session(struct server *v, const struct listener *listener,
 	const struct sockaddr_storage *from)
 {
 	const struct config *config = v->env->config;
-	struct message_stamp stamp;
-	struct smtp_peer peer = describe_peer(v, listener, from);
 	uint64_t now_ms = clock_monotonic_ms();
+	struct message_stamp stamp;
 
 	/* What is said of the level has to be heard before the first line. */
 	(void)notices_look(&v->notices, now_ms);
@@ -480,20 +521,36 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	v->line_count = 0;
 	v->was_in_data = false;
 	v->has_timed_out = false;
+	v->is_refused = false;
+	v->client_key = counters_client_key(v->env->client_key_secret, from);
+	note_client(v, v->client_key);
 	slot_begin_session(v->env->slot, from, now_ms);
 	slot_set_deadline(v->env->slot, now_ms + config->timeouts.data_ms);
 	v->session_deadline_ms = now_ms + config->timeouts.session_ms;
+}
+
+void serve_client_take_fd(struct server *v, const struct listener *listener, int fd,
+	const struct sockaddr_storage *from)
+{
+	struct smtp_peer peer = describe_peer(v, listener, from);
+	unsigned sessions;
+
+	begin_session(v, listener, from);
 	conn_take_fd(&v->conn, fd);
 	setproctitle("worker %u [%s]", v->env->worker_number, v->address);
 	log_event(LOG_INFO, EV_SESSION_START, LOG_STR("client", peer.address),
 		LOG_NUM("port", peer.port), LOG_STR("listener", peer.listener));
 
-	smtp_start(v->engine, &peer);
+	if (is_over_limit(v, &sessions))
+		refuse(v, &peer, sessions);
+	else
+		smtp_start(v->engine, &peer);
 	converse(v);
 	smtp_end(v->engine);
 
 	log_end(v);
 	log_set_session((struct str){0});
+	note_client(v, 0);
 	conn_close(&v->conn, linger_ms(v));
 	slot_end_session(v->env->slot, v->has_timed_out);
 }

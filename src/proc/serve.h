@@ -8,6 +8,7 @@
 #include "delivery/delivery.h"
 #include "net/listener.h"
 #include "proc/board.h"
+#include "proc/counters.h"
 #include "proc/slots.h"
 
 struct server;
@@ -19,8 +20,10 @@ struct serve_env {
 	struct delivery *delivery;
 	const struct board *board;
 	uint32_t generation;
-	struct slot *slot;      /* what we say of ourselves */
-	unsigned worker_number; /* for the process title */
+	struct slot *slot; /* what we say of ourselves */
+	struct counters *counters;
+	uint64_t client_key_secret[2]; /* for the keys of clients */
+	unsigned worker_number;        /* for the process title and the slot, from 1 */
 	void (*leave)(void);
 };
 

@@ -31,12 +31,14 @@
 #include "delivery/delivery.h"
 #include "proc/board.h"
 #include "proc/confine.h"
+#include "proc/counters.h"
 #include "proc/sandbox.h"
 #include "proc/serve.h"
 #include "proc/slots.h"
 
-/* Descriptors a worker keeps besides its listeners: quit, ready, board, slots, log. */
-#define KEPT_FDS 5
+/* Descriptors a worker keeps besides its listeners: quit, ready, board, slots, counters,
+ * wake, log. */
+#define KEPT_FDS 7
 
 /* A machine out of descriptors or memory gets this long to recover. */
 #define ACCEPT_BACKOFF_MS 100
@@ -47,6 +49,7 @@ struct worker {
 	struct delivery *delivery;
 	const struct board *board;
 	struct slot *slot;
+	struct counters *counters;
 	struct server *server;
 	struct serve_env serve_env;
 	uint64_t sessions; /* served */
@@ -99,6 +102,8 @@ static int close_descriptors(const struct worker_env *env)
 	keep[n++] = env->ready_fd;
 	keep[n++] = env->board_fd;
 	keep[n++] = env->slots_fd;
+	keep[n++] = env->counters_fd;
+	keep[n++] = env->wake_fd;
 	keep[n++] = log_fd();
 	return fdio_close_others(keep, n);
 }
@@ -260,6 +265,16 @@ static int map_slot(struct worker *w)
 	return r;
 }
 
+/* All of it: what is counted there is counted together, and believed by nobody. */
+static int map_counters(struct worker *w)
+{
+	int fd = w->env->counters_fd;
+	int r = counters_map(fd, &w->counters);
+
+	(void)fdio_close(&fd);
+	return r;
+}
+
 static int set_up(struct worker *w)
 {
 	const struct worker_env *env = w->env;
@@ -289,6 +304,8 @@ static int set_up(struct worker *w)
 		return fail_step("map the notice board", r);
 	if ((r = map_slot(w)) < 0)
 		return fail_step("map the slot", r);
+	if ((r = map_counters(w)) < 0)
+		return fail_step("map the counters", r);
 	if ((r = watch_listeners(w)) < 0)
 		return fail_step("watch the listeners", r);
 	if ((r = set_signals(w)) < 0)
@@ -299,6 +316,9 @@ static int set_up(struct worker *w)
 		.board = w->board,
 		.generation = env->generation,
 		.slot = w->slot,
+		.counters = w->counters,
+		.client_key_secret = {env->client_key_secret[0],
+			env->client_key_secret[1]},
 		.worker_number = env->number,
 		.leave = leave,
 	};
@@ -320,6 +340,26 @@ static int tell_ready(const struct worker *w)
 
 	(void)fdio_close(&fd);
 	return r < 0 ? fail_step("tell the master", r) : 0;
+}
+
+/* Whether this worker takes another client: the kernel may have told it to go, the
+ * board, or its age. */
+static bool goes_on(const struct worker *w)
+{
+	uint64_t max = w->env->config->workers.max_sessions;
+
+	return !is_leaving && (max == 0 || w->sessions < max);
+}
+
+/* Wake the master if too few are left that wait for a client: the next one should not
+ * have to wait for its next look. */
+static void turn_busy(const struct worker *w)
+{
+	const uint64_t one = 1;
+	uint32_t idle = counters_take_idle(w->counters);
+
+	if (idle < atomic_load_explicit(&w->board->wake_below, memory_order_relaxed))
+		(void)fdio_write(w->env->wake_fd, &one, sizeof(one));
 }
 
 /* Accept one client, if there is one, and serve it. */
@@ -345,8 +385,11 @@ static bool accept_and_serve(struct worker *w, const struct listener *listener)
 		(void)fdio_close(&fd);
 		return false;
 	}
+	turn_busy(w);
 	serve_client_take_fd(w->server, listener, fd, &from);
 	w->sessions++;
+	if (goes_on(w))
+		counters_give_idle(w->counters);
 	setproctitle("worker %u (idle)", w->env->number);
 	return true;
 }
@@ -366,15 +409,6 @@ static bool is_dismissed(const struct worker *w)
 	char byte;
 
 	return fdio_read(w->env->quit_fd, &byte, 1) != -EAGAIN;
-}
-
-/* Whether this worker takes another client: the kernel may have told it to go, the
- * board, or its age. */
-static bool goes_on(const struct worker *w)
-{
-	uint64_t max = w->env->config->workers.max_sessions;
-
-	return !is_leaving && (max == 0 || w->sessions < max);
 }
 
 static void accept_clients(struct worker *w)
@@ -410,6 +444,7 @@ void worker_main(const struct worker_env *env)
 		exit(WORKER_EXIT_SETUP);
 	setproctitle("worker %u (idle)", env->number);
 	slot_set_state(w.slot, SLOT_IDLE);
+	counters_give_idle(w.counters);
 	if (tell_ready(&w) < 0)
 		exit(WORKER_EXIT_SETUP);
 	accept_clients(&w);

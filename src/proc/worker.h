@@ -31,6 +31,8 @@ struct worker_env {
 	int board_fd;
 	int slots_fd; /* our page is the one at number - 1 */
 	int wake_fd;  /* non-blocking: an eventfd for the master's attention */
+	int counters_fd;
+	uint64_t client_key_secret[2]; /* for the keys of clients, see counters.h */
 };
 
 /* Never returns. */

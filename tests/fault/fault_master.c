@@ -31,7 +31,7 @@
 		BITS3(close, log_write, ppoll) | BITS3(socket, bind, listen) |           \
 		BITS3(getsockname, setsockopt, pipe2) |                                  \
 		BITS3(memfd_create, ftruncate, mmap) | BITS3(madvise, fcntl, fork) |     \
-		BITS3(signalfd, sigaction, sigprocmask))
+		BITS3(signalfd, sigaction, sigprocmask) | FAULT_BIT(CALL_getrandom))
 
 struct bench {
 	struct scene scene;

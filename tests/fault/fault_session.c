@@ -60,11 +60,20 @@ struct bench {
 
 /* For the client that sits behind recv. */
 static struct client *talking;
+static struct counters *counters;
+static const struct sockaddr_storage from = {.ss_family = AF_INET};
+static const uint64_t secret[2] = {1, 2};
+
+static unsigned count_client(void)
+{
+	return counters_count_client(counters, 1, counters_client_key(secret, &from));
+}
 
 static void take_turn(void)
 {
 	faults_pause(true);
 	faults_before_recv = NULL;
+	CHECK(count_client() == 1);
 	client_take_turn(talking);
 	faults_before_recv = take_turn;
 	faults_pause(false);
@@ -76,7 +85,6 @@ static struct client serve(struct bench *b, const struct mail_text *text,
 	bool leaves_early, const struct fault *fault)
 {
 	static const struct fault none;
-	const struct sockaddr_storage from = {.ss_family = AF_UNIX};
 	struct client client;
 	int sockets[2];
 
@@ -92,6 +100,7 @@ static struct client serve(struct bench *b, const struct mail_text *text,
 	serve_client_take_fd(b->server, &b->listener, sockets[1], &from);
 	faults_disarm();
 	faults_before_recv = NULL;
+	CHECK(count_client() == 0);
 	client_talk(&client); /* what it has not read yet */
 	client_close(&client);
 	return client;
@@ -151,7 +160,14 @@ static void sweep_case(const struct session_case *c)
 	static struct slot slot;
 	size_t failed;
 	struct delivery *delivery = NULL;
-	struct serve_env env = {.board = &board, .slot = &slot, .leave = leave};
+	struct serve_env env = {
+		.board = &board,
+		.slot = &slot,
+		.counters = counters,
+		.client_key_secret = {secret[0], secret[1]},
+		.worker_number = 1,
+		.leave = leave,
+	};
 	struct bench b = {
 		.c = c,
 		.text = mail_text_make("the first", 40),
@@ -179,9 +195,13 @@ static void sweep_case(const struct session_case *c)
 
 int main(int argc, char **argv, char **envp)
 {
+	int fd = -1;
+
 	setproctitle_init(argc, argv, envp);
 	faults_init();
+	CHECK(counters_create(&counters, &fd) == 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		sweep_case(&cases[i]);
+	(void)close(fd);
 	return faults_conclude(CALLS);
 }

@@ -19,6 +19,7 @@
 
 #include "base/fdio.h"
 #include "proc/board.h"
+#include "proc/counters.h"
 #include "proc/sandbox.h"
 #include "proc/slots.h"
 #include "proc/worker.h"
@@ -52,6 +53,8 @@ struct bench {
 	struct slots *slots;
 	int slots_fd;
 	int wake_fd;
+	struct counters *counters;
+	int counters_fd;
 	struct sandbox sandbox;
 	struct mail_text text;
 };
@@ -78,6 +81,7 @@ static pid_t start_worker(
 		.board_fd = b->board_fd,
 		.slots_fd = b->slots_fd,
 		.wake_fd = b->wake_fd,
+		.counters_fd = b->counters_fd,
 		.sandbox = &b->sandbox,
 	};
 
@@ -188,12 +192,14 @@ static void sweep_worker(const char *name, const char *path, uint64_t calls, uid
 	CHECK(slots_create(&b.slots, &b.slots_fd) == 0);
 	b.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	CHECK(b.wake_fd >= 0);
+	CHECK(counters_create(&b.counters, &b.counters_fd) == 0);
 	/* The list would end a worker for what the harness does in it. */
 	CHECK(sandbox_init(SANDBOX_OFF, &b.sandbox) == 0);
 	run_worker(&b, &none);
 	faults_sweep(name, calls, run_worker, &b);
 	listeners_close(b.listeners, b.listener_count, true);
 	sandbox_done(&b.sandbox);
+	(void)close(b.counters_fd);
 	(void)close(b.slots_fd);
 	(void)close(b.wake_fd);
 	(void)close(b.board_fd);

@@ -13,5 +13,6 @@ void (*const unit_suites[])(void) = {
 	suite_pool,
 	suite_slots,
 	suite_notices,
+	suite_counters,
 	NULL,
 };

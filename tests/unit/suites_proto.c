@@ -18,5 +18,6 @@ void (*const unit_suites[])(void) = {
 	suite_reply,
 	suite_hooks,
 	suite_session,
+	suite_siphash,
 	NULL,
 };

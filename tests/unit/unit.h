@@ -25,6 +25,7 @@ void suite_envelope(void);
 void suite_reply(void);
 void suite_hooks(void);
 void suite_session(void);
+void suite_siphash(void);
 
 /* All the rest (suites.c). */
 void suite_log(void);
@@ -36,6 +37,7 @@ void suite_option(void);
 void suite_pool(void);
 void suite_slots(void);
 void suite_notices(void);
+void suite_counters(void);
 
 /* The suites of one program, ended by NULL. */
 extern void (*const unit_suites[])(void);

@@ -27,8 +27,11 @@ struct server {
 	const struct serve_env *env;
 };
 
-/* Our own page of the slots; its neighbours are those of the other workers. */
+/* Our own page of the slots; its neighbours are those of the other workers.  And what
+ * all of them write. */
 static struct slot *own_slot;
+static struct counters *counters;
+static size_t own_index;
 
 /* All return 0 if it could be done, else -1 with errno. */
 typedef long (*try_fn)(const struct board *board, const char *argument);
@@ -220,6 +223,62 @@ static long try_slot_remap(const struct board *board, const char *argument)
 	return mremap(own_slot, 4096, 8192, MREMAP_MAYMOVE) == MAP_FAILED ? -1 : 0;
 }
 
+static long try_counters_remap(const struct board *board, const char *argument)
+{
+	(void)board;
+	(void)argument;
+	return mremap(counters, 4096, 8192, MREMAP_MAYMOVE) == MAP_FAILED ? -1 : 0;
+}
+
+/* What a sibling has written would run here. */
+static long try_counters_code(const struct board *board, const char *argument)
+{
+	(void)board;
+	(void)argument;
+	return mprotect(counters, 4096, PROT_READ | PROT_EXEC);
+}
+
+/* All of it is open to us: every client is everywhere, and all workers are idle. */
+static long try_counters_lie(const struct board *board, const char *argument)
+{
+	(void)board;
+	(void)argument;
+	for (size_t i = 0; i < SLOTS_MAX; i++)
+		counters_set_client(counters, i, UINT64_MAX);
+	counters_set_idle(counters, UINT32_MAX);
+	return 0;
+}
+
+/* Our client is this one from now on, and stays so when we are gone. */
+static long try_counters_claim(const struct board *board, const char *argument)
+{
+	(void)board;
+	counters_set_client(counters, own_index, (uint64_t)pid_of(argument));
+	return 0;
+}
+
+static long expect(uint64_t got, const char *argument)
+{
+	errno = ERANGE;
+	return got == (uint64_t)strtol(strrchr(argument, ' '), NULL, 10) ? 0 : -1;
+}
+
+/* "KEY COUNT": so many workers have this client. */
+static long try_counters_expect(const struct board *board, const char *argument)
+{
+	(void)board;
+	return expect(
+		counters_count_client(counters, SLOTS_MAX, (uint64_t)pid_of(argument)),
+		argument);
+}
+
+/* "are COUNT": so many workers are idle while we serve. */
+static long try_idle_expect(const struct board *board, const char *argument)
+{
+	(void)board;
+	return expect(counters_get_idle(counters), argument);
+}
+
 static const struct {
 	const char *name;
 	try_fn try;
@@ -248,6 +307,12 @@ static const struct {
 	{"board_remap", try_board_remap},
 	{"board_store", try_board_store},
 	{"slot_remap", try_slot_remap},
+	{"counters_remap", try_counters_remap},
+	{"counters_code", try_counters_code},
+	{"counters_lie", try_counters_lie},
+	{"counters_claim", try_counters_claim},
+	{"counters_expect", try_counters_expect},
+	{"idle_expect", try_idle_expect},
 };
 
 struct server *serve_new(const struct serve_env *env)
@@ -273,6 +338,8 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	(void)listener;
 	/* Else its death would look like that of a worker which never served. */
 	own_slot = v->env->slot;
+	counters = v->env->counters;
+	own_index = v->env->worker_number - 1;
 	slot_begin_session(own_slot, from, clock_monotonic_ms());
 	(void)snprintf(line, sizeof(line), "%ld\n", (long)getpid());
 	(void)send(fd, line, strlen(line), MSG_NOSIGNAL);

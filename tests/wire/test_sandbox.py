@@ -46,6 +46,8 @@ REFUSED = [
     ("board_protect", "EPERM"),
     ("board_remap", "ENOSYS"),
     ("slot_remap", "ENOSYS"),
+    ("counters_remap", "ENOSYS"),
+    ("counters_code", "EPERM"),
 ]
 # What is refused even without list and Landlock.
 REFUSED_AT_ANY_LEVEL = [
@@ -197,6 +199,26 @@ def off_is_not_open():
         assert house.attempt("board_store") is None
 
 
+def what_a_worker_counted_ends_with_it():
+    """The counters are open to all workers; the master puts right what a death left."""
+    with House("off", None) as house:
+        server = house.server
+
+        def counted_right():
+            # One worker is held; the other one is asked, when there is one again.
+            wait_until(lambda: server.idle_workers(), what="a new worker")
+            return house.attempt("idle_expect are 0") == "done"
+
+        assert house.attempt("idle_expect are 0") == "done"
+        assert house.attempt("counters_claim 42") == "done"
+        assert house.attempt("counters_expect 42 1") == "done"
+        assert house.attempt("counters_lie") == "done"
+        assert house.attempt("abort") is None
+        wait_until(counted_right, what="the right number of idle workers")
+        # The slot of the dead one is free, the others say what they were made to say.
+        assert house.attempt("counters_expect -1 16383") == "done"
+
+
 def a_mailbox_per_recipient_can_be_read():
     """Copies for further recipients are made from the first one's file."""
     config = 'deliver "inbox" { type = "maildir"  path = "mail/%{recipient.local}" }\n'
@@ -290,6 +312,7 @@ def a_kernel_that_has_less_is_told_of_and_served():
 
 
 run(killed_started_by_root, killed_started_by_a_user, trapped_started_by_root,
-    trapped_started_by_a_user, off_is_not_open, a_mailbox_per_recipient_can_be_read,
+    trapped_started_by_a_user, off_is_not_open, what_a_worker_counted_ends_with_it,
+    a_mailbox_per_recipient_can_be_read,
     every_process_is_what_it_should_be, levels_are_told_in_the_log,
     a_kernel_that_has_less_is_told_of_and_served)
