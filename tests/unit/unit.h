@@ -39,6 +39,9 @@ void suite_slots(void);
 void suite_notices(void);
 void suite_counters(void);
 
+/* Whole workers (suites_worker.c). */
+void suite_worker(void);
+
 /* The suites of one program, ended by NULL. */
 extern void (*const unit_suites[])(void);
 

@@ -1,6 +1,8 @@
 """What a worker shows of itself, how long it lives, and how many one client may have."""
 
 import collections
+import contextlib
+import os
 import re
 import threading
 
@@ -60,5 +62,35 @@ def a_worker_is_replaced_after_its_sessions():
         server.wait_idle(2)
 
 
+def one_client_has_so_many_sessions():
+    server = Server(workers=8, config="limits { sessions-per-client = 2 }\n")
+    os.chmod(server.directory, 0o777)
+    server.arguments += ["-l", "unix:" + server.path("socket")]
+    with server, contextlib.ExitStack() as stack:
+        tcp, local = server.addresses
+
+        def connect(address, source=None):
+            return stack.enter_context(Client(address, source=source))
+
+        first, second = connect(tcp, "127.0.0.1"), connect(tcp, "127.0.0.1")
+        first.greet()
+        second.greet()
+        for _ in range(3):  # What is refused does not count itself.
+            third = connect(tcp, "127.0.0.1")
+            third.expect("421 4.7.0 ")
+            third.expect_closed()
+        other = connect(tcp, "127.0.0.2")
+        other.greet()
+        other.deliver(b"Subject: from elsewhere\r\n\r\n")
+        for client in [connect(local) for _ in range(3)]:
+            client.greet()
+        first.command("QUIT", "221 ")
+        connect(tcp, "127.0.0.1").greet()  # Who has its 221 has gone.
+        lines = server.events("session.refused")
+        assert len(lines) == 3, lines
+        for line in lines:
+            assert line.endswith(" client=127.0.0.1 sessions=3 limit=2"), line
+
+
 run(titles_tell_what_a_worker_does, a_worker_is_replaced_after_its_sessions,
-    together=True)
+    one_client_has_so_many_sessions, together=True)
