@@ -55,12 +55,14 @@ src_libsinkd_a_SOURCES = \
 	src/proc/identity.c src/proc/identity.h \
 	src/proc/lineage.c src/proc/lineage.h \
 	src/proc/master.c src/proc/master.h \
+	src/proc/notices.c src/proc/notices.h \
 	src/proc/pool.c src/proc/pool.h \
 	src/proc/ready.c src/proc/ready.h \
 	src/proc/region.c src/proc/region.h \
 	src/proc/sandbox.c src/proc/sandbox.h \
 	src/proc/serve.c src/proc/serve.h \
 	src/proc/slots.c src/proc/slots.h \
+	src/proc/stamp.c src/proc/stamp.h \
 	src/proc/worker.c src/proc/worker.h
 
 src_sinkd_SOURCES = src/sinkd.c

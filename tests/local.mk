@@ -22,8 +22,9 @@ tests_tools_librig_a_CFLAGS = $(fuzz_cflags)
 
 # --- unit --------------------------------------------------------------------
 if HAVE_CUNIT
-check_PROGRAMS += tests/unit/unit_proto tests/unit/unit
-TESTS += tests/unit/unit_proto tests/unit/unit
+unit_programs = tests/unit/unit_proto tests/unit/unit tests/unit/unit_worker
+check_PROGRAMS += $(unit_programs)
+TESTS += $(unit_programs)
 endif
 unit_cppflags = $(tests_cppflags) $(CUNIT_CFLAGS)
 
@@ -57,6 +58,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_mailbox.c \
 	tests/unit/test_maildir.c \
 	tests/unit/test_maildir_faults.c \
+	tests/unit/test_notices.c \
 	tests/unit/test_option.c \
 	tests/unit/pool_sim.c tests/unit/pool_sim.h \
 	tests/unit/test_pool.c \
@@ -64,6 +66,13 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_slots.c
 tests_unit_unit_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_LDADD = $(tests_server_libs) $(CUNIT_LIBS)
+
+tests_unit_unit_worker_SOURCES = \
+	tests/unit/unit.c tests/unit/unit.h tests/unit/suites_worker.c \
+	tests/unit/conf_fixture.c tests/unit/conf_fixture.h \
+	tests/unit/test_worker.c
+tests_unit_unit_worker_CPPFLAGS = $(unit_cppflags)
+tests_unit_unit_worker_LDADD = $(tests_server_libs) $(CUNIT_LIBS)
 
 # --- transcripts -------------------------------------------------------------
 check_PROGRAMS += tests/transcripts/transcript

@@ -15,6 +15,15 @@ static inline uint64_t clock_monotonic_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* The same clock, exactly; for durations. */
+static inline uint64_t clock_monotonic_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 /* Microseconds since 1970, for names and logs; it may jump. */
 static inline uint64_t clock_wall_us(void)
 {

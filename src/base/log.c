@@ -205,6 +205,11 @@ int log_fd(void)
 	return log_target_fd;
 }
 
+void log_set_level(enum log_level level)
+{
+	log_level_min = level;
+}
+
 bool log_is_on(enum log_level level)
 {
 	return level >= log_level_min;

@@ -26,12 +26,16 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 	X(EV_SERVER_START, "server.start")                                               \
 	X(EV_SERVER_STOP, "server.stop")                                                 \
 	X(EV_SERVER_SIGNAL, "server.signal")                                             \
+	X(EV_SERVER_RELOAD, "server.reload")                                             \
 	X(EV_SERVER_FAILED, "server.failed")                                             \
 	X(EV_WORKER_START, "worker.start")                                               \
 	X(EV_WORKER_EXIT, "worker.exit")                                                 \
 	X(EV_WORKER_THROTTLE, "worker.throttle")                                         \
 	X(EV_WORKER_FAILED, "worker.failed")                                             \
+	X(EV_WORKER_HUNG, "worker.hung")                                                 \
+	X(EV_POOL_FULL, "pool.full")                                                     \
 	X(EV_SESSION_START, "session.start")                                             \
+	X(EV_SESSION_REFUSED, "session.refused")                                         \
 	X(EV_SESSION_COMMAND, "session.command")                                         \
 	X(EV_SESSION_REPLY, "session.reply")                                             \
 	X(EV_SESSION_END, "session.end")                                                 \
@@ -78,6 +82,9 @@ int log_fd(void);
 
 /* Whether lines go to standard error: until log_open has opened another target. */
 bool log_is_stderr(void);
+
+/* From here on, lines of this level and above, in this process. */
+void log_set_level(enum log_level level);
 
 bool log_is_on(enum log_level level);
 

@@ -9,13 +9,18 @@
 
 int board_create(struct board **ret_board, int *ret_fd)
 {
+	struct board *board;
 	void *p;
 	int r = region_create(
 		"sinkd-board", sizeof(struct board), F_SEAL_FUTURE_WRITE, &p, ret_fd);
 
-	if (r == 0)
-		*ret_board = p;
-	return r;
+	if (r < 0)
+		return r;
+	board = p;
+	atomic_init(&board->log_level, -1);
+	atomic_init(&board->verbose, -1);
+	*ret_board = board;
+	return 0;
 }
 
 int board_map(int fd, const struct board **ret_board)

@@ -38,8 +38,8 @@ int crew_init(struct crew *c)
 	if (pipe2(c->ready_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (c->wake_fd < 0 || getrandom(c->secret, sizeof(c->secret), 0) !=
-				      sizeof(c->secret))
+	if (c->wake_fd < 0 ||
+		getrandom(c->secret, sizeof(c->secret), 0) != sizeof(c->secret))
 		return -errno;
 	if ((r = board_create(&c->board, &c->board_fd)) < 0 ||
 		(r = slots_create(&c->slots, &c->slots_fd)) < 0)
@@ -78,7 +78,8 @@ static struct child *find_place(struct crew *c)
 }
 
 /* In the child.  What only the master needs is closed here or by the worker. */
-static void become_worker(struct crew *c, struct generation *g, unsigned index, pid_t master)
+static void become_worker(
+	struct crew *c, struct generation *g, unsigned index, pid_t master)
 {
 	const struct worker_env env = {
 		.config = g->config,

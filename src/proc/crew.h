@@ -1,4 +1,5 @@
-/* The crew: all worker processes, of every generation, and the memory shared with them. */
+/* The crew: all worker processes, of every generation, and the memory shared with them.
+ */
 #ifndef SINKD_PROC_CREW_H
 #define SINKD_PROC_CREW_H
 
@@ -32,14 +33,15 @@ struct crew {
 	int ready_pipe[2]; /* workers write their pid when first idle */
 	int wake_fd;       /* workers write when too few are idle */
 	uint64_t secret[2];
-	struct slot_counts total; /* of workers that have ended */
+	struct slot_counts total;               /* of workers that have ended */
 	uint64_t births, deaths, hung, refused; /* refused: clients, by the master */
 };
 
 /* Workers of one generation by what they do, and of all others. */
 struct crew_counts {
 	unsigned idle, busy, starting, others;
-	uint64_t first_due_ms; /* when the first of all must have got on; UINT64_MAX: none */
+	uint64_t first_due_ms; /* when the first of all must have got on; UINT64_MAX: none
+				*/
 };
 
 /* Returns 0 or a negative errno; crew_done is to be called in both cases. */

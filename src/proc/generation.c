@@ -52,7 +52,8 @@ static int choose_identity(struct generation *g, enum log_level level)
 	const char *name = c->user != NULL ? c->user : IDENTITY_DEFAULT_USER;
 	int r = identity_resolve(c->user, c->group, &g->identity);
 
-	return r < 0 ? fail(level, "find the account of the workers", name, r, EX_CONFIG) : 0;
+	return r < 0 ? fail(level, "find the account of the workers", name, r, EX_CONFIG)
+		     : 0;
 }
 
 static int open_listeners(struct generation *g, enum log_level level)
@@ -234,7 +235,8 @@ unsigned generation_refuse_waiting(const struct generation *g)
 	int n = snprintf(text, sizeof(text),
 		"421 4.3.2 %s All workers are busy, try again later\r\n",
 		g->config->smtp.hostname);
-	struct str reply = {text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1};
+	struct str reply = {
+		text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1};
 	unsigned refused = 0;
 
 	for (size_t i = 0; i < g->listener_count; i++)

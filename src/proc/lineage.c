@@ -70,8 +70,8 @@ int lineage_open(struct lineage *l, const struct config *config, enum log_level 
 }
 
 /* Its workers finish their client and go; heir shares listeners with it. */
-static void dismiss(struct lineage *l, struct generation *g, const struct generation *heir,
-	bool unlink_paths)
+static void dismiss(struct lineage *l, struct generation *g,
+	const struct generation *heir, bool unlink_paths)
 {
 	generation_dismiss(g);
 	generation_close_listeners(g, heir, unlink_paths);

@@ -43,7 +43,7 @@ struct master {
 	struct crew crew;
 	struct pool pool;
 	struct lineage lineage;
-	unsigned start_floor; /* what a new generation is filled to; 0: it is */
+	bool is_refusing; /* clients that come now are refused by us */
 	int signal_fd;
 	sigset_t signals;
 	bool is_reload_wanted; /* once the one under way has ended */
@@ -190,7 +190,7 @@ static void promote_candidate(struct master *m)
 {
 	struct crew_counts before = crew_count(&m->crew, m->lineage.current);
 
-	m->start_floor = before.idle + before.busy;
+	pool_refill(&m->pool, before.idle + before.busy);
 	lineage_promote(&m->lineage);
 	atomic_store(&m->crew.board->generation, m->lineage.current->number);
 	log_event(LOG_INFO, EV_SERVER_RELOAD, LOG_TEXT("action", "done"),
@@ -357,8 +357,7 @@ static uint64_t tend_pool(struct master *m)
 	uint64_t now_ms = clock_monotonic_ms();
 	struct crew_counts crew = crew_count(&m->crew, m->lineage.current);
 	const struct pool_limits limits = {
-		.start = c->workers.start > m->start_floor ? c->workers.start
-							   : m->start_floor,
+		.start = c->workers.start,
 		.min_spare = c->workers.min_spare,
 		.max_spare = c->workers.max_spare,
 		.max = c->workers.max,
@@ -375,13 +374,11 @@ static uint64_t tend_pool(struct master *m)
 	};
 	struct pool_decision d = pool_decide(&m->pool, &limits, &counts, now_ms);
 
-	if (crew.idle + crew.busy + crew.starting >= m->start_floor)
-		m->start_floor = 0;
-	counters_set_idle(m->crew.counters, crew.idle);
 	tell_workers(m, &d);
 	generation_retire(m->lineage.current, d.retire);
 	generation_unretire(m->lineage.current, d.unretire);
-	if (d.refuse)
+	m->is_refusing = d.refuse;
+	if (d.refuse && counts.waiting > 0)
 		m->crew.refused += generation_refuse_waiting(m->lineage.current);
 	if (d.report)
 		log_event(LOG_WARN, EV_POOL_FULL, LOG_NUM("max", limits.max),
@@ -443,13 +440,24 @@ static void hear_signals(struct master *m)
 
 /* -------------------------------------------------------------------- loop */
 
+/* What wakes the master; the listeners while it refuses clients itself. */
+static size_t gather_sources(const struct master *m, struct pollfd *p)
+{
+	const struct generation *g = m->lineage.current;
+	size_t n = 0;
+
+	p[n++] = (struct pollfd){.fd = m->signal_fd, .events = POLLIN};
+	p[n++] = (struct pollfd){.fd = m->crew.ready_pipe[0], .events = POLLIN};
+	p[n++] = (struct pollfd){.fd = m->crew.wake_fd, .events = POLLIN};
+	for (size_t i = 0; m->is_refusing && i < g->listener_count; i++)
+		p[n++] = (struct pollfd){.fd = g->listeners[i].fd, .events = POLLIN};
+	return n;
+}
+
 static void wait_for_events(struct master *m, uint64_t until_ms)
 {
-	struct pollfd p[] = {
-		{.fd = m->signal_fd, .events = POLLIN},
-		{.fd = m->crew.ready_pipe[0], .events = POLLIN},
-		{.fd = m->crew.wake_fd, .events = POLLIN},
-	};
+	struct pollfd p[3 + LISTENERS_MAX];
+	size_t n = gather_sources(m, p);
 	uint64_t now_ms = clock_monotonic_ms();
 	uint64_t wait_ms = until_ms > now_ms ? until_ms - now_ms : 0;
 	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
@@ -457,8 +465,7 @@ static void wait_for_events(struct master *m, uint64_t until_ms)
 		(time_t)(wait_ms / 1000), (long)(wait_ms % 1000) * 1000000L};
 	uint64_t wakes;
 
-	if (ppoll(p, sizeof(p) / sizeof(p[0]), until_ms == UINT64_MAX ? NULL : &wait,
-		    NULL) < 0 &&
+	if (ppoll(p, n, until_ms == UINT64_MAX ? NULL : &wait, NULL) < 0 &&
 		errno != EINTR) {
 		log_event(LOG_ERROR, EV_SERVER_FAILED, LOG_TEXT("step", "wait"),
 			LOG_ERRNO(errno));
@@ -475,7 +482,8 @@ static void run(struct master *m)
 		wait_for_events(m, until_ms);
 		hear_ready(m);
 		hear_signals(m);
-		if (m->is_reload_wanted && m->lineage.candidate == NULL && !m->is_stopping)
+		if (m->is_reload_wanted && m->lineage.candidate == NULL &&
+			!m->is_stopping)
 			reload(m);
 		if (m->is_stopping && clock_monotonic_ms() >= m->kill_at_ms) {
 			crew_signal(&m->crew, SIGKILL);
@@ -496,8 +504,9 @@ static void log_stop(const struct master *m)
 	const struct slot_counts *t = &m->crew.total;
 
 	log_event(LOG_INFO, EV_SERVER_STOP, LOG_NUM("status", m->exit_status),
-		LOG_NUM("sessions", t->sessions), LOG_NUM("messages", t->messages),
-		LOG_NUM("refused", t->refused), LOG_NUM("bytes", t->bytes));
+		LOG_NUM("sessions", t->sessions),
+		LOG_NUM("messages", t->messages_accepted),
+		LOG_NUM("refused", t->messages_refused), LOG_NUM("bytes", t->bytes));
 }
 
 int master_run(struct config *config, const struct master_options *options)

@@ -68,13 +68,14 @@ static const struct rule file_calls[] = {
 	{CALL(openat)},
 	{CALL(openat2)}, /* a recipient's path, which must not leave its root */
 	{CALL(mkdirat)}, /* mailboxes are made when the first message comes */
-	{CALL(write)},   /* the log too */
+	{CALL(write)},   /* the log and the wake-up too */
 	{CALL(fsync)},
 	{CALL(renameat2)},
 	{CALL(linkat)},   /* one message to several mailboxes */
 	{CALL(unlinkat)}, /* directories too: one that could not be made durable */
 	{CALL(fchmod)},   /* a file-mode that the umask would cut */
-	/* A copy for a further mailbox; read where copy_file_range cannot. */
+	/* A copy for a further mailbox; read where copy_file_range cannot, and of the
+	 * quit pipe. */
 	{CALL(lseek)},
 	{CALL(copy_file_range)},
 	{CALL(read)},

@@ -16,12 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/conn.h"
+#include "proc/notices.h"
+#include "proc/stamp.h"
 #include "smtp/session.h"
 
 /* Longest wait between two looks at the notice board. */
@@ -35,23 +36,26 @@ struct server {
 	struct smtp *engine;
 	struct smtp_env engine_env;
 	struct conn conn;
-	unsigned pid; /* cached: getpid(2) would be a call per message */
-	uint64_t last_stamp_us;
-	uint64_t random;
+	struct notices notices;
+	struct stamper stamper;
 
 	/* the client being served */
 	char address[INET6_ADDRSTRLEN];
 	char session_id[MESSAGE_ID_SIZE];
+	uint64_t client_key; /* for the limits on one client; 0: it has none */
 	unsigned messages;
 	const char *delivery_name;
 	int failure; /* why the connection broke, a negative errno */
 	uint64_t session_deadline_ms;
 	uint64_t message_start_ms; /* 0: the message has not begun */
 	uint64_t message_bytes;
-	uint64_t deadline_ms; /* the one for the next bytes */
-	uint64_t line_count;  /* when the deadline was set */
+	uint64_t delivery_start_us; /* 0: none is under way */
+	uint64_t data_deadline_ms;
+	uint64_t command_start_ms; /* of the wait for a whole command line */
+	uint64_t line_count;       /* at that moment */
 	bool was_in_data;
-	bool is_drain_told;
+	bool has_timed_out;
+	bool is_refused; /* it was never let in */
 };
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -59,41 +63,11 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* xorshift64: tells names of one microsecond apart, no secret depends on it. */
-static unsigned next_random(struct server *v)
-{
-	v->random ^= v->random << 13;
-	v->random ^= v->random >> 7;
-	v->random ^= v->random << 17;
-	return (unsigned)v->random;
-}
-
-/* The low digits of value in hexadecimal; returns the place behind them. */
-static char *add_hex(char *p, unsigned digits, uint64_t value)
-{
-	for (unsigned i = digits; i > 0; value >>= 4)
-		p[--i] = "0123456789abcdef"[value & 15];
-	return p + digits;
-}
-
-/* An id that no other has: microseconds that rise strictly within a worker, the
- * worker's pid, and chance for the case that both come again after a reboot. */
-static void mint_stamp(void *user, struct message_stamp *ret)
+static void stamp_message(void *user, struct message_stamp *ret)
 {
 	struct server *v = user;
-	uint64_t now_us = clock_wall_us();
-	char *p = ret->id;
 
-	if (now_us <= v->last_stamp_us)
-		now_us = v->last_stamp_us + 1;
-	v->last_stamp_us = now_us;
-	p = add_hex(p, 14, now_us);
-	*p++ = '-';
-	p = add_hex(p, 6, v->pid);
-	*p++ = '-';
-	p = add_hex(p, 4, next_random(v));
-	*p = '\0';
-	ret->unix_seconds = now_us / 1000000;
+	stamp_mint(&v->stamper, ret);
 	v->message_start_ms = 0;
 }
 
@@ -118,6 +92,10 @@ static void log_outcome(void *user, const struct smtp_outcome *o)
 			       : o->code == 0 ? EV_MESSAGE_ABORTED
 					      : EV_MESSAGE_REFUSED;
 
+	if (v->delivery_start_us != 0)
+		slot_count_delivery(
+			v->env->slot, clock_monotonic_us() - v->delivery_start_us);
+	v->delivery_start_us = 0;
 	v->messages += o->code == 250;
 	slot_count_message(v->env->slot, o->code, e->size_bytes);
 	log_event(LOG_INFO, event, LOG_TEXT("id", e->stamp.id),
@@ -128,6 +106,58 @@ static void log_outcome(void *user, const struct smtp_outcome *o)
 		LOG_STR("reply", o->reply));
 }
 
+/* For the statistics.  EHLO may come again, under another name. */
+static void count_answer(void *user, enum smtp_verb verb, int code)
+{
+	struct server *v = user;
+
+	slot_count_answer(v->env->slot, verb, code);
+	if ((verb == VERB_EHLO || verb == VERB_HELO) && code == 250)
+		slot_set_helo(v->env->slot, smtp_helo(v->engine));
+}
+
+/* ---------------------------------- the sink: the delivery, with its time taken */
+
+static struct smtp_result sink_begin(void *user, const struct envelope *envelope)
+{
+	return delivery_sink.begin(((struct server *)user)->env->delivery, envelope);
+}
+
+static struct smtp_result sink_chunk(void *user, const void *p, size_t n)
+{
+	return delivery_sink.chunk(((struct server *)user)->env->delivery, p, n);
+}
+
+/* The time runs until the outcome is known. */
+static void sink_prepare(void *user, struct smtp_result *results)
+{
+	struct server *v = user;
+
+	v->delivery_start_us = clock_monotonic_us();
+	slot_set_state(v->env->slot, SLOT_DELIVERY);
+	slot_set_deadline(v->env->slot,
+		v->delivery_start_us / 1000 + v->env->config->timeouts.data_ms);
+	delivery_sink.prepare(v->env->delivery, results);
+}
+
+static void sink_commit(void *user, const bool *keep, struct smtp_result *results)
+{
+	delivery_sink.commit(((struct server *)user)->env->delivery, keep, results);
+}
+
+static void sink_abort(void *user)
+{
+	delivery_sink.abort(((struct server *)user)->env->delivery);
+}
+
+static const struct smtp_sink timed_sink = {
+	.begin = sink_begin,
+	.chunk = sink_chunk,
+	.prepare = sink_prepare,
+	.commit = sink_commit,
+	.abort = sink_abort,
+};
+
 struct server *serve_new(const struct serve_env *env)
 {
 	struct server *v = calloc(1, sizeof(*v));
@@ -135,23 +165,26 @@ struct server *serve_new(const struct serve_env *env)
 	if (v == NULL)
 		return NULL;
 	v->env = env;
+	v->notices = (struct notices){
+		.board = env->board,
+		.config = env->config,
+		.generation = env->generation,
+		.leave = env->leave,
+		.log_level = -1,
+	};
 	v->engine_env = (struct smtp_env){
-		.sink = &delivery_sink,
-		.sink_user = env->delivery,
+		.sink = &timed_sink,
+		.sink_user = v,
 		.user = v,
-		.stamp = mint_stamp,
-		.command = env->config->is_verbose ? log_command : NULL,
-		.reply = env->config->is_verbose ? log_reply : NULL,
+		.stamp = stamp_message,
+		.answered = count_answer,
 		.outcome = log_outcome,
 	};
 	v->engine = smtp_new(&env->config->smtp, &v->engine_env);
-	if (v->engine == NULL || conn_init(&v->conn) < 0 ||
-		getrandom(&v->random, sizeof(v->random), 0) != sizeof(v->random)) {
+	if (v->engine == NULL || conn_init(&v->conn) < 0 || stamp_init(&v->stamper) < 0) {
 		serve_free(v);
 		return NULL;
 	}
-	v->random |= 1;
-	v->pid = (unsigned)getpid();
 	return v;
 }
 
@@ -166,27 +199,39 @@ void serve_free(struct server *v)
 
 /* ------------------------------------------------------------ one client */
 
-/* 0 while the server is not stopping. */
-static uint64_t drain_deadline_ms(const struct server *v)
+static void end_late_session(struct server *v, enum smtp_event event)
 {
-	return atomic_load_explicit(
-		&v->env->board->drain_deadline_ms, memory_order_relaxed);
+	v->has_timed_out = true;
+	smtp_notify(v->engine, event);
+}
+
+static void hear_verbose(struct server *v)
+{
+	bool is_verbose = notices_is_verbose(&v->notices);
+
+	v->engine_env.command = is_verbose ? log_command : NULL;
+	v->engine_env.reply = is_verbose ? log_reply : NULL;
 }
 
 /* What the master has to say, and the session's own end. */
 static void look_at_notices(struct server *v, uint64_t now_ms)
 {
-	uint64_t drain_ms = drain_deadline_ms(v);
-
-	if (drain_ms != 0 && !v->is_drain_told) {
-		v->is_drain_told = true;
-		v->env->hear_drain();
+	hear_verbose(v);
+	switch (notices_look(&v->notices, now_ms)) {
+	case NOTICE_NONE:
+		break;
+	case NOTICE_RETIRE:
+		smtp_notify(v->engine, SMTP_RETIRE);
+		break;
+	case NOTICE_DRAIN:
 		smtp_notify(v->engine, SMTP_DRAIN);
+		break;
+	case NOTICE_DRAIN_NOW:
+		smtp_notify(v->engine, SMTP_DRAIN_NOW);
+		break;
 	}
 	if (now_ms >= v->session_deadline_ms)
-		smtp_notify(v->engine, SMTP_SESSION_EXPIRED);
-	else if (drain_ms != 0 && now_ms >= drain_ms)
-		smtp_notify(v->engine, SMTP_DRAIN_NOW);
+		end_late_session(v, SMTP_SESSION_EXPIRED);
 }
 
 /* The connection is of no more use. */
@@ -194,6 +239,12 @@ static void lose_client(struct server *v, int error)
 {
 	v->failure = error;
 	smtp_notify(v->engine, SMTP_END_OF_STREAM);
+}
+
+/* For the limits on one client; 0 when it has gone. */
+static void note_client(const struct server *v, uint64_t key)
+{
+	counters_set_client(v->env->counters, v->env->worker_number - 1, key);
 }
 
 /* Send what the engine has to say.  A client that does not read is given up, and
@@ -211,14 +262,19 @@ static void flush_output(struct server *v)
 			smtp_sent(v->engine, (size_t)sent);
 		if (sent == (ssize_t)out.n)
 			continue;
+		/* While it does not take our last words it has not gone. */
+		note_client(v, v->is_refused ? 0 : v->client_key);
 		now_ms = clock_monotonic_ms();
 		if (deadline_ms == 0)
 			deadline_ms = now_ms + v->env->config->timeouts.data_ms;
+		slot_set_deadline(v->env->slot, deadline_ms);
 		look_at_notices(v, now_ms);
-		if (sent < 0 && sent != -EAGAIN)
+		if (sent < 0 && sent != -EAGAIN) {
 			lose_client(v, (int)sent);
-		else if (now_ms >= earlier(deadline_ms, v->session_deadline_ms))
+		} else if (now_ms >= earlier(deadline_ms, v->session_deadline_ms)) {
+			v->has_timed_out = true;
 			lose_client(v, -ETIMEDOUT);
+		}
 	}
 }
 
@@ -232,9 +288,9 @@ static uint64_t rate_deadline(const struct server *v, uint64_t min_rate)
 	       v->message_bytes * 1000 / min_rate;
 }
 
-/* Set the deadline for what the client has to say next: a whole command line, or
- * some bytes of a message; a line that has begun keeps its deadline. */
-static void set_deadline(struct server *v, uint64_t now_ms)
+/* From now on the client has to say what comes next: a whole command line, or some
+ * bytes of a message.  A line that has begun keeps its time. */
+static void start_wait(struct server *v, uint64_t now_ms)
 {
 	const struct timeout_settings *t = &v->env->config->timeouts;
 	bool is_in_data = smtp_is_in_data(v->engine);
@@ -244,17 +300,27 @@ static void set_deadline(struct server *v, uint64_t now_ms)
 			v->message_start_ms = now_ms;
 			v->message_bytes = 0;
 		}
-		v->deadline_ms = earlier(now_ms + t->data_ms,
+		v->data_deadline_ms = earlier(now_ms + t->data_ms,
 			earlier(v->message_start_ms + t->data_total_ms,
 				rate_deadline(v, t->min_rate)));
 	} else if (v->was_in_data || !smtp_is_mid_line(v->engine) ||
 		   v->line_count != smtp_line_count(v->engine)) {
 		v->line_count = smtp_line_count(v->engine);
-		v->deadline_ms = now_ms + t->command_ms;
+		v->command_start_ms = now_ms;
 	}
-	if (is_in_data != v->was_in_data)
-		slot_set_state(v->env->slot, is_in_data ? SLOT_DATA : SLOT_COMMAND);
+	slot_set_state(v->env->slot, is_in_data ? SLOT_DATA : SLOT_COMMAND);
 	v->was_in_data = is_in_data;
+}
+
+/* When this wait ends.  Stress may come and go while it lasts. */
+static uint64_t wait_deadline(const struct server *v)
+{
+	uint64_t deadline_ms =
+		v->was_in_data ? v->data_deadline_ms
+			       : v->command_start_ms + notices_command_ms(&v->notices);
+
+	slot_set_deadline(v->env->slot, deadline_ms);
+	return deadline_ms;
 }
 
 /* For ps(1): what a client has kept us waiting in for a tick.  Clients that are
@@ -265,6 +331,14 @@ static void set_title(const struct server *v)
 		smtp_is_in_data(v->engine) ? "DATA" : "COMMAND");
 }
 
+/* The time for what is done with the input begins: it may have to go to a disk. */
+static void take_note_of_input(struct server *v, uint64_t bytes, uint64_t now_ms)
+{
+	v->message_bytes += bytes;
+	slot_count_input(v->env->slot, bytes);
+	slot_set_deadline(v->env->slot, now_ms + v->env->config->timeouts.data_ms);
+}
+
 /* Wait for bytes from the client, until its deadline or a notice.  What has come
  * is judged before the next read, when it counts towards the deadline. */
 static void read_client(struct server *v)
@@ -272,10 +346,10 @@ static void read_client(struct server *v)
 	uint64_t now_ms = clock_monotonic_ms();
 	ssize_t got = -EAGAIN;
 
-	set_deadline(v, now_ms);
+	start_wait(v, now_ms);
 	while (got == -EAGAIN && smtp_next(v->engine) == SMTP_FEED) {
-		if (now_ms >= v->deadline_ms) {
-			smtp_notify(v->engine, SMTP_TIMED_OUT);
+		if (now_ms >= wait_deadline(v)) {
+			end_late_session(v, SMTP_TIMED_OUT);
 			return;
 		}
 		got = conn_read(&v->conn);
@@ -283,11 +357,11 @@ static void read_client(struct server *v)
 			lose_client(v, (int)got);
 			return;
 		}
+		now_ms = clock_monotonic_ms();
 		if (got > 0)
-			v->message_bytes += (uint64_t)got;
+			take_note_of_input(v, (uint64_t)got, now_ms);
 		else
 			set_title(v);
-		now_ms = clock_monotonic_ms();
 		look_at_notices(v, now_ms);
 	}
 }
@@ -314,11 +388,13 @@ static void wait_pause(struct server *v)
 	uint64_t end_ms = now_ms + smtp_pause_ms(v->engine);
 
 	flush_output(v);
+	slot_set_deadline(v->env->slot, end_ms);
 	while (smtp_next(v->engine) == SMTP_PAUSE && now_ms < end_ms) {
 		(void)poll(NULL, 0, (int)earlier(end_ms - now_ms, PAUSE_SLICE_MS));
 		now_ms = clock_monotonic_ms();
 		look_at_notices(v, now_ms);
 	}
+	slot_set_deadline(v->env->slot, now_ms + v->env->config->timeouts.data_ms);
 	smtp_notify(v->engine, SMTP_RESUMED);
 }
 
@@ -338,6 +414,9 @@ static void converse(struct server *v)
 			wait_pause(v);
 			break;
 		case SMTP_CLOSE:
+			/* First: who comes again as soon as it has our last words is
+			 * not two clients. */
+			note_client(v, 0);
 			flush_output(v);
 			return;
 		case SMTP_DROP:
@@ -366,12 +445,6 @@ static struct smtp_peer describe_peer(struct server *v, const struct listener *l
 	return peer;
 }
 
-/* For the limits on one client; 0 when it has gone. */
-static void note_client(const struct server *v, uint64_t key)
-{
-	counters_set_client(v->env->counters, v->env->worker_number - 1, key);
-}
-
 static void log_end(struct server *v)
 {
 	const char *how = smtp_has_quit(v->engine)             ? "quit"
@@ -387,28 +460,58 @@ static void log_end(struct server *v)
 			LOG_NUM("messages", v->messages));
 }
 
-/* After QUIT a client sends nothing more.  In all other cases it may be in the middle
+/* After QUIT a client sends nothing more, and one that was refused has not begun; it is
+ * not to hold us longer than it must.  In all other cases it may be in the middle
  * of something, and should not lose our last words; unless there is no time left. */
-static uint32_t linger_ms(const struct server *v)
+static uint32_t linger_ms(struct server *v)
 {
-	bool is_over = smtp_has_quit(v->engine) && conn_input(&v->conn).n == 0;
-	uint64_t drain_ms = drain_deadline_ms(v);
+	bool is_over = v->is_refused ||
+		       (smtp_has_quit(v->engine) && conn_input(&v->conn).n == 0);
 
 	if (is_over || smtp_next(v->engine) != SMTP_CLOSE ||
-		(drain_ms != 0 && clock_monotonic_ms() >= drain_ms))
+		notices_look(&v->notices, clock_monotonic_ms()) == NOTICE_DRAIN_NOW)
 		return 0;
 	return CONN_LINGER_MS;
 }
 
-void serve_client_take_fd(struct server *v, const struct listener *listener, int fd,
+/* Whether the client has more sessions already than one may.  Of two that come at the
+ * same moment both may be one too many. */
+static bool is_over_limit(const struct server *v, unsigned *ret_sessions)
+{
+	unsigned limit = v->env->config->sessions_per_client;
+	uint32_t slot_count =
+		atomic_load_explicit(&v->env->board->slot_count, memory_order_relaxed);
+
+	if (limit == 0)
+		return false;
+	*ret_sessions =
+		counters_count_client(v->env->counters, slot_count, v->client_key);
+	return *ret_sessions > limit;
+}
+
+/* One that is refused does not count, or its own attempts would keep it out. */
+static void refuse(struct server *v, const struct smtp_peer *peer, unsigned sessions)
+{
+	v->is_refused = true;
+	note_client(v, 0);
+	log_event(LOG_INFO, EV_SESSION_REFUSED, LOG_STR("client", peer->address),
+		LOG_NUM("sessions", sessions),
+		LOG_NUM("limit", v->env->config->sessions_per_client));
+	smtp_refuse(v->engine, peer, "4.7.0", "Too many sessions from your address");
+}
+
+/* Forget the last client. */
+static void begin_session(struct server *v, const struct listener *listener,
 	const struct sockaddr_storage *from)
 {
 	const struct config *config = v->env->config;
-	struct message_stamp stamp;
-	struct smtp_peer peer = describe_peer(v, listener, from);
 	uint64_t now_ms = clock_monotonic_ms();
+	struct message_stamp stamp;
 
-	mint_stamp(v, &stamp);
+	/* What is said of the level has to be heard before the first line. */
+	(void)notices_look(&v->notices, now_ms);
+	hear_verbose(v);
+	stamp_message(v, &stamp);
 	memcpy(v->session_id, stamp.id, sizeof(v->session_id));
 	log_set_session(str_of(v->session_id));
 	v->delivery_name = config->deliveries[listener->settings->delivery].name;
@@ -417,23 +520,37 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	v->failure = 0;
 	v->line_count = 0;
 	v->was_in_data = false;
-	v->is_drain_told = false;
-	slot_begin_session(v->env->slot, from);
-	note_client(v, counters_client_key(v->env->secret, from));
+	v->has_timed_out = false;
+	v->is_refused = false;
+	v->client_key = counters_client_key(v->env->client_key_secret, from);
+	note_client(v, v->client_key);
+	slot_begin_session(v->env->slot, from, now_ms);
+	slot_set_deadline(v->env->slot, now_ms + config->timeouts.data_ms);
 	v->session_deadline_ms = now_ms + config->timeouts.session_ms;
+}
+
+void serve_client_take_fd(struct server *v, const struct listener *listener, int fd,
+	const struct sockaddr_storage *from)
+{
+	struct smtp_peer peer = describe_peer(v, listener, from);
+	unsigned sessions;
+
+	begin_session(v, listener, from);
 	conn_take_fd(&v->conn, fd);
 	setproctitle("worker %u [%s]", v->env->worker_number, v->address);
 	log_event(LOG_INFO, EV_SESSION_START, LOG_STR("client", peer.address),
 		LOG_NUM("port", peer.port), LOG_STR("listener", peer.listener));
 
-	smtp_start(v->engine, &peer);
+	if (is_over_limit(v, &sessions))
+		refuse(v, &peer, sessions);
+	else
+		smtp_start(v->engine, &peer);
 	converse(v);
 	smtp_end(v->engine);
 
 	log_end(v);
 	log_set_session((struct str){0});
-	/* First: who comes again as soon as we have closed is not two clients. */
 	note_client(v, 0);
 	conn_close(&v->conn, linger_ms(v));
-	slot_set_state(v->env->slot, SLOT_IDLE);
+	slot_end_session(v->env->slot, v->has_timed_out);
 }

@@ -13,17 +13,18 @@
 
 struct server;
 
-/* What serving needs for the life of a worker; kept by reference.  hear_drain is
- * called when the board says that the server stops: no client comes after this. */
+/* What serving needs for the life of a worker; kept by reference.  leave is called once
+ * the board says that no client is to come after this one. */
 struct serve_env {
 	const struct config *config;
 	struct delivery *delivery;
 	const struct board *board;
+	uint32_t generation;
 	struct slot *slot; /* what we say of ourselves */
 	struct counters *counters;
-	uint64_t secret[2];     /* for the keys of clients */
-	unsigned worker_number; /* for the process title and the slot, from 1 */
-	void (*hear_drain)(void);
+	uint64_t client_key_secret[2]; /* for the keys of clients */
+	unsigned worker_number;        /* for the process title and the slot, from 1 */
+	void (*leave)(void);
 };
 
 /* Returns NULL without memory. */

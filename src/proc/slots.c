@@ -29,8 +29,15 @@ struct slots {
 
 #define SET(place, value) atomic_store_explicit(&(place), (value), memory_order_relaxed)
 #define GET(place)        atomic_load_explicit(&(place), memory_order_relaxed)
-#define ADD(place, value)                                                                \
-	atomic_fetch_add_explicit(&(place), (value), memory_order_relaxed)
+
+/* Of its own page a worker is the only writer, so it needs no locked addition. */
+#define COUNT(place, value)                                                              \
+	__atomic_store_n(&(place), (place) + (value), __ATOMIC_RELAXED)
+
+/* struct slot_counts is nothing but these. */
+#define COUNTS (sizeof(struct slot_counts) / sizeof(uint64_t))
+_Static_assert(sizeof(struct slot_counts) % sizeof(uint64_t) == 0, "not only counts");
+_Static_assert(sizeof(struct slot) <= SLOT_SIZE, "a slot is a page");
 
 int slots_create(struct slots **ret, int *ret_fd)
 {
@@ -83,15 +90,38 @@ static void client_bytes(const struct sockaddr_storage *from, uint64_t ret[2])
 	memcpy(ret, bytes, sizeof(bytes));
 }
 
-void slot_begin_session(struct slot *slot, const struct sockaddr_storage *from)
+/* In the order of the host, as the rest of what is said. */
+static uint32_t client_port(const struct sockaddr_storage *from)
+{
+	if (from->ss_family == AF_INET6)
+		return ntohs(((const struct sockaddr_in6 *)from)->sin6_port);
+	if (from->ss_family == AF_INET)
+		return ntohs(((const struct sockaddr_in *)from)->sin_port);
+	return 0;
+}
+
+void slot_begin_session(
+	struct slot *slot, const struct sockaddr_storage *from, uint64_t now_ms)
 {
 	uint64_t client[2];
 
 	client_bytes(from, client);
 	SET(slot->client[0], client[0]);
 	SET(slot->client[1], client[1]);
+	SET(slot->port, client_port(from));
+	SET(slot->since_ms, now_ms);
+	SET(slot->session_bytes, 0);
+	SET(slot->session_messages, 0);
+	SET(slot->helo[0], 0);
 	SET(slot->state, SLOT_COMMAND);
-	ADD(slot->sessions, 1);
+	COUNT(slot->counts.sessions, 1);
+}
+
+void slot_end_session(struct slot *slot, bool has_timed_out)
+{
+	COUNT(slot->counts.timeouts, has_timed_out);
+	SET(slot->due_ms, 0);
+	SET(slot->state, SLOT_IDLE);
 }
 
 void slot_set_state(struct slot *slot, enum slot_state state)
@@ -99,20 +129,55 @@ void slot_set_state(struct slot *slot, enum slot_state state)
 	SET(slot->state, state);
 }
 
+void slot_set_helo(struct slot *slot, struct str helo)
+{
+	uint64_t words[SLOT_HELO_SIZE / 8] = {0};
+
+	memcpy(words, helo.p, helo.n < sizeof(words) ? helo.n : sizeof(words));
+	for (size_t i = 0; i < SLOT_HELO_SIZE / 8; i++)
+		SET(slot->helo[i], words[i]);
+}
+
+void slot_set_deadline(struct slot *slot, uint64_t deadline_ms)
+{
+	SET(slot->due_ms, deadline_ms + SLOT_SLACK_MS);
+}
+
+void slot_count_input(struct slot *slot, uint64_t bytes)
+{
+	SET(slot->session_bytes, GET(slot->session_bytes) + bytes);
+}
+
+void slot_count_answer(struct slot *slot, enum smtp_verb verb, int code)
+{
+	bool is_accepted = code >= 200 && code < 400;
+
+	COUNT(slot->counts.verbs[verb][is_accepted ? SLOT_ACCEPTED : SLOT_REFUSED], 1);
+}
+
 void slot_count_message(struct slot *slot, int code, uint64_t bytes)
 {
 	if (code == 250) {
-		ADD(slot->messages, 1);
-		ADD(slot->bytes, bytes);
+		COUNT(slot->counts.messages_accepted, 1);
+		COUNT(slot->counts.bytes, bytes);
+		SET(slot->session_messages, GET(slot->session_messages) + 1);
 	} else if (code != 0) {
-		ADD(slot->refused, 1);
+		COUNT(slot->counts.messages_refused, 1);
+	} else {
+		COUNT(slot->counts.messages_aborted, 1);
 	}
 }
 
-bool slot_is_idle(const struct slot *slot)
+void slot_count_delivery(struct slot *slot, uint64_t duration_us)
 {
-	return GET(slot->state) == SLOT_IDLE;
+	size_t bits = duration_us == 0 ? 0 : 64 - (size_t)__builtin_clzll(duration_us);
+
+	COUNT(slot->counts.deliveries[bits < SLOT_DURATIONS ? bits : SLOT_DURATIONS - 1],
+		1);
+	COUNT(slot->counts.delivery_us, duration_us);
 }
+
+/* ----------------------------------------------------------- in the master */
 
 static void format_client(const struct slot *slot, char text[INET6_ADDRSTRLEN])
 {
@@ -129,22 +194,63 @@ static void format_client(const struct slot *slot, char text[INET6_ADDRSTRLEN])
 		(void)inet_ntop(AF_INET6, bytes, text, INET6_ADDRSTRLEN);
 }
 
+static void format_helo(const struct slot *slot, char text[SLOT_HELO_SIZE])
+{
+	uint64_t words[SLOT_HELO_SIZE / 8];
+	const char *helo = (const char *)words;
+
+	for (size_t i = 0; i < SLOT_HELO_SIZE / 8; i++)
+		words[i] = GET(slot->helo[i]);
+	(void)str_printable(
+		text, SLOT_HELO_SIZE, (struct str){helo, strnlen(helo, SLOT_HELO_SIZE)});
+}
+
+static void read_counts(const struct slot *slot, struct slot_counts *ret)
+{
+	const uint64_t *from = (const uint64_t *)&slot->counts;
+	uint64_t *to = (uint64_t *)ret;
+
+	for (size_t i = 0; i < COUNTS; i++)
+		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+}
+
 void slot_read(const struct slot *slot, struct slot_report *ret)
 {
-	static const char *const names[] = {"starting", "idle", "command", "data"};
+	static const char *const names[] = {
+		"starting", "idle", "command", "data", "delivery"};
 	uint32_t state = GET(slot->state);
 
-	*ret = (struct slot_report){
-		.state = "unknown",
-		.sessions = GET(slot->sessions),
-		.messages = GET(slot->messages),
-		.refused = GET(slot->refused),
-		.bytes = GET(slot->bytes),
-	};
+	*ret = (struct slot_report){.state = "unknown"};
 	/* Compared, never used as an index: the value is the worker's. */
 	for (uint32_t known = 0; known < SLOT_STATES; known++)
 		if (state == known)
 			ret->state = names[known];
-	if (state == SLOT_COMMAND || state == SLOT_DATA)
-		format_client(slot, ret->client);
+	read_counts(slot, &ret->counts);
+	if (state != SLOT_COMMAND && state != SLOT_DATA && state != SLOT_DELIVERY)
+		return;
+	format_client(slot, ret->client);
+	format_helo(slot, ret->helo);
+	ret->port = (uint16_t)GET(slot->port);
+	ret->since_ms = GET(slot->since_ms);
+	ret->session_bytes = GET(slot->session_bytes);
+	ret->session_messages = GET(slot->session_messages);
+}
+
+bool slot_is_idle(const struct slot *slot)
+{
+	return GET(slot->state) == SLOT_IDLE;
+}
+
+uint64_t slot_due_ms(const struct slot *slot)
+{
+	return GET(slot->due_ms);
+}
+
+void slot_counts_add(struct slot_counts *total, const struct slot_counts *counts)
+{
+	uint64_t *to = (uint64_t *)total;
+	const uint64_t *from = (const uint64_t *)counts;
+
+	for (size_t i = 0; i < COUNTS; i++)
+		to[i] += from[i];
 }

@@ -12,21 +12,59 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "smtp/session.h"
+
 /* Workers that can be told apart at the same time; pages that are not used cost
  * no memory. */
 #define SLOTS_MAX 16384
 
-enum slot_state { SLOT_STARTING, SLOT_IDLE, SLOT_COMMAND, SLOT_DATA, SLOT_STATES };
+enum slot_state {
+	SLOT_STARTING,
+	SLOT_IDLE,
+	SLOT_COMMAND,
+	SLOT_DATA,
+	SLOT_DELIVERY,
+	SLOT_STATES
+};
 
-/* One page.  The client is there while state says that there is one: an IPv6
- * address, a mapped one for IPv4, all zero for a Unix socket. */
+#define SLOT_HELO_SIZE 64
+
+/* How late a worker may be with what it has promised.  More than the tick, the wait for
+ * a client to hear our last words, and a busy machine take together. */
+#define SLOT_SLACK_MS 5000
+
+enum slot_answer { SLOT_ACCEPTED, SLOT_REFUSED, SLOT_ANSWERS };
+
+/* Durations of deliveries: element i counts those of less than 2^i microseconds that are
+ * not in the one before; the last also those that took longer. */
+#define SLOT_DURATIONS 32
+
+/* What a worker has done since its start, or all of them have.  Each member is a plain
+ * uint64_t, so that sums are made without knowing which is which. */
+struct slot_counts {
+	uint64_t sessions; /* begun */
+	uint64_t messages_accepted;
+	uint64_t messages_refused;
+	uint64_t messages_aborted; /* not sent to their end */
+	uint64_t bytes;            /* of messages accepted, as RFC 1870 counts */
+	uint64_t timeouts;         /* sessions that ended so */
+	uint64_t verbs[VERBS][SLOT_ANSWERS];
+	uint64_t deliveries[SLOT_DURATIONS];
+	uint64_t delivery_us; /* all of them together */
+};
+
+/* One page.  What is said of a session holds while state says that there is one.  Times
+ * are monotonic. */
 struct slot {
 	_Atomic uint32_t state;
-	_Atomic uint64_t client[2];
-	_Atomic uint64_t sessions; /* begun */
-	_Atomic uint64_t messages; /* accepted */
-	_Atomic uint64_t refused;
-	_Atomic uint64_t bytes; /* of messages accepted, as RFC 1870 counts */
+	_Atomic uint32_t port;
+	_Atomic uint64_t client[2]; /* IPv6, or IPv4 mapped; all zero: a Unix socket */
+	_Atomic uint64_t since_ms;
+	_Atomic uint64_t session_bytes;            /* that came from the client */
+	_Atomic uint64_t session_messages;         /* accepted */
+	_Atomic uint64_t helo[SLOT_HELO_SIZE / 8]; /* text, ended by a zero if short */
+	_Atomic uint64_t due_ms; /* by then it will have gone on, or hangs; 0: any time */
+	struct slot_counts counts; /* read and written as atomics, too */
 };
 
 /* In the master: make the region.  *ret_fd is for slots_map_own.  The mapping is
@@ -41,24 +79,46 @@ void slots_clear(struct slots *s, size_t index);
 /* In a worker: map the page with this index, and no other. */
 int slots_map_own(int fd, size_t index, struct slot **ret);
 
-/* In a worker: from now on it serves this client, or (NULL) nobody. */
-void slot_begin_session(struct slot *slot, const struct sockaddr_storage *from);
-void slot_set_state(struct slot *slot, enum slot_state state);
-void slot_count_message(struct slot *slot, int code, uint64_t bytes);
+/* In a worker, of its own page: a session begins (in state COMMAND), and ends.  All of
+ * these only store: no call, no lock. */
+void slot_begin_session(
+	struct slot *slot, const struct sockaddr_storage *from, uint64_t now_ms);
+void slot_end_session(struct slot *slot, bool has_timed_out);
 
-/* In the master: what a page says, brought into a valid form. */
+void slot_set_state(struct slot *slot, enum slot_state state);
+void slot_set_helo(struct slot *slot, struct str helo);
+
+/* It waits for something until deadline_ms, at the latest. */
+void slot_set_deadline(struct slot *slot, uint64_t deadline_ms);
+
+void slot_count_input(struct slot *slot, uint64_t bytes);
+void slot_count_answer(struct slot *slot, enum smtp_verb verb, int code);
+void slot_count_message(struct slot *slot, int code, uint64_t bytes);
+void slot_count_delivery(struct slot *slot, uint64_t duration_us);
+
+/* In the master: what a page says, brought into a valid form.  What belongs to a session
+ * is empty or 0 when there is none. */
 struct slot_report {
-	const char *state; /* "starting", "idle", "command", "data", or "unknown" */
+	const char
+		*state; /* "starting", "idle", "command", "data", "delivery", "unknown" */
 	char client[INET6_ADDRSTRLEN]; /* empty: none */
-	uint64_t sessions;
-	uint64_t messages;
-	uint64_t refused;
-	uint64_t bytes;
+	uint16_t port;
+	uint64_t since_ms;
+	uint64_t session_bytes;
+	uint64_t session_messages;
+	char helo[SLOT_HELO_SIZE]; /* printable */
+	struct slot_counts counts;
 };
 
 /* In the master: whether it says that it is idle. */
 bool slot_is_idle(const struct slot *slot);
 
 void slot_read(const struct slot *slot, struct slot_report *ret);
+
+/* The two of them that the pool goes by; compare them only. */
+bool slot_is_idle(const struct slot *slot);
+uint64_t slot_due_ms(const struct slot *slot);
+
+void slot_counts_add(struct slot_counts *total, const struct slot_counts *counts);
 
 #endif

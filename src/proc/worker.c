@@ -4,10 +4,11 @@
  * of set_up; then it accepts and serves one client at a time.  It parses hostile
  * bytes all its life, so nothing may come back that was given up.
  *
- * Who tells it to go: the end of file on the quit pipe (the master stops, or has
- * died) reaches it when idle; the notice board when busy; a signal (TERM, also
- * sent by the kernel when the master dies) closes its listeners at once, so that
- * the port is free, and lets it finish its client. */
+ * Who tells it to go: a byte in the quit pipe, which one idle worker takes (the pool
+ * shrinks); the end of file there (its generation is over, or the master has died)
+ * reaches it when idle; the notice board when busy; a signal (TERM, also sent by the
+ * kernel when the master dies) closes its listeners at once, so that the port is free,
+ * and lets it finish its client. */
 #include "proc/worker.h"
 
 #ifdef HAVE_SYS_RSEQ_H
@@ -36,8 +37,8 @@
 #include "proc/slots.h"
 
 /* Descriptors a worker keeps besides its listeners: quit, ready, board, slots, counters,
- * log. */
-#define KEPT_FDS 6
+ * wake, log. */
+#define KEPT_FDS 7
 
 /* A machine out of descriptors or memory gets this long to recover. */
 #define ACCEPT_BACKOFF_MS 100
@@ -51,6 +52,7 @@ struct worker {
 	struct counters *counters;
 	struct server *server;
 	struct serve_env serve_env;
+	uint64_t sessions; /* served */
 };
 
 /* For the signal handler, which has no other way to know. */
@@ -101,6 +103,7 @@ static int close_descriptors(const struct worker_env *env)
 	keep[n++] = env->board_fd;
 	keep[n++] = env->slots_fd;
 	keep[n++] = env->counters_fd;
+	keep[n++] = env->wake_fd;
 	keep[n++] = log_fd();
 	return fdio_close_others(keep, n);
 }
@@ -217,7 +220,7 @@ static int add_to_epoll(const struct worker *w, int fd, uint32_t events, void *d
 	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-/* One new client wakes one idle worker; the end of the quit pipe wakes all. */
+/* One new client wakes one idle worker; the quit pipe wakes all. */
 static int watch_listeners(struct worker *w)
 {
 	const struct worker_env *env = w->env;
@@ -311,11 +314,13 @@ static int set_up(struct worker *w)
 		.config = env->config,
 		.delivery = w->delivery,
 		.board = w->board,
+		.generation = env->generation,
 		.slot = w->slot,
 		.counters = w->counters,
-		.secret = {env->secret[0], env->secret[1]},
+		.client_key_secret = {env->client_key_secret[0],
+			env->client_key_secret[1]},
 		.worker_number = env->number,
-		.hear_drain = leave,
+		.leave = leave,
 	};
 	w->server = serve_new(&w->serve_env);
 	if (w->server == NULL)
@@ -335,6 +340,26 @@ static int tell_ready(const struct worker *w)
 
 	(void)fdio_close(&fd);
 	return r < 0 ? fail_step("tell the master", r) : 0;
+}
+
+/* Whether this worker takes another client: the kernel may have told it to go, the
+ * board, or its age. */
+static bool goes_on(const struct worker *w)
+{
+	uint64_t max = w->env->config->workers.max_sessions;
+
+	return !is_leaving && (max == 0 || w->sessions < max);
+}
+
+/* Wake the master if too few are left that wait for a client: the next one should not
+ * have to wait for its next look. */
+static void turn_busy(const struct worker *w)
+{
+	const uint64_t one = 1;
+	uint32_t idle = counters_take_idle(w->counters);
+
+	if (idle < atomic_load_explicit(&w->board->wake_below, memory_order_relaxed))
+		(void)fdio_write(w->env->wake_fd, &one, sizeof(one));
 }
 
 /* Accept one client, if there is one, and serve it. */
@@ -360,9 +385,11 @@ static bool accept_and_serve(struct worker *w, const struct listener *listener)
 		(void)fdio_close(&fd);
 		return false;
 	}
-	(void)counters_take_idle(w->counters);
+	turn_busy(w);
 	serve_client_take_fd(w->server, listener, fd, &from);
-	counters_give_idle(w->counters);
+	w->sessions++;
+	if (goes_on(w))
+		counters_give_idle(w->counters);
 	setproctitle("worker %u (idle)", w->env->number);
 	return true;
 }
@@ -376,9 +403,17 @@ static void serve_last(struct worker *w)
 			return;
 }
 
+/* Whether the quit pipe means us: a byte is for whoever takes it. */
+static bool is_dismissed(const struct worker *w)
+{
+	char byte;
+
+	return fdio_read(w->env->quit_fd, &byte, 1) != -EAGAIN;
+}
+
 static void accept_clients(struct worker *w)
 {
-	while (!is_leaving) {
+	while (goes_on(w)) {
 		struct epoll_event event;
 		int n = epoll_wait(w->epoll_fd, &event, 1, -1);
 
@@ -389,11 +424,12 @@ static void accept_clients(struct worker *w)
 		}
 		if (n < 1)
 			continue;
-		if (event.data.ptr == NULL) {
+		if (event.data.ptr != NULL) {
+			(void)accept_and_serve(w, event.data.ptr);
+		} else if (is_dismissed(w)) {
 			serve_last(w);
 			return;
 		}
-		(void)accept_and_serve(w, event.data.ptr);
 	}
 }
 

@@ -3,6 +3,7 @@
 #define SINKD_PROC_WORKER_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "config/conf.h"
@@ -24,12 +25,14 @@ struct worker_env {
 	const struct sandbox *sandbox;
 	pid_t master;
 	unsigned number; /* from 1; for its title and its slot */
-	int quit_fd;     /* end of file: finish your client and go */
-	int ready_fd;    /* takes our pid, once, when we are idle */
+	uint32_t generation;
+	int quit_fd;  /* non-blocking; see worker.c */
+	int ready_fd; /* takes our pid, once, when we are idle */
 	int board_fd;
 	int slots_fd; /* our page is the one at number - 1 */
+	int wake_fd;  /* non-blocking: an eventfd for the master's attention */
 	int counters_fd;
-	uint64_t secret[2]; /* for the keys of clients, see counters.h */
+	uint64_t client_key_secret[2]; /* for the keys of clients, see counters.h */
 };
 
 /* Never returns. */

@@ -30,6 +30,7 @@ struct smtp {
 	bool has_greeted; /* EHLO or HELO was accepted */
 	bool has_quit;
 	bool is_draining;
+	int reply_code; /* of the last whole reply; 0: none since the command */
 	unsigned errors;
 	uint64_t line_count;
 	uint32_t pause_ms;
@@ -64,6 +65,9 @@ void engine_error(struct smtp *s, int code, const char *enhanced, const char *te
 
 /* 421 with our name, as RFC 5321, 4.2.2 has it, and close. */
 void engine_close(struct smtp *s, const char *enhanced, const char *text);
+
+/* Close, if the server goes and no mail transaction is open. */
+void engine_leave_if_due(struct smtp *s);
 
 /* Wait before what comes next. */
 void engine_pause(struct smtp *s, uint32_t ms);

@@ -70,6 +70,8 @@ void engine_reply_line(struct smtp *s, enum reply_position position, int code,
 	if (s->env->reply != NULL && !s->out.has_overflowed)
 		s->env->reply(s->env->user,
 			(struct str){s->out.p + start, s->out.len - start - 2});
+	if (position == REPLY_LAST)
+		s->reply_code = code;
 	if (code == 421 && position == REPLY_LAST)
 		s->mode = MODE_CLOSING;
 }
@@ -92,6 +94,12 @@ void engine_close(struct smtp *s, const char *enhanced, const char *text)
 	engine_reply(s, 421, enhanced, line);
 }
 
+void engine_leave_if_due(struct smtp *s)
+{
+	if (s->is_draining && s->mode == MODE_COMMAND && !s->has_sender)
+		engine_close(s, "4.3.2", "Service is shutting down");
+}
+
 void engine_error(struct smtp *s, int code, const char *enhanced, const char *text)
 {
 	engine_reply(s, code, enhanced, text);
@@ -109,10 +117,8 @@ static void greet(struct smtp *s)
 	buf_done(&text);
 }
 
-void smtp_start(struct smtp *s, const struct smtp_peer *peer)
+static void begin(struct smtp *s, const struct smtp_peer *peer)
 {
-	struct reply refusal;
-
 	arena_rewind(&s->arena, (struct arena_mark){0});
 	s->transaction_mark = arena_mark(&s->arena);
 	buf_reset(&s->out);
@@ -130,6 +136,13 @@ void smtp_start(struct smtp *s, const struct smtp_peer *peer)
 						.listener = peer->listener}};
 	s->has_sender = false;
 	s->has_refused_recipient = false;
+}
+
+void smtp_start(struct smtp *s, const struct smtp_peer *peer)
+{
+	struct reply refusal;
+
+	begin(s, peer);
 	if (!hooks_connect(s, &refusal)) {
 		engine_answer(s, &refusal);
 		if (s->mode == MODE_COMMAND)
@@ -137,6 +150,14 @@ void smtp_start(struct smtp *s, const struct smtp_peer *peer)
 		return;
 	}
 	greet(s);
+}
+
+void smtp_refuse(struct smtp *s, const struct smtp_peer *peer, const char *enhanced,
+	const char *text)
+{
+	begin(s, peer);
+	s->is_open = false; /* for no hook knows of it */
+	engine_close(s, enhanced, text);
 }
 
 /* Tell of a command, but never of a password: clients may send AUTH unasked. */
@@ -148,13 +169,13 @@ static void tell_command(struct smtp *s, struct str line)
 		s->env->command(s->env->user, is_auth ? STR("AUTH (hidden)") : line);
 }
 
-static void take_line(struct smtp *s, struct str line)
+static enum smtp_verb take_line(struct smtp *s, struct str line)
 {
 	tell_command(s, line);
-	if (s->line.has_bare_newline && s->settings->bare_newline == BARE_NEWLINE_REJECT)
-		engine_error(s, 500, "5.5.2", "Command ends in a bare LF");
-	else
-		verbs_run(s, line);
+	if (!s->line.has_bare_newline || s->settings->bare_newline != BARE_NEWLINE_REJECT)
+		return verbs_run(s, line);
+	engine_error(s, 500, "5.5.2", "Command ends in a bare LF");
+	return VERB_OTHER;
 }
 
 static size_t feed_command(struct smtp *s, const char *p, size_t n)
@@ -163,13 +184,17 @@ static size_t feed_command(struct smtp *s, const char *p, size_t n)
 	size_t used;
 
 	enum line_outcome outcome = line_next(&s->line, p, n, &used, &line);
+	enum smtp_verb verb = VERB_OTHER;
 
-	s->line_count += outcome != LINE_MORE;
+	if (outcome == LINE_MORE)
+		return used;
+	s->line_count++;
+	s->reply_code = 0;
 	switch (outcome) {
 	case LINE_MORE:
 		break;
 	case LINE_READY:
-		take_line(s, line);
+		verb = take_line(s, line);
 		break;
 	case LINE_TOO_LONG:
 		engine_error(s, 500, "5.5.2", "Line too long");
@@ -178,6 +203,9 @@ static size_t feed_command(struct smtp *s, const char *p, size_t n)
 		engine_close(s, "4.7.0", "Line without end");
 		break;
 	}
+	if (s->env->answered != NULL)
+		s->env->answered(s->env->user, verb, s->reply_code);
+	engine_leave_if_due(s);
 	return used;
 }
 
@@ -235,6 +263,11 @@ void smtp_notify(struct smtp *s, enum smtp_event event)
 	case SMTP_SESSION_EXPIRED:
 		last_words(s, "4.4.2", "Session lasted too long");
 		break;
+	case SMTP_RETIRE:
+		s->is_draining = true;
+		if (s->mode == MODE_COMMAND && !s->has_sender)
+			last_words(s, "4.3.2", "Service is shutting down");
+		break;
 	case SMTP_DRAIN:
 		s->is_draining = true;
 		if (s->mode == MODE_COMMAND)
@@ -278,6 +311,11 @@ uint64_t smtp_line_count(const struct smtp *s)
 bool smtp_has_quit(const struct smtp *s)
 {
 	return s->has_quit;
+}
+
+struct str smtp_helo(const struct smtp *s)
+{
+	return s->envelope.client.helo;
 }
 
 void smtp_end(struct smtp *s)

@@ -33,8 +33,31 @@ enum smtp_event {
 	SMTP_END_OF_STREAM,   /* the client is gone: nothing more is said */
 	SMTP_TIMED_OUT,       /* a command or message text took too long: 421 4.4.2 */
 	SMTP_SESSION_EXPIRED, /* the session as a whole took too long: 421 4.4.2 */
+	SMTP_RETIRE,          /* we go: a mail transaction may finish, then 421 4.3.2 */
 	SMTP_DRAIN,           /* we go: a message in flight may finish, then 421 4.3.2 */
 	SMTP_DRAIN_NOW,       /* we go, whatever is in flight: 421 4.3.2 */
+};
+
+/* The commands, as those who count them know them; OTHER is whatever is none. */
+#define SMTP_VERBS(X)                                                                    \
+	X(MAIL)                                                                          \
+	X(RCPT)                                                                          \
+	X(DATA)                                                                          \
+	X(EHLO)                                                                          \
+	X(HELO)                                                                          \
+	X(RSET)                                                                          \
+	X(NOOP)                                                                          \
+	X(QUIT)                                                                          \
+	X(VRFY)                                                                          \
+	X(EXPN)                                                                          \
+	X(HELP)                                                                          \
+	X(OTHER)
+
+enum smtp_verb {
+#define SMTP_VERB_ENUM(name) VERB_##name,
+	SMTP_VERBS(SMTP_VERB_ENUM)
+#undef SMTP_VERB_ENUM
+		VERBS
 };
 
 /* How a message ended, told once per DATA that got a 354.  code 0: the session
@@ -46,7 +69,9 @@ struct smtp_outcome {
 };
 
 /* The world around the engine.  hooks may be NULL.  command and reply (the
- * seed's `verbose`) and outcome may be NULL.  All else must be there. */
+ * seed's `verbose`), answered and outcome may be NULL, and may come and go while the
+ * engine is in use.  All else must be there.  answered is told of each command line
+ * with the code of its reply: of DATA the one before the message; 0 for no reply. */
 struct smtp_env {
 	const struct sinkd_hooks *hooks;
 	const struct smtp_sink *sink;
@@ -55,6 +80,7 @@ struct smtp_env {
 	void (*stamp)(void *user, struct message_stamp *ret);
 	void (*command)(void *user, struct str line);
 	void (*reply)(void *user, struct str line);
+	void (*answered)(void *user, enum smtp_verb verb, int code);
 	void (*outcome)(void *user, const struct smtp_outcome *outcome);
 };
 
@@ -72,6 +98,11 @@ void smtp_free(struct smtp *s);
 /* Begin a session: asks `connect`, greets.  The strings of peer must live as
  * long as the session. */
 void smtp_start(struct smtp *s, const struct smtp_peer *peer);
+
+/* Begin a session that is over: 421 takes the place of the greeting, and no hook is
+ * asked. */
+void smtp_refuse(struct smtp *s, const struct smtp_peer *peer, const char *enhanced,
+	const char *text);
 
 /* Consume bytes from the client, up to n; fewer when the engine wants something
  * else first (see smtp_next).  Returns how many. */
@@ -91,6 +122,10 @@ bool smtp_is_in_data(const struct smtp *s);
 bool smtp_is_mid_line(const struct smtp *s);
 uint64_t smtp_line_count(const struct smtp *s); /* command lines so far */
 bool smtp_has_quit(const struct smtp *s);
+
+/* What the client calls itself, since EHLO or HELO was accepted; valid until bytes are
+ * fed. */
+struct str smtp_helo(const struct smtp *s);
 
 /* End the session: an open message is aborted, `connection_ended` is called,
  * once.  Harmless when it has ended already. */

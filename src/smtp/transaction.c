@@ -202,8 +202,7 @@ static void end_of_data(struct smtp *s)
 	tell_outcome(s, answer.code, answer.enhanced, answer.text);
 	engine_answer(s, &answer);
 	transaction_reset(s);
-	if (s->is_draining && s->mode == MODE_COMMAND)
-		engine_close(s, "4.3.2", "Service is shutting down");
+	engine_leave_if_due(s);
 }
 
 size_t transaction_feed(struct smtp *s, const char *p, size_t n)

@@ -311,20 +311,25 @@ static void run_expn(struct smtp *s, struct str argument)
 static void run_help(struct smtp *s, struct str argument);
 
 static const struct verb verbs[] = {
-	{STR("MAIL"), AFTER_GREETING, ARGUMENT_REQUIRED, "MAIL FROM:<address>", run_mail},
-	{STR("RCPT"), AFTER_SENDER, ARGUMENT_REQUIRED, "RCPT TO:<address>", run_rcpt},
-	{STR("DATA"), AFTER_RECIPIENT, ARGUMENT_NONE, "DATA", run_data},
-	{STR("EHLO"), ANY_TIME, ARGUMENT_REQUIRED, "EHLO domain", run_ehlo},
-	{STR("HELO"), ANY_TIME, ARGUMENT_REQUIRED, "HELO domain", run_helo},
-	{STR("RSET"), ANY_TIME, ARGUMENT_NONE, "RSET", run_rset},
-	{STR("NOOP"), ANY_TIME, ARGUMENT_OPTIONAL, "NOOP [text]", run_noop},
-	{STR("QUIT"), ANY_TIME, ARGUMENT_NONE, "QUIT", run_quit},
-	{STR("VRFY"), ANY_TIME, ARGUMENT_REQUIRED, "VRFY address", run_vrfy},
-	{STR("EXPN"), ANY_TIME, ARGUMENT_REQUIRED, "EXPN list", run_expn},
-	{STR("HELP"), ANY_TIME, ARGUMENT_OPTIONAL, "HELP [command]", run_help},
+	[VERB_MAIL] = {STR("MAIL"), AFTER_GREETING, ARGUMENT_REQUIRED,
+		"MAIL FROM:<address>", run_mail},
+	[VERB_RCPT] = {STR("RCPT"), AFTER_SENDER, ARGUMENT_REQUIRED, "RCPT TO:<address>",
+		run_rcpt},
+	[VERB_DATA] = {STR("DATA"), AFTER_RECIPIENT, ARGUMENT_NONE, "DATA", run_data},
+	[VERB_EHLO] = {STR("EHLO"), ANY_TIME, ARGUMENT_REQUIRED, "EHLO domain", run_ehlo},
+	[VERB_HELO] = {STR("HELO"), ANY_TIME, ARGUMENT_REQUIRED, "HELO domain", run_helo},
+	[VERB_RSET] = {STR("RSET"), ANY_TIME, ARGUMENT_NONE, "RSET", run_rset},
+	[VERB_NOOP] = {STR("NOOP"), ANY_TIME, ARGUMENT_OPTIONAL, "NOOP [text]", run_noop},
+	[VERB_QUIT] = {STR("QUIT"), ANY_TIME, ARGUMENT_NONE, "QUIT", run_quit},
+	[VERB_VRFY] = {STR("VRFY"), ANY_TIME, ARGUMENT_REQUIRED, "VRFY address",
+		run_vrfy},
+	[VERB_EXPN] = {STR("EXPN"), ANY_TIME, ARGUMENT_REQUIRED, "EXPN list", run_expn},
+	[VERB_HELP] = {STR("HELP"), ANY_TIME, ARGUMENT_OPTIONAL, "HELP [command]",
+		run_help},
 };
 
-#define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
+#define VERB_COUNT VERB_OTHER
+_Static_assert(sizeof(verbs) / sizeof(verbs[0]) == VERB_COUNT, "a verb is missing");
 
 /* The names, in one line; the table cannot stand before the functions in it. */
 static void run_help(struct smtp *s, struct str argument)
@@ -375,28 +380,32 @@ static bool has_right_argument(struct smtp *s, const struct verb *v, struct str 
 	return false;
 }
 
-void verbs_run(struct smtp *s, struct str line)
+static enum smtp_verb find_verb(struct str name)
+{
+	enum smtp_verb verb = 0;
+
+	while (verb < VERB_COUNT && !str_equal_nocase(name, verbs[verb].name))
+		verb++;
+	return verb;
+}
+
+enum smtp_verb verbs_run(struct smtp *s, struct str line)
 {
 	struct command command;
 	struct reply refusal;
+	enum smtp_verb verb;
 
 	if (!command_split(line, &command)) {
 		engine_error(s, 500, "5.5.2", "Bad command syntax");
-		return;
+		return VERB_OTHER;
 	}
-	if (!hooks_command(s, &command, &refusal)) {
+	verb = find_verb(command.verb);
+	if (!hooks_command(s, &command, &refusal))
 		engine_answer(s, &refusal);
-		return;
-	}
-	for (size_t i = 0; i < VERB_COUNT; i++) {
-		const struct verb *v = &verbs[i];
-
-		if (!str_equal_nocase(command.verb, v->name))
-			continue;
-		if (is_in_order(s, v->order) &&
-			has_right_argument(s, v, command.argument))
-			v->run(s, command.argument);
-		return;
-	}
-	engine_error(s, 500, "5.5.1", "Command not recognized");
+	else if (verb == VERB_OTHER)
+		engine_error(s, 500, "5.5.1", "Command not recognized");
+	else if (is_in_order(s, verbs[verb].order) &&
+		 has_right_argument(s, &verbs[verb], command.argument))
+		verbs[verb].run(s, command.argument);
+	return verb;
 }

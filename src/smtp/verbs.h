@@ -4,10 +4,9 @@
 #define SINKD_SMTP_VERBS_H
 
 #include "base/str.h"
+#include "smtp/session.h"
 
-struct smtp;
-
-/* Carry out one command line, without its end. */
-void verbs_run(struct smtp *s, struct str line);
+/* Carry out one command line, without its end.  Returns which it was. */
+enum smtp_verb verbs_run(struct smtp *s, struct str line);
 
 #endif

@@ -148,15 +148,15 @@ static void run_case(void *user, const struct fault *fault)
 	CHECK(scene_descriptors() == b->descriptors);
 }
 
-static void hear_drain(void)
+static void leave(void)
 {
-	FAIL("a drain that nobody asked for");
+	FAIL("a notice that nobody gave");
 }
 
 static void sweep_case(const struct session_case *c)
 {
 	static const struct fault none;
-	static const struct board board;
+	static const struct board board = {.log_level = -1, .verbose = -1};
 	static struct slot slot;
 	size_t failed;
 	struct delivery *delivery = NULL;
@@ -164,9 +164,9 @@ static void sweep_case(const struct session_case *c)
 		.board = &board,
 		.slot = &slot,
 		.counters = counters,
-		.secret = {secret[0], secret[1]},
+		.client_key_secret = {secret[0], secret[1]},
 		.worker_number = 1,
-		.hear_drain = hear_drain,
+		.leave = leave,
 	};
 	struct bench b = {
 		.c = c,

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -51,6 +52,7 @@ struct bench {
 	int board_fd;
 	struct slots *slots;
 	int slots_fd;
+	int wake_fd;
 	struct counters *counters;
 	int counters_fd;
 	struct sandbox sandbox;
@@ -78,6 +80,7 @@ static pid_t start_worker(
 		.ready_fd = p->ready[1],
 		.board_fd = b->board_fd,
 		.slots_fd = b->slots_fd,
+		.wake_fd = b->wake_fd,
 		.counters_fd = b->counters_fd,
 		.sandbox = &b->sandbox,
 	};
@@ -148,7 +151,7 @@ static void run_worker(void *user, const struct fault *fault)
 	int status;
 
 	scene_clear(&b->scene, false);
-	if (pipe2(p.quit, O_CLOEXEC) < 0 || pipe2(p.ready, O_CLOEXEC) < 0)
+	if (pipe2(p.quit, O_CLOEXEC | O_NONBLOCK) < 0 || pipe2(p.ready, O_CLOEXEC) < 0)
 		FAIL("pipe2");
 	pid = start_worker(b, &p, fault);
 	(void)close(p.ready[1]);
@@ -187,6 +190,8 @@ static void sweep_worker(const char *name, const char *path, uint64_t calls, uid
 		      &b.listener_count, &failed) == 0);
 	CHECK(board_create(&b.board, &b.board_fd) == 0);
 	CHECK(slots_create(&b.slots, &b.slots_fd) == 0);
+	b.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	CHECK(b.wake_fd >= 0);
 	CHECK(counters_create(&b.counters, &b.counters_fd) == 0);
 	/* The list would end a worker for what the harness does in it. */
 	CHECK(sandbox_init(SANDBOX_OFF, &b.sandbox) == 0);
@@ -196,6 +201,7 @@ static void sweep_worker(const char *name, const char *path, uint64_t calls, uid
 	sandbox_done(&b.sandbox);
 	(void)close(b.counters_fd);
 	(void)close(b.slots_fd);
+	(void)close(b.wake_fd);
 	(void)close(b.board_fd);
 	(void)munmap(b.board, sizeof(*b.board));
 	(void)log_open(NULL, LOG_FORMAT_TEXT, LOG_INFO);

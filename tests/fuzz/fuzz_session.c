@@ -263,6 +263,7 @@ static void compare(struct rig *whole, struct rig *split)
 	if (whole->is_dropped)
 		a.n = b.n = a.n < b.n ? a.n : b.n;
 	compare_str("output", a, b);
+	compare_str("answers", buf_str(&whole->answers), buf_str(&split->answers));
 	compare_traces(&whole->trace, &split->trace);
 	assert(whole->is_dropped == split->is_dropped);
 	assert(whole->is_over == split->is_over);

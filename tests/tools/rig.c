@@ -351,6 +351,20 @@ static void outcome(void *user, const struct smtp_outcome *o)
 	r->outcome_code = o->code;
 }
 
+static void answered(void *user, enum smtp_verb verb, int code)
+{
+	static const char *const names[] = {
+#define RIG_VERB_NAME(name) #name,
+		SMTP_VERBS(RIG_VERB_NAME)
+#undef RIG_VERB_NAME
+	};
+	struct rig *r = user;
+	char line[32];
+
+	(void)snprintf(line, sizeof(line), "%s %d\n", names[verb], code);
+	(void)buf_add_text(&r->answers, line);
+}
+
 /* What a log would be told: the line as it came, and each reply line as it goes. */
 static void command(void *user, struct str line)
 {
@@ -440,6 +454,7 @@ void rig_init(struct rig *r)
 		.resumes = true,
 	};
 	buf_init(&r->output, RIG_BYTES_MAX);
+	buf_init(&r->answers, RIG_BYTES_MAX);
 	buf_init(&r->trace, RIG_BYTES_MAX);
 	buf_init(&r->input, RIG_BYTES_MAX);
 	buf_init(&r->text, RIG_BYTES_MAX);
@@ -460,6 +475,7 @@ void rig_start(struct rig *r)
 			.stamp = stamp,
 			.command = command,
 			.reply = reply,
+			.answered = answered,
 			.outcome = outcome,
 		};
 		r->engine = smtp_new(&r->settings, &r->env);
@@ -507,6 +523,7 @@ struct str rig_trace(const struct rig *r)
 void rig_forget(struct rig *r)
 {
 	buf_reset(&r->output);
+	buf_reset(&r->answers);
 	buf_reset(&r->trace);
 	r->write_count = 0;
 	r->is_in_text = false;
@@ -528,6 +545,7 @@ void rig_done(struct rig *r)
 		free(r->messages[i].p);
 	free(r->messages);
 	buf_done(&r->output);
+	buf_done(&r->answers);
 	buf_done(&r->trace);
 	buf_done(&r->input);
 	buf_done(&r->text);

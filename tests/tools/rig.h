@@ -79,6 +79,7 @@ struct rig {
 
 	/* What came of it. */
 	struct buf output;            /* all that the client would have read */
+	struct buf answers;           /* "VERB CODE" and an end of line per command */
 	struct buf trace;             /* one line per call of hook and sink, in order */
 	struct rig_message *messages; /* as committed */
 	size_t message_count;
@@ -112,7 +113,7 @@ void rig_notify(struct rig *r, enum smtp_event event);
 /* What the engine offered since the last rig_forget. */
 struct str rig_output(const struct rig *r);
 struct str rig_trace(const struct rig *r);
-/* Begin a new page for rig_output and rig_trace. */
+/* Begin a new page for rig_output, rig_trace and answers. */
 void rig_forget(struct rig *r);
 /* End the session; the engine stays, for rig_output and the next rig_start. */
 void rig_end(struct rig *r);

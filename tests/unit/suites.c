@@ -13,6 +13,7 @@ void (*const unit_suites[])(void) = {
 	suite_pool,
 	suite_pool_life,
 	suite_slots,
+	suite_notices,
 	suite_counters,
 	NULL,
 };

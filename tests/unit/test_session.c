@@ -240,6 +240,9 @@ static const struct event_case event_cases[] = {
 	{"old", EHLO, SMTP_SESSION_EXPIRED, "421 4.4.2 ", true},
 	{"old in text", EHLO MAIL RCPT DATA "x", SMTP_SESSION_EXPIRED, "421 4.4.2 ",
 		true},
+	{"retire", EHLO, SMTP_RETIRE, "421 4.3.2 ", true},
+	{"retire in a command", EHLO "MAI", SMTP_RETIRE, "421 4.3.2 ", true},
+	{"retire in text", EHLO MAIL RCPT DATA "x", SMTP_RETIRE, "", false},
 	{"drain", EHLO, SMTP_DRAIN, "421 4.3.2 ", true},
 	{"drain in transaction", EHLO MAIL RCPT, SMTP_DRAIN, "421 4.3.2 ", true},
 	{"drain in text", EHLO MAIL RCPT DATA "x", SMTP_DRAIN, "", false},
@@ -293,6 +296,104 @@ static void test_events(void)
 {
 	for (size_t i = 0; i < COUNT_OF(event_cases); i++)
 		check_event(&event_cases[i]);
+}
+
+/* A transaction that is open when the server retires goes on; what ends it, ends the
+ * session.  after: what the client gets from then on. */
+static void test_retire_in_transaction(void)
+{
+	static const struct {
+		const char *name;
+		const char *say;
+		const char *after;
+	} cases[] = {
+		{"goes on", "NOOP\r\n" RCPT "FOO\r\n",
+			"250 2.0.0 Ok\r\n250 2.1.5 Ok\r\n"
+			"500 5.5.1 Command not recognized\r\n"},
+		{"RSET", "RSET\r\n" MAIL,
+			"250 2.0.0 Ok\r\n"
+			"421 4.3.2 sink.example.test Service is shutting down\r\n"},
+		{"HELO", "HELO again\r\n" MAIL,
+			"250 sink.example.test\r\n"
+			"421 4.3.2 sink.example.test Service is shutting down\r\n"},
+		{"QUIT", "QUIT\r\n", "221 2.0.0 Bye\r\n"},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct rig r;
+
+		rig_init(&r);
+		rig_start(&r);
+		rig_say(&r, EHLO MAIL RCPT);
+		rig_forget(&r);
+		rig_notify(&r, SMTP_RETIRE);
+		rig_notify(&r, SMTP_RETIRE);
+		CHECK(cases[i].name, r.output.len == 0 && !r.is_over);
+		rig_say(&r, cases[i].say);
+		CHECK_STR(cases[i].name, rig_output(&r), str_of(cases[i].after));
+		CHECK(cases[i].name, r.is_over == (i > 0));
+		rig_end(&r);
+		rig_done(&r);
+	}
+}
+
+/* 421 instead of a greeting; no hook hears of the client.  The next one is served. */
+static void test_refuse(void)
+{
+	static const struct smtp_peer peer = {STR("192.0.2.1"), 4711, STR("test")};
+	struct rig r;
+
+	rig_init(&r);
+	rig_start(&r);
+	rig_end(&r);
+	rig_forget(&r);
+	smtp_refuse(r.engine, &peer, "4.7.0", "Too many sessions");
+	CHECK_STR("greeting", smtp_output(r.engine),
+		STR("421 4.7.0 sink.example.test Too many sessions\r\n"));
+	CHECK("is over", smtp_next(r.engine) == SMTP_CLOSE);
+	CHECK("hears nothing", smtp_feed(r.engine, EHLO, strlen(EHLO)) == 0);
+	smtp_end(r.engine);
+	CHECK_STR("asks nobody", rig_trace(&r), STR(""));
+	rig_start(&r);
+	CHECK("greets the next", has(rig_output(&r), "220 "));
+	rig_end(&r);
+	rig_done(&r);
+}
+
+static void judge_rcpt(struct rig *r, enum rig_hook hook, struct sinkd_str argument,
+	struct sinkd_verdict *verdict)
+{
+	(void)r;
+	if (hook == RIG_RECIPIENT)
+		verdict->code = 550;
+	if (hook == RIG_COMMAND && argument.len == 4 &&
+		memcmp(argument.data, "VRFY", 4) == 0)
+		verdict->drop = true;
+}
+
+/* Each command with its verb and the code of its reply; DATA with that to itself. */
+static void test_answers(void)
+{
+	struct rig r;
+
+	rig_init(&r);
+	rig_start(&r);
+	rig_say(&r, "mail from:<a@example.org>\r\n" EHLO MAIL RCPT DATA
+		    "text\r\n.\r\n\r\nFOO\r\nHELP\r\nHELO\r\nQUIT\r\n");
+	CHECK_STR("codes", buf_str(&r.answers),
+		STR("MAIL 503\nEHLO 250\nMAIL 250\nRCPT 250\nDATA 354\nOTHER 500\n"
+		    "OTHER 500\nHELP 214\nHELO 501\nQUIT 221\n"));
+	CHECK_STR("name", smtp_helo(r.engine), STR("client.example"));
+	rig_end(&r);
+	rig_forget(&r);
+	r.judge = judge_rcpt;
+	rig_start(&r);
+	CHECK_STR("no name", smtp_helo(r.engine), STR(""));
+	rig_say(&r, EHLO MAIL RCPT "VRFY x\r\n");
+	CHECK_STR("refused by a hook", buf_str(&r.answers),
+		STR("EHLO 250\nMAIL 250\nRCPT 550\nVRFY 0\n"));
+	rig_end(&r);
+	rig_done(&r);
 }
 
 static void test_reuse(void)
@@ -353,6 +454,9 @@ void suite_session(void)
 	CU_add_test(s, "memory", test_memory);
 	CU_add_test(s, "sink failures", test_sink_failures);
 	CU_add_test(s, "events", test_events);
+	CU_add_test(s, "retire in a transaction", test_retire_in_transaction);
+	CU_add_test(s, "refuse", test_refuse);
+	CU_add_test(s, "answers", test_answers);
 	CU_add_test(s, "reuse", test_reuse);
 	CU_add_test(s, "unlimited size", test_unlimited_size);
 }

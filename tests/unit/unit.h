@@ -37,7 +37,11 @@ void suite_option(void);
 void suite_pool(void);
 void suite_pool_life(void);
 void suite_slots(void);
+void suite_notices(void);
 void suite_counters(void);
+
+/* Whole workers (suites_worker.c). */
+void suite_worker(void);
 
 /* The suites of one program, ended by NULL. */
 extern void (*const unit_suites[])(void);

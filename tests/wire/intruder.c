@@ -21,6 +21,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 struct server {
 	const struct serve_env *env;
 };
@@ -338,7 +340,7 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	own_slot = v->env->slot;
 	counters = v->env->counters;
 	own_index = v->env->worker_number - 1;
-	slot_begin_session(own_slot, from);
+	slot_begin_session(own_slot, from, clock_monotonic_ms());
 	(void)snprintf(line, sizeof(line), "%ld\n", (long)getpid());
 	(void)send(fd, line, strlen(line), MSG_NOSIGNAL);
 	do

@@ -278,8 +278,10 @@ class Server:
 class Client:
     """A client that sends bytes and reads replies; it knows no protocol of its own."""
 
-    def __init__(self, address, seconds=10, receive_buffer=None):
+    def __init__(self, address, seconds=10, receive_buffer=None, source=None):
         self.socket = socket.socket(family_of(address), socket.SOCK_STREAM)
+        if source:
+            self.socket.bind((source, 0))
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(seconds * PATIENCE)
