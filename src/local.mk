@@ -48,14 +48,19 @@ src_libsinkd_a_SOURCES = \
 	src/config/source.c src/config/source.h \
 	src/proc/board.c src/proc/board.h \
 	src/proc/confine.c src/proc/confine.h \
+	src/proc/daemon.c src/proc/daemon.h \
 	src/proc/identity.c src/proc/identity.h \
+	src/proc/inherit.c src/proc/inherit.h \
 	src/proc/master.c src/proc/master.h \
 	src/proc/pool.c src/proc/pool.h \
 	src/proc/ready.c src/proc/ready.h \
 	src/proc/region.c src/proc/region.h \
+	src/proc/runtime.c src/proc/runtime.h \
 	src/proc/sandbox.c src/proc/sandbox.h \
 	src/proc/serve.c src/proc/serve.h \
+	src/proc/signals.c src/proc/signals.h \
 	src/proc/slots.c src/proc/slots.h \
+	src/proc/upgrade.c src/proc/upgrade.h \
 	src/proc/worker.c src/proc/worker.h
 
 src_sinkd_SOURCES = src/sinkd.c

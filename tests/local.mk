@@ -9,6 +9,7 @@ AM_TESTS_ENVIRONMENT = \
 	abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir; \
 	abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir; \
 	CC='$(CC)'; export CC; \
+	RUNTIME_DIRECTORY='$(abs_builddir)/tests/run'; export RUNTIME_DIRECTORY; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
 tests_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools
@@ -152,7 +153,7 @@ coverage:
 		-include $(abs_top_builddir)/config.h -I$(abs_top_srcdir)/src \
 		-I$(abs_top_srcdir)/tests/tools
 clean-local:
-	rm -rf tests/fuzz/found coverage
+	rm -rf tests/fuzz/found tests/run coverage
 
 # --- fault -------------------------------------------------------------------
 # The linker puts the functions of wraps.c before those of libc.

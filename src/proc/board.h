@@ -11,7 +11,8 @@
 
 struct board {
 	/* Monotonic ms at which the server stops waiting for messages in flight; 0
-	 * while it is not stopping. */
+	 * while it is not stopping; UINT64_MAX: no new clients, but those that are here
+	 * may stay. */
 	_Atomic uint64_t drain_deadline_ms;
 };
 

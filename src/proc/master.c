@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
@@ -26,11 +27,16 @@
 #include "net/conn.h"
 #include "net/listener.h"
 #include "proc/board.h"
+#include "proc/daemon.h"
 #include "proc/identity.h"
+#include "proc/inherit.h"
 #include "proc/pool.h"
 #include "proc/ready.h"
+#include "proc/runtime.h"
 #include "proc/sandbox.h"
+#include "proc/signals.h"
 #include "proc/slots.h"
+#include "proc/upgrade.h"
 #include "proc/worker.h"
 
 /* Workers notice the end of the grace time within a tick of one second, and then
@@ -48,6 +54,11 @@ struct child {
 struct master {
 	const struct config *config;
 	const struct master_options *options;
+	const char *log_target;
+	char runtime_dir[PATH_MAX]; /* "": we have none */
+	struct inherit *inherit;
+	struct upgrade upgrade;
+	int waiting_fd;
 	struct identity identity;
 	struct sandbox sandbox;
 	struct listener *listeners;
@@ -63,7 +74,6 @@ struct master {
 	int signal_fd;
 	int quit_pipe[2];  /* workers read; closing our end tells them to go */
 	int ready_pipe[2]; /* workers write their pid when first idle */
-	sigset_t signals;
 	bool is_stopping;
 	uint64_t kill_at_ms; /* while stopping; UINT64_MAX: not needed any more */
 	int exit_status;
@@ -92,25 +102,6 @@ static int fail_start(const char *step, const char *subject, int error, int stat
 		LOG_TEXT("subject", subject), LOG_ERRNO(error),
 		LOG_TEXT("advice", advice_for(error)));
 	return status;
-}
-
-/* All signals the program knows come through the descriptor.  Called before
- * anything else, so that none is lost. */
-static int open_signals(struct master *m)
-{
-	static const int known[] = {
-		SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD, SIGPIPE, SIGXFSZ};
-	struct sigaction by_default = {.sa_handler = SIG_DFL};
-
-	(void)sigemptyset(&m->signals);
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		(void)sigaddset(&m->signals, known[i]);
-	/* Whoever started us may ignore it, and then it would never come. */
-	if (sigaction(SIGCHLD, &by_default, NULL) < 0 ||
-		sigprocmask(SIG_BLOCK, &m->signals, NULL) < 0)
-		return -errno;
-	m->signal_fd = signalfd(-1, &m->signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	return m->signal_fd < 0 ? -errno : 0;
 }
 
 static int open_pipes(struct master *m)
@@ -153,12 +144,17 @@ static int bind_listeners(struct master *m)
 	const struct config *c = m->config;
 	struct endpoint failed = {0};
 	char text[ENDPOINT_TEXT_MAX] = "";
-	int r = listeners_open(c->listeners, c->listener_count, &m->listeners,
-		&m->listener_count, &failed);
+	const char *step = "listen";
+	int r = listeners_open(c->listeners, c->listener_count, m->inherit->sockets,
+		m->inherit->count, &m->listeners, &m->listener_count, &failed);
 
+	if (r == 0) {
+		step = "use a socket that is no listener's";
+		r = inherit_check(m->inherit, m->listeners, m->listener_count, &failed);
+	}
 	if (r < 0) {
 		endpoint_format(&failed, text);
-		return fail_start("listen", text, r, EXIT_FAILURE);
+		return fail_start(step, text, r, EXIT_FAILURE);
 	}
 	return 0;
 }
@@ -188,20 +184,24 @@ static int build_sandbox(struct master *m)
 static int set_up(struct master *m)
 {
 	const struct config *c = m->config;
-	int r;
+	int r, runtime;
 
 	/* Where there is no log yet, whoever starts us reads what is wrong. */
 	(void)log_open("stderr", c->log_format, c->log_level);
-	if ((r = open_signals(m)) < 0 || (r = open_pipes(m)) < 0)
+	if ((r = signals_open(&m->signal_fd)) < 0 || (r = open_pipes(m)) < 0)
 		return fail_start("open signals and pipes", "", r, EXIT_FAILURE);
 	m->children = calloc(c->workers.start, sizeof(*m->children));
 	if (m->children == NULL)
 		return fail_start("allocate", "", -ENOMEM, EXIT_FAILURE);
+	/* Before listeners, which may be sockets in it. */
+	runtime = runtime_prepare(c->runtime_dir, m->runtime_dir);
 	if ((r = choose_identity(m)) != 0 || (r = bind_listeners(m)) != 0)
 		return r;
-	r = log_open(c->log_target, c->log_format, c->log_level);
+	r = log_open(m->log_target, c->log_format, c->log_level);
 	if (r < 0)
-		return fail_start("open the log", c->log_target, r, EX_CONFIG);
+		return fail_start("open the log", m->log_target, r, EX_CONFIG);
+	if (runtime < 0)
+		runtime_give_up(m->runtime_dir, runtime);
 	if ((r = build_sandbox(m)) != 0)
 		return r;
 	return prepare_deliveries(m);
@@ -227,6 +227,7 @@ static void become_worker(struct master *m, unsigned number, pid_t master)
 		.identity = &m->identity,
 		.sandbox = &m->sandbox,
 		.master = master,
+		.is_daemon = m->options->is_daemon,
 		.number = number,
 		.quit_fd = m->quit_pipe[0],
 		.ready_fd = m->ready_pipe[1],
@@ -267,22 +268,20 @@ static void note_failed_birth(struct master *m)
 static void announce(struct master *m)
 {
 	const struct config *c = m->config;
-	char text[ENDPOINT_TEXT_MAX];
 
-	for (size_t i = 0; i < m->listener_count; i++) {
-		endpoint_format(&m->listeners[i].endpoint, text);
-		log_event(LOG_INFO, EV_SERVER_START, LOG_TEXT("version", PACKAGE_VERSION),
-			LOG_TEXT("listen", text), LOG_NUM("workers", c->workers.start),
-			LOG_TEXT("config", c->file != NULL ? c->file : "built-in"));
-	}
+	ready_log(c, m->listeners, m->listener_count);
 	if (m->identity.is_fallback)
 		log_event(LOG_WARN, EV_SERVER_START, LOG_TEXT("user", m->identity.name),
 			LOG_TEXT("advice", "no account '" IDENTITY_DEFAULT_USER
 					   "' exists, going on with this one"));
+	inherit_done(m->inherit, m->listeners, m->listener_count);
+	runtime_claim(m->runtime_dir, m->inherit->is_upgrade ? getppid() : 0);
 	if (m->options->has_greeting)
 		ready_greet(c, m->listeners, m->listener_count);
 	ready_notify("READY=1");
 	ready_write_fd(m->options->ready_fd, m->listeners, m->listener_count);
+	inherit_tell_ready(m->inherit);
+	daemon_ready(&m->waiting_fd);
 }
 
 /* A worker claims to be idle; the claim is compared with what we know. */
@@ -303,13 +302,23 @@ static void hear_ready(struct master *m)
 	}
 }
 
+/* Nobody new.  kept: the sockets whose paths are still somebody's. */
+static void close_doors(struct master *m, const struct listener *kept, size_t kept_count)
+{
+	(void)fdio_close(&m->quit_pipe[1]);
+	listeners_close(m->listeners, m->listener_count, kept, kept_count);
+	m->listeners = NULL;
+	m->listener_count = 0;
+}
+
 /* Nobody new; who is in the middle of a message may finish it within the grace
  * time.  The second time: at once. */
 static void stop(struct master *m, int exit_status)
 {
 	uint64_t deadline_ms = clock_monotonic_ms();
+	uint64_t drain_ms = atomic_load(&m->board->drain_deadline_ms);
 
-	if (!m->is_stopping)
+	if (drain_ms == 0 || drain_ms == UINT64_MAX)
 		deadline_ms += m->config->timeouts.grace_ms;
 	m->kill_at_ms = deadline_ms + KILL_AFTER_GRACE_MS;
 	atomic_store(&m->board->drain_deadline_ms, deadline_ms);
@@ -318,10 +327,26 @@ static void stop(struct master *m, int exit_status)
 	m->is_stopping = true;
 	m->exit_status = exit_status;
 	ready_notify("STOPPING=1");
-	(void)fdio_close(&m->quit_pipe[1]);
-	listeners_close(m->listeners, m->listener_count, true);
-	m->listeners = NULL;
-	m->listener_count = 0;
+	upgrade_cancel(&m->upgrade);
+	close_doors(m, m->inherit->sockets, m->inherit->count);
+}
+
+/* The new server serves.  Our clients may stay, and then we go: nobody is told that the
+ * server stops, since it does not. */
+static void hand_over(struct master *m)
+{
+	ready_notify_main_pid(m->upgrade.pid);
+	m->is_stopping = true;
+	m->exit_status = EXIT_SUCCESS;
+	m->kill_at_ms = UINT64_MAX;
+	atomic_store(&m->board->drain_deadline_ms, UINT64_MAX);
+	close_doors(m, m->listeners, m->listener_count);
+}
+
+static void hear_upgrade(struct master *m)
+{
+	if (upgrade_hear(&m->upgrade) && !m->is_stopping)
+		hand_over(m);
 }
 
 /* There was no process for a worker.  At the start that is the end: nobody has ever
@@ -411,6 +436,9 @@ static void reap_children(struct master *m)
 
 		/* What it wrote before it died has to be read before it is judged. */
 		hear_ready(m);
+		hear_upgrade(m);
+		if (upgrade_note_exit(&m->upgrade, pid, status))
+			continue;
 		child = find_child(m, pid);
 		/* PID 1 in a container inherits orphans that are not ours. */
 		if (child != NULL)
@@ -444,6 +472,11 @@ static void hear_signals(struct master *m)
 				LOG_TEXT("action", m->is_stopping ? "stop now" : "stop"));
 			stop(m, EXIT_SUCCESS);
 			break;
+		case SIGUSR2:
+			if (!m->is_stopping)
+				upgrade_request(&m->upgrade, m->options->upgrade,
+					m->listeners, m->listener_count);
+			break;
 		case SIGPIPE:
 		case SIGXFSZ:
 			break;
@@ -462,6 +495,7 @@ static void wait_for_events(struct master *m, uint64_t until_ms)
 	struct pollfd p[] = {
 		{.fd = m->signal_fd, .events = POLLIN},
 		{.fd = m->ready_pipe[0], .events = POLLIN},
+		{.fd = m->upgrade.fd, .events = POLLIN},
 	};
 	uint64_t now_ms = clock_monotonic_ms();
 	uint64_t wait_ms = until_ms > now_ms ? until_ms - now_ms : 0;
@@ -469,7 +503,7 @@ static void wait_for_events(struct master *m, uint64_t until_ms)
 	struct timespec wait = {
 		(time_t)(wait_ms / 1000), (long)(wait_ms % 1000) * 1000000L};
 
-	if (ppoll(p, 2, until_ms == UINT64_MAX ? NULL : &wait, NULL) < 0 &&
+	if (ppoll(p, 3, until_ms == UINT64_MAX ? NULL : &wait, NULL) < 0 &&
 		errno != EINTR) {
 		log_event(LOG_ERROR, EV_SERVER_FAILED, LOG_TEXT("step", "wait"),
 			LOG_ERRNO(errno));
@@ -482,8 +516,11 @@ static void run(struct master *m)
 	while (!m->is_stopping || m->alive > 0) {
 		uint64_t until_ms = m->is_stopping ? m->kill_at_ms : fill_pool(m);
 
+		if (until_ms > m->upgrade.deadline_ms)
+			until_ms = m->upgrade.deadline_ms;
 		wait_for_events(m, until_ms);
 		hear_ready(m);
+		hear_upgrade(m);
 		hear_signals(m);
 		if (m->is_stopping && clock_monotonic_ms() >= m->kill_at_ms) {
 			signal_children(m, SIGKILL);
@@ -494,7 +531,10 @@ static void run(struct master *m)
 
 static void tear_down(struct master *m)
 {
-	listeners_close(m->listeners, m->listener_count, true);
+	listeners_close(
+		m->listeners, m->listener_count, m->inherit->sockets, m->inherit->count);
+	inherit_done(m->inherit, m->inherit->sockets, m->inherit->count);
+	runtime_remove_pid(m->runtime_dir);
 	free(m->children);
 	sandbox_done(&m->sandbox);
 	(void)fdio_close(&m->signal_fd);
@@ -508,9 +548,17 @@ static void tear_down(struct master *m)
 
 int master_run(const struct config *config, const struct master_options *options)
 {
+	struct inherit nothing = {.tell_fd = -1};
+	bool is_stderr =
+		config->log_target == NULL || strcmp(config->log_target, "stderr") == 0;
 	struct master m = {
 		.config = config,
 		.options = options,
+		.log_target =
+			options->is_daemon && is_stderr ? "syslog" : config->log_target,
+		.inherit = options->inherit != NULL ? options->inherit : &nothing,
+		.upgrade = UPGRADE_NONE,
+		.waiting_fd = options->is_daemon ? options->waiting_fd : -1,
 		.board_fd = -1,
 		.slots_fd = -1,
 		.signal_fd = -1,
@@ -524,8 +572,7 @@ int master_run(const struct config *config, const struct master_options *options
 		run(&m);
 	/* The reason is in the log; say so to who is waiting for a server. */
 	if (m.exit_status != 0 && !log_is_stderr())
-		(void)fprintf(
-			stderr, "sinkd: cannot start, see %s\n", config->log_target);
+		(void)fprintf(stderr, "sinkd: cannot start, see %s\n", m.log_target);
 	if (m.pool.was_ever_ready)
 		log_event(LOG_INFO, EV_SERVER_STOP, LOG_NUM("status", m.exit_status),
 			LOG_NUM("sessions", m.total.sessions),

@@ -6,9 +6,17 @@
 
 #include "config/conf.h"
 
+struct inherit;
+struct upgrade_env;
+
 struct master_options {
 	int ready_fd;      /* -1: none */
 	bool has_greeting; /* tell a person what runs here, and what to try */
+	/* Nobody reads standard error: what would be logged there goes to syslogd. */
+	bool is_daemon;
+	int waiting_fd;                    /* as a daemon: for daemon_ready */
+	struct inherit *inherit;           /* NULL: we bind everything */
+	const struct upgrade_env *upgrade; /* NULL: USR2 is refused */
 };
 
 /* Run the server until it is told to stop.  Blocks.  Returns the exit status of

@@ -179,9 +179,11 @@ static void look_at_notices(struct server *v, uint64_t now_ms)
 	uint64_t drain_ms = drain_deadline_ms(v);
 
 	if (drain_ms != 0 && !v->is_drain_told) {
-		v->is_drain_told = true;
 		v->env->hear_drain();
-		smtp_notify(v->engine, SMTP_DRAIN);
+		/* Without an end of it this client may stay as long as it likes. */
+		v->is_drain_told = drain_ms != UINT64_MAX;
+		if (v->is_drain_told)
+			smtp_notify(v->engine, SMTP_DRAIN);
 	}
 	if (now_ms >= v->session_deadline_ms)
 		smtp_notify(v->engine, SMTP_SESSION_EXPIRED);

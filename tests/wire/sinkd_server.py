@@ -100,7 +100,9 @@ class Server:
             self.arguments += ["-f", self.path("sinkd.conf")]
         if listen:
             self.arguments += ["-l", listen]
-        self.environment = {**os.environ, **(environment or {})}
+        # The place of its pid file, which two servers cannot share.
+        self.environment = {**os.environ, "RUNTIME_DIRECTORY": self.path("run"),
+                            **(environment or {})}
         self.user = user
         self.status = status
         self.binary = program
