@@ -52,12 +52,16 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_conf.c \
 	tests/unit/maildir_fixture.c tests/unit/maildir_fixture.h \
 	tests/unit/test_delivery.c \
+	tests/unit/test_inherit.c \
+	tests/unit/test_listener.c \
 	tests/unit/test_log.c \
 	tests/unit/test_mailbox.c \
 	tests/unit/test_maildir.c \
 	tests/unit/test_maildir_faults.c \
 	tests/unit/test_option.c \
 	tests/unit/test_pool.c \
+	tests/unit/test_ready.c \
+	tests/unit/test_runtime.c \
 	tests/unit/test_slots.c
 tests_unit_unit_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_LDADD = $(tests_server_libs) $(CUNIT_LIBS)
@@ -218,6 +222,7 @@ lint_tests = \
 	tests/lint/man.py \
 	tests/lint/purity.py \
 	tests/lint/readme.py \
+	tests/lint/service.py \
 	tests/lint/sizes.py
 TESTS += $(lint_tests)
 EXTRA_DIST += $(lint_tests) tests/lint/lint.py tests/README.md

@@ -24,8 +24,8 @@
 #define PID_FILE     "sinkd.pid"
 #define PID_FILE_NEW "sinkd.pid.new"
 
-/* Of the kernel's TASK_COMM_LEN, with a newline. */
-#define COMM_MAX 17
+/* As much of /proc/PID/stat as is looked at. */
+#define STAT_MAX 64
 
 static const char shared_prefix[] = "/tmp/";
 
@@ -117,30 +117,38 @@ static pid_t read_pid(const char *path)
 	return (pid_t)pid;
 }
 
-static ssize_t read_name(pid_t pid, char name[COMM_MAX])
+/* The name of a process, in its parentheses; the empty slice when it has ended, even if
+ * nobody has waited for it.  "4711 (sinkd) S ...", see proc_pid_stat(5). */
+static struct str read_name(pid_t pid, char text[STAT_MAX])
 {
 	char path[64];
+	const char *open_at, *close_at;
 	ssize_t got;
 	int fd;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	got = fd < 0 ? -1 : fdio_read(fd, name, COMM_MAX);
+	got = fd < 0 ? -1 : fdio_read(fd, text, STAT_MAX - 1);
 	(void)fdio_close(&fd);
-	return got;
+	text[got < 0 ? 0 : got] = '\0';
+	open_at = strchr(text, '(');
+	close_at = strrchr(text, ')');
+	if (open_at == NULL || close_at == NULL || close_at[1] != ' ' ||
+		strchr("ZX", close_at[2]) != NULL)
+		return (struct str){0};
+	return (struct str){open_at, (size_t)(close_at + 1 - open_at)};
 }
 
 /* Whether this process is another server. */
 static bool is_server(pid_t pid)
 {
-	char ours[COMM_MAX], theirs[COMM_MAX];
-	ssize_t n;
+	char ours_text[STAT_MAX], theirs_text[STAT_MAX];
+	struct str theirs;
 
 	if (pid <= 0 || pid == getpid())
 		return false;
-	n = read_name(pid, theirs);
-	return n > 0 && read_name(getpid(), ours) == n &&
-	       memcmp(ours, theirs, (size_t)n) == 0;
+	theirs = read_name(pid, theirs_text);
+	return theirs.n > 0 && str_equal(theirs, read_name(getpid(), ours_text));
 }
 
 static int write_file(const char *path, const char *text)

@@ -131,7 +131,7 @@ static void become_server(
 		(void)execv(env->binary, env->argv);
 		r = -errno;
 	}
-	log_event(LOG_ERROR, EV_SERVER_UPGRADE, LOG_TEXT("result", "not executed"),
+	log_event(LOG_ERROR, EV_SERVER_UPGRADE, LOG_TEXT("result", "failed"),
 		LOG_TEXT("path", env->binary), LOG_ERRNO(r));
 	_exit(EXIT_NOT_EXECUTED);
 }

@@ -10,7 +10,11 @@ void (*const unit_suites[])(void) = {
 	suite_delivery,
 	suite_conf,
 	suite_option,
+	suite_listener,
 	suite_pool,
+	suite_runtime,
+	suite_inherit,
+	suite_ready,
 	suite_slots,
 	NULL,
 };

@@ -33,7 +33,11 @@ void suite_maildir(void);
 void suite_delivery(void);
 void suite_conf(void);
 void suite_option(void);
+void suite_listener(void);
 void suite_pool(void);
+void suite_runtime(void);
+void suite_inherit(void);
+void suite_ready(void);
 void suite_slots(void);
 
 /* The suites of one program, ended by NULL. */

@@ -108,6 +108,7 @@ class Server:
         self.binary = program
         self.tries = tries
         self.prepare = prepare
+        self.passed = []  # descriptors that it gets besides
         self.process = None
         self.addresses = []
 
@@ -123,7 +124,7 @@ class Server:
         with open(self.path("log"), "ab") as log, open(self.path("out"), "ab") as out:
             self.process = subprocess.Popen(
                 [*self.command(), "--ready-fd", str(ready_of_server), *self.arguments],
-                cwd=self.directory, env=self.environment, pass_fds=[ready_of_server],
+                cwd=self.directory, env=self.environment, pass_fds=[ready_of_server, *self.passed],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=log,
                 # All its processes are then known by their session.
                 start_new_session=True, preexec_fn=self.prepare, **identity)
