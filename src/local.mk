@@ -54,15 +54,21 @@ src_libsinkd_a_SOURCES = \
 	src/proc/generation.c src/proc/generation.h \
 	src/proc/identity.c src/proc/identity.h \
 	src/proc/lineage.c src/proc/lineage.h \
+	src/proc/daemon.c src/proc/daemon.h \
+	src/proc/identity.c src/proc/identity.h \
+	src/proc/inherit.c src/proc/inherit.h \
 	src/proc/master.c src/proc/master.h \
 	src/proc/notices.c src/proc/notices.h \
 	src/proc/pool.c src/proc/pool.h \
 	src/proc/ready.c src/proc/ready.h \
 	src/proc/region.c src/proc/region.h \
+	src/proc/runtime.c src/proc/runtime.h \
 	src/proc/sandbox.c src/proc/sandbox.h \
 	src/proc/serve.c src/proc/serve.h \
+	src/proc/signals.c src/proc/signals.h \
 	src/proc/slots.c src/proc/slots.h \
 	src/proc/stamp.c src/proc/stamp.h \
+	src/proc/upgrade.c src/proc/upgrade.h \
 	src/proc/worker.c src/proc/worker.h
 
 src_sinkd_SOURCES = src/sinkd.c

@@ -12,7 +12,10 @@
 #include <unistd.h>
 
 #include "config/conf.h"
+#include "proc/daemon.h"
+#include "proc/inherit.h"
 #include "proc/master.h"
+#include "proc/upgrade.h"
 
 #define LISTEN_MAX 32
 
@@ -29,6 +32,8 @@ struct command_line {
 	const char *listen[LISTEN_MAX];
 	struct config_overrides overrides;
 	int ready_fd;
+	bool is_daemon;
+	bool is_upgrade; /* a running server has started us, with its arguments */
 };
 
 enum long_option { OPTION_READY_FD = 256, OPTION_MAILDIR, OPTION_DISCARD };
@@ -37,6 +42,7 @@ static const struct option long_options[] = {
 	{"config", required_argument, NULL, 'f'},
 	{"test", no_argument, NULL, 't'},
 	{"print-config", no_argument, NULL, 'p'},
+	{"daemon", no_argument, NULL, 'D'},
 	{"ready-fd", required_argument, NULL, OPTION_READY_FD},
 	{"listen", required_argument, NULL, 'l'},
 	{"maildir", required_argument, NULL, OPTION_MAILDIR},
@@ -57,6 +63,7 @@ static const char help[] =
 	"  -f, --config FILE       read FILE (default: %s, if it exists)\n"
 	"  -t, --test              check the configuration and exit\n"
 	"  -p, --print-config      print the configuration in effect and exit\n"
+	"  -D, --daemon            detach from the terminal once ready\n"
 	"      --ready-fd N        write a line to descriptor N once ready\n"
 	"  -l, --listen ADDR:PORT  listen there instead (may be repeated)\n"
 	"      --maildir DIR       store to DIR instead\n"
@@ -102,10 +109,16 @@ static void parse_option(struct command_line *cl, int option)
 	case 'p':
 		cl->action = ACTION_PRINT;
 		break;
+	case 'D':
+		cl->is_daemon = true;
+		break;
 	case OPTION_READY_FD:
 		cl->ready_fd = (int)parse_number(
 			"--ready-fd takes a descriptor", optarg, 1 << 20);
-		if (fcntl(cl->ready_fd, F_GETFD) < 0)
+		/* After an upgrade it is closed, or something else. */
+		if (cl->is_upgrade)
+			cl->ready_fd = -1;
+		else if (fcntl(cl->ready_fd, F_GETFD) < 0)
 			fail_usage("--ready-fd is not open", optarg);
 		break;
 	case 'l':
@@ -143,7 +156,7 @@ static void parse_command_line(struct command_line *cl, int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt_long(argc, argv, "f:tpl:w:vVh", long_options, NULL)) !=
+	while ((option = getopt_long(argc, argv, "f:tpDl:w:vVh", long_options, NULL)) !=
 		-1)
 		parse_option(cl, option);
 	if (optind < argc)
@@ -169,23 +182,40 @@ static void open_standard_descriptors(void)
 	}
 }
 
-int main(int argc, char **argv, char **envp)
+/* Run the server; returns its exit status. */
+static int run(const struct command_line *cl, struct config *config,
+	struct inherit *inherit, const struct upgrade_env *upgrade)
 {
-	struct command_line cl = {.ready_fd = -1};
+	struct master_options options = {
+		.file = cl->file,
+		.overrides = &cl->overrides,
+		.ready_fd = cl->ready_fd,
+		/* A program that reads our standard output wants the line alone. */
+		.has_greeting = cl->file == NULL && cl->ready_fd != STDOUT_FILENO &&
+				!cl->is_daemon && !cl->is_upgrade,
+		.is_daemon = cl->is_daemon,
+		.waiting_fd = -1,
+		.inherit = inherit,
+		.upgrade = upgrade,
+	};
+	/* The server that started us for an upgrade has detached already. */
+	int r = cl->is_daemon && !cl->is_upgrade ? daemon_start(&options.waiting_fd) : 0;
+
+	if (r == 0)
+		return master_run(config, &options);
+	(void)fprintf(stderr, "sinkd: cannot fork: %s\n", strerror(-r));
+	return EXIT_FAILURE;
+}
+
+static int act(const struct command_line *cl, struct inherit *inherit,
+	const struct upgrade_env *upgrade)
+{
 	struct config *config;
 	int status = EXIT_SUCCESS;
 
-	open_standard_descriptors();
-	/* The buffers of a worker come fresh from the kernel then, and not from a heap
-	 * that was in use: pages that no message has touched cost no memory. */
-	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER_BYTES);
-	(void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT_BYTES);
-	setproctitle_init(argc, argv, envp);
-	log_note_process();
-	parse_command_line(&cl, argc, argv);
-	if (config_load(cl.file, &cl.overrides, stderr, &config) < 0)
+	if (config_load(cl->file, &cl->overrides, stderr, &config) < 0)
 		return EX_CONFIG;
-	switch (cl.action) {
+	switch (cl->action) {
 	case ACTION_TEST:
 		break;
 	case ACTION_PRINT:
@@ -193,19 +223,37 @@ int main(int argc, char **argv, char **envp)
 		if (fflush(stdout) != 0 || ferror(stdout) != 0)
 			status = EXIT_FAILURE;
 		break;
-	case ACTION_RUN: {
-		const struct master_options options = {
-			.file = cl.file,
-			.overrides = &cl.overrides,
-			.ready_fd = cl.ready_fd,
-			/* A program that reads our standard output wants the line alone.
-			 */
-			.has_greeting = cl.file == NULL && cl.ready_fd != STDOUT_FILENO,
-		};
-
-		return master_run(config, &options);
-	}
+	case ACTION_RUN:
+		return run(cl, config, inherit, upgrade);
 	}
 	config_free(config);
+	return status;
+}
+
+int main(int argc, char **argv, char **envp)
+{
+	struct command_line cl = {.ready_fd = -1};
+	char error[INHERIT_ERROR_MAX];
+	struct upgrade_env upgrade;
+	struct inherit inherit;
+	int status;
+
+	open_standard_descriptors();
+	/* The buffers of a worker come fresh from the kernel then, and not from a heap
+	 * that was in use: pages that no message has touched cost no memory. */
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER_BYTES);
+	(void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT_BYTES);
+	upgrade_env_init(&upgrade, argv);
+	setproctitle_init(argc, argv, envp);
+	log_note_process();
+	if (inherit_read(&inherit, error) < 0) {
+		(void)fprintf(stderr, "sinkd: %s\n", error);
+		return EXIT_FAILURE;
+	}
+	cl.is_upgrade = inherit.is_upgrade;
+	parse_command_line(&cl, argc, argv);
+	status = act(&cl, &inherit, &upgrade);
+	inherit_done(&inherit, inherit.sockets, inherit.count);
+	upgrade_env_done(&upgrade);
 	return status;
 }

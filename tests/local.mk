@@ -9,6 +9,7 @@ AM_TESTS_ENVIRONMENT = \
 	abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir; \
 	abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir; \
 	CC='$(CC)'; export CC; \
+	RUNTIME_DIRECTORY='$(abs_builddir)/tests/run'; export RUNTIME_DIRECTORY; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
 tests_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools
@@ -54,6 +55,8 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_counters.c \
 	tests/unit/maildir_fixture.c tests/unit/maildir_fixture.h \
 	tests/unit/test_delivery.c \
+	tests/unit/test_inherit.c \
+	tests/unit/test_listener.c \
 	tests/unit/test_log.c \
 	tests/unit/test_mailbox.c \
 	tests/unit/test_maildir.c \
@@ -63,6 +66,8 @@ tests_unit_unit_SOURCES = \
 	tests/unit/pool_sim.c tests/unit/pool_sim.h \
 	tests/unit/test_pool.c \
 	tests/unit/test_pool_life.c \
+	tests/unit/test_ready.c \
+	tests/unit/test_runtime.c \
 	tests/unit/test_slots.c
 tests_unit_unit_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_LDADD = $(tests_server_libs) $(CUNIT_LIBS)
@@ -165,7 +170,7 @@ coverage:
 		-include $(abs_top_builddir)/config.h -I$(abs_top_srcdir)/src \
 		-I$(abs_top_srcdir)/tests/tools
 clean-local:
-	rm -rf tests/fuzz/found coverage
+	rm -rf tests/fuzz/found tests/run coverage
 
 # --- fault -------------------------------------------------------------------
 # The linker puts the functions of wraps.c before those of libc.
@@ -230,6 +235,7 @@ lint_tests = \
 	tests/lint/man.py \
 	tests/lint/purity.py \
 	tests/lint/readme.py \
+	tests/lint/service.py \
 	tests/lint/sizes.py
 TESTS += $(lint_tests)
 EXTRA_DIST += $(lint_tests) tests/lint/lint.py tests/README.md

@@ -28,6 +28,8 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 	X(EV_SERVER_SIGNAL, "server.signal")                                             \
 	X(EV_SERVER_RELOAD, "server.reload")                                             \
 	X(EV_SERVER_FAILED, "server.failed")                                             \
+	X(EV_SERVER_RUNTIME, "server.runtime")                                           \
+	X(EV_SERVER_UPGRADE, "server.upgrade")                                           \
 	X(EV_WORKER_START, "worker.start")                                               \
 	X(EV_WORKER_EXIT, "worker.exit")                                                 \
 	X(EV_WORKER_THROTTLE, "worker.throttle")                                         \

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -133,6 +134,31 @@ bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 	return a->length == b->length && memcmp(&a->address, &b->address, a->length) == 0;
 }
 
+int endpoint_of_socket(int fd, struct endpoint *ret)
+{
+	struct endpoint e = {.length = sizeof(e.address)};
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&e.address;
+
+	if (getsockname(fd, (struct sockaddr *)&e.address, &e.length) < 0)
+		return -errno;
+	switch (e.address.ss_family) {
+	case AF_INET:
+	case AF_INET6:
+		break;
+	case AF_UNIX:
+		/* Without a name, or with an abstract one, it has no path. */
+		if (un->sun_path[0] == '\0')
+			return -EAFNOSUPPORT;
+		/* The kernel counts the path only, endpoint_parse the zeros too. */
+		e.length = sizeof(*un);
+		break;
+	default:
+		return -EAFNOSUPPORT;
+	}
+	*ret = e;
+	return 0;
+}
+
 static int set_option(int fd, int level, int name, int value)
 {
 	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
@@ -157,17 +183,30 @@ static void choose_congestion_control(int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, plain, sizeof(plain) - 1);
 }
 
-static int set_tcp_options(int fd, int family)
+/* What has to be set before bind. */
+static int prepare_bind(int fd, int family)
 {
-	int r = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	int r;
 
+	if (family == AF_UNIX)
+		return 0;
+	r = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	/* Each address is listened on by its own socket: [::] never takes v4. */
 	if (r == 0 && family == AF_INET6)
 		r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-	if (r == 0)
-		r = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	choose_congestion_control(fd);
 	return r;
+}
+
+/* What accepted sockets inherit. */
+static int set_inherited_options(int fd, int family)
+{
+	int r = 0;
+
+	if (family != AF_UNIX) {
+		r = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		choose_congestion_control(fd);
+	}
+	return r < 0 ? r : set_tick(fd);
 }
 
 /* A socket that a killed server left in the file system refuses connections.  So
@@ -201,7 +240,7 @@ static int bind_to(int fd, const struct endpoint *e)
 	return r;
 }
 
-static int open_one(const struct endpoint *e, int backlog, struct listener *ret)
+static int bind_new(const struct endpoint *e, int backlog, struct listener *ret)
 {
 	int family = e->address.ss_family;
 	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -211,27 +250,109 @@ static int open_one(const struct endpoint *e, int backlog, struct listener *ret)
 		return -errno;
 	if (family == AF_UNIX)
 		remove_stale_socket(e);
-	r = family == AF_UNIX ? 0 : set_tcp_options(fd, family);
+	r = prepare_bind(fd, family);
 	if (r == 0)
-		r = set_tick(fd);
+		r = set_inherited_options(fd, family);
 	if (r == 0)
 		r = bind_to(fd, e);
 	if (r < 0)
 		goto fail;
-	ret->endpoint.length = sizeof(ret->endpoint.address);
-	if (listen(fd, backlog) == 0 &&
-		getsockname(fd, (struct sockaddr *)&ret->endpoint.address,
-			&ret->endpoint.length) == 0) {
+	r = listen(fd, backlog) < 0 ? -errno : endpoint_of_socket(fd, &ret->endpoint);
+	if (r == 0) {
 		ret->fd = fd;
 		return 0;
 	}
-	r = -errno;
 	/* What bind made in the file system is ours. */
 	if (family == AF_UNIX)
 		(void)unlink(((const struct sockaddr_un *)&e->address)->sun_path);
 fail:
 	(void)fdio_close(&fd);
 	return r;
+}
+
+/* Whoever made it may have had other options in mind. */
+static int take_over(const struct listener *existing, int backlog, struct listener *ret)
+{
+	int fd = fcntl(existing->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
+	int r = 0;
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		r = -errno;
+	if (r == 0)
+		r = set_inherited_options(fd, existing->endpoint.address.ss_family);
+	if (r == 0 && listen(fd, backlog) < 0)
+		r = -errno;
+	if (r < 0) {
+		(void)fdio_close(&fd);
+		return r;
+	}
+	ret->fd = fd;
+	ret->endpoint = existing->endpoint;
+	ret->is_foreign = existing->is_foreign;
+	return 0;
+}
+
+/* Whether a and b are the same but for the port, which a leaves to the kernel. */
+static bool is_any_port_of(const struct endpoint *a, const struct endpoint *b)
+{
+	struct endpoint copy = *a;
+	struct sockaddr_in *in = (struct sockaddr_in *)&copy.address;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&copy.address;
+
+	if (a->address.ss_family != b->address.ss_family)
+		return false;
+	if (a->address.ss_family == AF_INET && in->sin_port == 0)
+		in->sin_port = ((const struct sockaddr_in *)&b->address)->sin_port;
+	else if (a->address.ss_family == AF_INET6 && in6->sin6_port == 0)
+		in6->sin6_port = ((const struct sockaddr_in6 *)&b->address)->sin6_port;
+	else
+		return false;
+	return endpoint_equal(&copy, b);
+}
+
+const struct listener *listeners_find(
+	const struct listener *l, size_t n, const struct endpoint *e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (endpoint_equal(&l[i].endpoint, e))
+			return &l[i];
+	return NULL;
+}
+
+/* What listeners_open works on. */
+struct opening {
+	const struct listen_settings *settings;
+	size_t settings_count;
+	const struct listener *existing;
+	size_t existing_count;
+	struct listener *l;
+	size_t count;
+};
+
+static bool is_configured(const struct opening *o, const struct endpoint *e)
+{
+	for (size_t i = 0; i < o->settings_count; i++)
+		for (size_t j = 0; j < o->settings[i].endpoint_count; j++)
+			if (endpoint_equal(&o->settings[i].endpoints[j], e))
+				return true;
+	return false;
+}
+
+/* The socket that listens at e already, and that we have not taken yet. */
+static const struct listener *find_existing(
+	const struct opening *o, const struct endpoint *e)
+{
+	for (size_t i = 0; i < o->existing_count; i++) {
+		const struct endpoint *there = &o->existing[i].endpoint;
+
+		if (listeners_find(o->l, o->count, there) != NULL)
+			continue;
+		if (endpoint_equal(there, e) ||
+			(is_any_port_of(e, there) && !is_configured(o, there)))
+			return &o->existing[i];
+	}
+	return NULL;
 }
 
 /* The v6 side of "localhost" follows the v4 side to the port it was given.  Says
@@ -255,56 +376,62 @@ static bool is_dispensable(int error, bool has_followed)
 	       (error == -EADDRINUSE && has_followed);
 }
 
-static int open_section(const struct listen_settings *settings, struct listener *l,
-	size_t *count, struct endpoint *ret_failed)
+static int open_section(struct opening *o, const struct listen_settings *settings,
+	struct endpoint *ret_failed)
 {
 	for (size_t i = 0; i < settings->endpoint_count; i++) {
 		struct endpoint e = settings->endpoints[i];
-		bool has_followed = e.is_optional && follow_port(&e, &l[*count - 1]);
+		struct listener *l = &o->l[o->count];
+		bool has_followed = e.is_optional && follow_port(&e, l - 1);
+		const struct listener *existing = find_existing(o, &e);
 		int r;
 
-		l[*count] = (struct listener){.fd = -1, .settings = settings};
-		r = open_one(&e, settings->backlog, &l[*count]);
+		*l = (struct listener){.fd = -1, .settings = settings};
+		r = existing != NULL ? take_over(existing, settings->backlog, l)
+				     : bind_new(&e, settings->backlog, l);
 		if (r < 0 && !(e.is_optional && is_dispensable(r, has_followed))) {
 			*ret_failed = e;
 			return r;
 		}
 		if (r == 0)
-			++*count;
+			o->count++;
 	}
 	return 0;
 }
 
 int listeners_open(const struct listen_settings *settings, size_t n,
-	struct listener **ret, size_t *ret_count, struct endpoint *ret_failed)
+	const struct listener *existing, size_t existing_count, struct listener **ret,
+	size_t *ret_count, struct endpoint *ret_failed)
 {
-	size_t total = 0, count = 0;
-	struct listener *l;
+	struct opening o = {settings, n, existing, existing_count, NULL, 0};
+	size_t total = 0;
 	int r = 0;
 
 	for (size_t i = 0; i < n; i++)
 		total += settings[i].endpoint_count;
-	l = calloc(total + 1, sizeof(*l));
-	if (l == NULL)
+	o.l = calloc(total + 1, sizeof(*o.l));
+	if (o.l == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < n && r == 0; i++)
-		r = open_section(&settings[i], l, &count, ret_failed);
+		r = open_section(&o, &settings[i], ret_failed);
 	if (r < 0) {
-		listeners_close(l, count, true);
+		listeners_close(o.l, o.count, existing, existing_count);
 		return r;
 	}
-	*ret = l;
-	*ret_count = count;
+	*ret = o.l;
+	*ret_count = o.count;
 	return 0;
 }
 
-void listeners_close(struct listener *l, size_t n, bool unlink_paths)
+void listeners_close(
+	struct listener *l, size_t n, const struct listener *kept, size_t kept_count)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct sockaddr_un *un =
 			(const struct sockaddr_un *)&l[i].endpoint.address;
 
-		if (unlink_paths && un->sun_family == AF_UNIX)
+		if (un->sun_family == AF_UNIX && !l[i].is_foreign &&
+			listeners_find(kept, kept_count, &l[i].endpoint) == NULL)
 			(void)unlink(un->sun_path);
 		(void)fdio_close(&l[i].fd);
 	}

@@ -30,6 +30,10 @@ int endpoint_parse(const char *text, struct endpoint ret[2], const char **ret_er
 void endpoint_format(const struct endpoint *e, char text[ENDPOINT_TEXT_MAX]);
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
 
+/* Where fd listens, in the form that endpoint_equal compares.  Returns 0, a negative
+ * errno, or -EAFNOSUPPORT when it is neither TCP nor a Unix socket with a path. */
+int endpoint_of_socket(int fd, struct endpoint *ret);
+
 /* One listen section.  Strings and arrays belong to the configuration. */
 struct listen_settings {
 	const char *name;
@@ -42,21 +46,35 @@ struct listen_settings {
 /* One bound socket.  endpoint is where it really listens (port 0 resolved). */
 struct listener {
 	int fd;
-	const struct listen_settings *settings;
+	const struct listen_settings *settings; /* NULL: of no section (yet) */
 	struct endpoint endpoint;
+	/* Whoever started us bound it: the path of a Unix socket is not ours. */
+	bool is_foreign;
 };
 
-/* Bind and listen on all endpoints of all sections; what an accepted socket
- * inherits is set here (no delay, and a tick of one second on reads and writes).
- * *ret is on the heap, *ret_count long.  On failure returns a negative errno and
- * *ret_failed is the endpoint.  An optional endpoint that the machine does not
- * have is left out. */
-int listeners_open(const struct listen_settings *settings, size_t n,
-	struct listener **ret, size_t *ret_count, struct endpoint *ret_failed);
+/* The listener at this endpoint, or NULL. */
+const struct listener *listeners_find(
+	const struct listener *l, size_t n, const struct endpoint *e);
 
-/* Close all; remove Unix sockets from the file system when unlink_paths (only
- * the master may). */
-void listeners_close(struct listener *l, size_t n, bool unlink_paths);
+/* Listen on all endpoints of all sections.  Of the sockets that listen already,
+ * existing[0..existing_count), those with an equal endpoint are taken over: *ret has a
+ * duplicate of the descriptor, so both lists can be closed in any order.  An endpoint
+ * with port 0 takes any of its address that no section names.  The others are bound.
+ * What an accepted socket inherits is set here (no delay, and a tick of one second on
+ * reads and writes).
+ * *ret is on the heap, *ret_count long.  On failure returns a negative errno,
+ * *ret_failed is the endpoint, and existing goes on as it was.  An optional endpoint
+ * that the machine does not have is left out. */
+int listeners_open(const struct listen_settings *settings, size_t n,
+	const struct listener *existing, size_t existing_count, struct listener **ret,
+	size_t *ret_count, struct endpoint *ret_failed);
+
+/* Close all and free l.  Unix sockets that we bound are removed from the file system
+ * (so this is for the master alone), unless kept[0..kept_count) has the same endpoint:
+ * after a reload l is the old list and kept the new one, and when the reload failed it
+ * is the other way round.  kept may be l: then nothing is removed. */
+void listeners_close(
+	struct listener *l, size_t n, const struct listener *kept, size_t kept_count);
 
 /* Set the tick on an accepted socket that did not inherit it (Unix). */
 int listener_adopt(const struct listener *l, int client_fd);

@@ -87,6 +87,7 @@ static void become_worker(
 		.listener_count = g->listener_count,
 		.identity = &g->identity,
 		.sandbox = &g->sandbox,
+		.is_daemon = c->is_daemon,
 		.generation = g->number,
 		.master = master,
 		.number = index + 1,
@@ -96,7 +97,7 @@ static void become_worker(
 		.board_fd = c->board_fd,
 		.slots_fd = c->slots_fd,
 		.counters_fd = c->counters_fd,
-		.secret = {c->secret[0], c->secret[1]},
+		.client_key_secret = {c->secret[0], c->secret[1]},
 	};
 
 	worker_main(&env);

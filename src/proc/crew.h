@@ -33,6 +33,7 @@ struct crew {
 	int ready_pipe[2]; /* workers write their pid when first idle */
 	int wake_fd;       /* workers write when too few are idle */
 	uint64_t secret[2];
+	bool is_daemon;                         /* standard error is for the start only */
 	struct slot_counts total;               /* of workers that have ended */
 	uint64_t births, deaths, hung, refused; /* refused: clients, by the master */
 };

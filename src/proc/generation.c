@@ -56,13 +56,14 @@ static int choose_identity(struct generation *g, enum log_level level)
 		     : 0;
 }
 
-static int open_listeners(struct generation *g, enum log_level level)
+static int open_listeners(struct generation *g, const struct listener *existing,
+	size_t existing_count, enum log_level level)
 {
 	const struct config *c = g->config;
 	struct endpoint failed = {0};
 	char text[ENDPOINT_TEXT_MAX] = "";
-	int r = listeners_open(c->listeners, c->listener_count, &g->listeners,
-		&g->listener_count, &failed);
+	int r = listeners_open(c->listeners, c->listener_count, existing, existing_count,
+		&g->listeners, &g->listener_count, &failed);
 
 	if (r < 0) {
 		endpoint_format(&failed, text);
@@ -124,12 +125,12 @@ struct generation *generation_new(uint32_t number, const struct config *config)
 	return g;
 }
 
-int generation_open(
-	struct generation *g, const struct generation *previous, enum log_level level)
+int generation_open(struct generation *g, const struct listener *existing,
+	size_t existing_count, enum log_level level)
 {
 	int status = choose_identity(g, level);
 
-	return status == 0 ? open_listeners(g, previous, level) : status;
+	return status == 0 ? open_listeners(g, existing, existing_count, level) : status;
 }
 
 int generation_prepare(struct generation *g, enum log_level level)
@@ -145,7 +146,7 @@ void generation_free(struct generation *g)
 {
 	if (g == NULL)
 		return;
-	generation_close_listeners(g, NULL, false);
+	generation_close_listeners(g, g->listeners, g->listener_count);
 	sandbox_done(&g->sandbox);
 	for (int i = 0; i < 2; i++)
 		(void)fdio_close(&g->quit_pipe[i]);
@@ -153,10 +154,9 @@ void generation_free(struct generation *g)
 }
 
 void generation_close_listeners(
-	struct generation *g, const struct generation *heir, bool unlink_paths)
+	struct generation *g, const struct listener *kept, size_t kept_count)
 {
-	(void)heir;
-	listeners_close(g->listeners, g->listener_count, unlink_paths);
+	listeners_close(g->listeners, g->listener_count, kept, kept_count);
 	g->listeners = NULL;
 	g->listener_count = 0;
 }

@@ -29,25 +29,23 @@ struct generation {
 /* A generation that has nothing yet.  NULL without memory. */
 struct generation *generation_new(uint32_t number, const struct config *config);
 
-/* Find the account of its workers and open its listeners; those that `previous` (NULL:
- * none) has too are shared.  Then, when the log is where it belongs, the rest: sandbox,
- * deliveries.  What goes wrong is logged, at this level.  Return 0, or the exit status
- * that says what is wrong. */
-int generation_open(
-	struct generation *g, const struct generation *previous, enum log_level level);
+/* Find the account of its workers and open its listeners; those that are among existing
+ * are shared, see listeners_open.  Then, when the log is where it belongs, the rest:
+ * sandbox, deliveries.  What goes wrong is logged, at this level.  Return 0, or the exit
+ * status that says what is wrong. */
+int generation_open(struct generation *g, const struct listener *existing,
+	size_t existing_count, enum log_level level);
 int generation_prepare(struct generation *g, enum log_level level);
 
-/* Close what is left of it; in the file system its Unix sockets stay, see
- * generation_close_listeners. */
+/* Close what is left of it.  Unix sockets stay in the file system. */
 void generation_free(struct generation *g);
 
 /* Tell its workers to finish their client and go. */
 void generation_dismiss(struct generation *g);
 
-/* Close the listeners in this process, but for those that `heir` (NULL: nobody) has;
- * what is closed is removed from the file system too if unlink_paths. */
+/* Close its listeners in this process; see listeners_close about what is kept. */
 void generation_close_listeners(
-	struct generation *g, const struct generation *heir, bool unlink_paths);
+	struct generation *g, const struct listener *kept, size_t kept_count);
 
 /* Send up to n idle workers away, or call up to n back who have not heard it yet.
  * Busy ones hear nothing. */

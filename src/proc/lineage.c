@@ -42,6 +42,42 @@ static int open_log(const struct config *c, enum log_level level)
 	return EX_CONFIG;
 }
 
+/* Its listeners, shared with those that there are; what we were started with has to be
+ * used. */
+static int open_sockets(struct lineage *l, struct generation *g, enum log_level level)
+{
+	const struct listener *existing = l->inherit->sockets;
+	size_t count = l->inherit->count;
+	char text[ENDPOINT_TEXT_MAX];
+	struct endpoint failed;
+	int status;
+
+	if (l->current != NULL) {
+		existing = l->current->listeners;
+		count = l->current->listener_count;
+	}
+	status = generation_open(g, existing, count, level);
+	if (status != 0 || l->current != NULL ||
+		inherit_check(l->inherit, g->listeners, g->listener_count, &failed) == 0)
+		return status;
+	endpoint_format(&failed, text);
+	log_event(level, EV_SERVER_FAILED,
+		LOG_TEXT("step", "use a socket that is no listener's"),
+		LOG_TEXT("subject", text));
+	return EXIT_FAILURE;
+}
+
+/* Close the listeners of g, but for what the current generation, or before there is one
+ * whoever started us, goes on with. */
+static void close_sockets(const struct lineage *l, struct generation *g)
+{
+	if (l->current != NULL)
+		generation_close_listeners(
+			g, l->current->listeners, l->current->listener_count);
+	else
+		generation_close_listeners(g, l->inherit->sockets, l->inherit->count);
+}
+
 int lineage_open(struct lineage *l, const struct config *config, enum log_level level,
 	struct generation **ret)
 {
@@ -55,26 +91,25 @@ int lineage_open(struct lineage *l, const struct config *config, enum log_level 
 		return EXIT_FAILURE;
 	}
 	/* Until the listeners are open, lines go to whoever started us. */
-	if ((status = generation_open(g, l->current, level)) == 0 &&
+	if ((status = open_sockets(l, g, level)) == 0 &&
 		(status = open_log(config, level)) == 0 &&
 		(status = generation_prepare(g, level)) == 0) {
 		l->last_number = g->number;
 		*ret = g;
 		return 0;
 	}
-	generation_close_listeners(g, l->current, true);
+	close_sockets(l, g);
 	drop(l, g);
 	if (l->current != NULL)
 		(void)open_log(l->current->config, level);
 	return status;
 }
 
-/* Its workers finish their client and go; heir shares listeners with it. */
-static void dismiss(struct lineage *l, struct generation *g,
-	const struct generation *heir, bool unlink_paths)
+/* Its workers finish their client and go; the current generation stays. */
+static void dismiss(struct lineage *l, struct generation *g)
 {
 	generation_dismiss(g);
-	generation_close_listeners(g, heir, unlink_paths);
+	close_sockets(l, g);
 	if (g->alive == 0) {
 		drop(l, g);
 		return;
@@ -89,7 +124,7 @@ void lineage_promote(struct lineage *l)
 
 	l->current = l->candidate;
 	l->candidate = NULL;
-	dismiss(l, before, l->current, true);
+	dismiss(l, before);
 }
 
 void lineage_abandon(struct lineage *l)
@@ -97,7 +132,7 @@ void lineage_abandon(struct lineage *l)
 	struct generation *g = l->candidate;
 
 	l->candidate = NULL;
-	dismiss(l, g, l->current, true);
+	dismiss(l, g);
 	(void)open_log(l->current->config, LOG_ERROR);
 }
 
@@ -107,10 +142,14 @@ void lineage_dismiss_all(struct lineage *l, bool is_kept)
 
 	l->candidate = NULL;
 	if (g != NULL)
-		dismiss(l, g, l->current, true);
+		dismiss(l, g);
 	/* The current one stays, for its settings. */
-	generation_dismiss(l->current);
-	generation_close_listeners(l->current, NULL, !is_kept);
+	g = l->current;
+	generation_dismiss(g);
+	if (is_kept)
+		generation_close_listeners(g, g->listeners, g->listener_count);
+	else
+		generation_close_listeners(g, l->inherit->sockets, l->inherit->count);
 }
 
 void lineage_note_death(struct lineage *l, struct generation *g)

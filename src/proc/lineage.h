@@ -4,12 +4,14 @@
 #define SINKD_PROC_LINEAGE_H
 
 #include "proc/generation.h"
+#include "proc/inherit.h"
 
 struct lineage {
 	struct generation *current;   /* NULL: before the start */
 	struct generation *candidate; /* NULL: no reload is under way */
 	struct generation *old;       /* linked by older */
 	uint32_t last_number;
+	struct inherit *inherit; /* sockets we were started with; of the caller */
 };
 
 /* Open what this configuration needs, the log too; listeners that the current generation
@@ -26,7 +28,7 @@ void lineage_promote(struct lineage *l);
 /* The candidate is dismissed, and the log is that of the current generation again. */
 void lineage_abandon(struct lineage *l);
 
-/* All are dismissed; is_kept: another process goes on with the Unix sockets. */
+/* All are dismissed.  is_kept: another process goes on with the Unix sockets. */
 void lineage_dismiss_all(struct lineage *l, bool is_kept);
 
 /* A worker of g has gone, maybe the last of an old generation. */

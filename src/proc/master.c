@@ -11,6 +11,7 @@
 #include "proc/master.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,9 +27,14 @@
 #include "base/log.h"
 #include "net/conn.h"
 #include "proc/crew.h"
+#include "proc/daemon.h"
+#include "proc/inherit.h"
 #include "proc/lineage.h"
 #include "proc/pool.h"
 #include "proc/ready.h"
+#include "proc/runtime.h"
+#include "proc/signals.h"
+#include "proc/upgrade.h"
 #include "proc/worker.h"
 
 /* Workers notice the end of the grace time within a tick of one second, and then
@@ -45,8 +51,10 @@ struct master {
 	struct lineage lineage;
 	bool is_refusing; /* clients that come now are refused by us */
 	int signal_fd;
-	sigset_t signals;
-	bool is_reload_wanted; /* once the one under way has ended */
+	struct upgrade upgrade;
+	char runtime_dir[PATH_MAX]; /* "": we have none */
+	int waiting_fd;             /* who waits for a daemon to be ready; -1: nobody */
+	bool is_reload_wanted;      /* once the one under way has ended */
 	bool is_stopping;
 	uint64_t kill_at_ms; /* while stopping; UINT64_MAX: not needed any more */
 	int exit_status;
@@ -60,36 +68,22 @@ static int fail_start(const char *step, int error)
 	return EXIT_FAILURE;
 }
 
-/* All signals the program knows come through the descriptor.  Called before
- * anything else, so that none is lost. */
-static int open_signals(struct master *m)
-{
-	static const int known[] = {
-		SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD, SIGPIPE, SIGXFSZ};
-	struct sigaction by_default = {.sa_handler = SIG_DFL};
-
-	(void)sigemptyset(&m->signals);
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		(void)sigaddset(&m->signals, known[i]);
-	/* Whoever started us may ignore it, and then it would never come. */
-	if (sigaction(SIGCHLD, &by_default, NULL) < 0 ||
-		sigprocmask(SIG_BLOCK, &m->signals, NULL) < 0)
-		return -errno;
-	m->signal_fd = signalfd(-1, &m->signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	return m->signal_fd < 0 ? -errno : 0;
-}
-
 static int set_up(struct master *m, struct config *c)
 {
-	int r;
+	int r, runtime;
 
 	/* Where there is no log yet, whoever starts us reads what is wrong. */
 	(void)log_open("stderr", c->log_format, c->log_level);
-	if ((r = open_signals(m)) < 0 || (r = crew_init(&m->crew)) < 0) {
+	if ((r = signals_open(&m->signal_fd)) < 0 || (r = crew_init(&m->crew)) < 0) {
 		config_free(c);
 		return fail_start("open signals and shared memory", r);
 	}
+	m->crew.is_daemon = m->options->is_daemon;
+	/* Before listeners, which may be sockets in it. */
+	runtime = runtime_prepare(c->runtime_dir, m->runtime_dir);
 	r = lineage_open(&m->lineage, c, LOG_FATAL, &m->lineage.current);
+	if (r == 0 && runtime < 0)
+		runtime_give_up(m->runtime_dir, runtime);
 	if (r == 0)
 		atomic_store(&m->crew.board->generation, m->lineage.current->number);
 	return r;
@@ -208,26 +202,25 @@ static void note_failed_birth(struct master *m)
 }
 
 /* The first worker is idle: clients are served from here on. */
-static void announce(const struct master *m)
+static void announce(struct master *m)
 {
+	struct inherit *inherit = m->lineage.inherit;
 	const struct generation *g = m->lineage.current;
 	const struct config *c = g->config;
-	char text[ENDPOINT_TEXT_MAX];
 
-	for (size_t i = 0; i < g->listener_count; i++) {
-		endpoint_format(&g->listeners[i].endpoint, text);
-		log_event(LOG_INFO, EV_SERVER_START, LOG_TEXT("version", PACKAGE_VERSION),
-			LOG_TEXT("listen", text), LOG_NUM("workers", c->workers.start),
-			LOG_TEXT("config", c->file != NULL ? c->file : "built-in"));
-	}
+	ready_log(c, g->listeners, g->listener_count);
 	if (g->identity.is_fallback)
 		log_event(LOG_WARN, EV_SERVER_START, LOG_TEXT("user", g->identity.name),
 			LOG_TEXT("advice", "no account '" IDENTITY_DEFAULT_USER
 					   "' exists, going on with this one"));
+	inherit_done(inherit, g->listeners, g->listener_count);
+	runtime_claim(m->runtime_dir, inherit->is_upgrade ? getppid() : 0);
 	if (m->options->has_greeting)
 		ready_greet(c, g->listeners, g->listener_count);
 	ready_notify("READY=1");
 	ready_write_fd(m->options->ready_fd, g->listeners, g->listener_count);
+	inherit_tell_ready(inherit);
+	daemon_ready(&m->waiting_fd);
 }
 
 /* A worker claims to be idle; the claim is compared with what we know. */
@@ -253,22 +246,51 @@ static void hear_ready(struct master *m)
 	}
 }
 
+/* Nobody new.  is_kept: another server goes on with our sockets. */
+static void close_doors(struct master *m, bool is_kept)
+{
+	m->is_stopping = true;
+	m->is_refusing = false;
+	m->exit_status = EXIT_SUCCESS;
+	m->kill_at_ms = UINT64_MAX;
+	lineage_dismiss_all(&m->lineage, is_kept);
+}
+
 /* Nobody new; who is in the middle of a message may finish it within the grace
  * time.  The second time: at once. */
 static void stop(struct master *m, int exit_status)
 {
-	uint64_t deadline_ms = clock_monotonic_ms();
+	_Atomic uint64_t *told_ms = &m->crew.board->drain_deadline_ms;
+	uint64_t before_ms = atomic_load(told_ms), deadline_ms = clock_monotonic_ms();
 
-	if (!m->is_stopping)
+	if (before_ms == 0 || before_ms == UINT64_MAX)
 		deadline_ms += m->lineage.current->config->timeouts.grace_ms;
+	if (!m->is_stopping) {
+		ready_notify("STOPPING=1");
+		upgrade_cancel(&m->upgrade);
+		close_doors(m, false);
+		m->exit_status = exit_status;
+	}
 	m->kill_at_ms = deadline_ms + KILL_AFTER_GRACE_MS;
-	atomic_store(&m->crew.board->drain_deadline_ms, deadline_ms);
+	atomic_store(told_ms, deadline_ms);
+}
+
+/* Nobody new, and clients may stay as long as they like. */
+static void drain(struct master *m, bool is_kept)
+{
 	if (m->is_stopping)
 		return;
-	m->is_stopping = true;
-	m->exit_status = exit_status;
-	ready_notify("STOPPING=1");
-	lineage_dismiss_all(&m->lineage, false);
+	close_doors(m, is_kept);
+	atomic_store(&m->crew.board->drain_deadline_ms, UINT64_MAX);
+}
+
+/* The new server serves; nobody is told that the server stops, since it does not. */
+static void hear_upgrade(struct master *m)
+{
+	if (!upgrade_hear(&m->upgrade) || m->is_stopping)
+		return;
+	ready_notify_main_pid(m->upgrade.pid);
+	drain(m, true);
 }
 
 /* There was no process for a worker.  At the start that is the end: nobody has ever
@@ -333,6 +355,9 @@ static void reap_children(struct master *m)
 
 		/* What it wrote before it died has to be read before it is judged. */
 		hear_ready(m);
+		hear_upgrade(m);
+		if (upgrade_note_exit(&m->upgrade, pid, status))
+			continue;
 		child = crew_find(&m->crew, pid);
 		/* PID 1 in a container inherits orphans that are not ours. */
 		if (child != NULL)
@@ -431,6 +456,13 @@ static void hear_signals(struct master *m)
 			if (!m->is_stopping)
 				reopen_log(m);
 			break;
+		case SIGUSR2:
+			log_signal(number, m->is_stopping ? "none" : "upgrade");
+			if (!m->is_stopping)
+				upgrade_request(&m->upgrade, m->options->upgrade,
+					m->lineage.current->listeners,
+					m->lineage.current->listener_count);
+			break;
 		default:
 			/* PIPE and XFSZ: whoever wrote has heard of it. */
 			break;
@@ -449,6 +481,7 @@ static size_t gather_sources(const struct master *m, struct pollfd *p)
 	p[n++] = (struct pollfd){.fd = m->signal_fd, .events = POLLIN};
 	p[n++] = (struct pollfd){.fd = m->crew.ready_pipe[0], .events = POLLIN};
 	p[n++] = (struct pollfd){.fd = m->crew.wake_fd, .events = POLLIN};
+	p[n++] = (struct pollfd){.fd = m->upgrade.fd, .events = POLLIN};
 	for (size_t i = 0; m->is_refusing && i < g->listener_count; i++)
 		p[n++] = (struct pollfd){.fd = g->listeners[i].fd, .events = POLLIN};
 	return n;
@@ -456,7 +489,7 @@ static size_t gather_sources(const struct master *m, struct pollfd *p)
 
 static void wait_for_events(struct master *m, uint64_t until_ms)
 {
-	struct pollfd p[3 + LISTENERS_MAX];
+	struct pollfd p[4 + LISTENERS_MAX];
 	size_t n = gather_sources(m, p);
 	uint64_t now_ms = clock_monotonic_ms();
 	uint64_t wait_ms = until_ms > now_ms ? until_ms - now_ms : 0;
@@ -479,8 +512,11 @@ static void run(struct master *m)
 	while (!m->is_stopping || m->crew.alive > 0) {
 		uint64_t until_ms = m->is_stopping ? m->kill_at_ms : tend_pool(m);
 
+		if (until_ms > m->upgrade.deadline_ms)
+			until_ms = m->upgrade.deadline_ms;
 		wait_for_events(m, until_ms);
 		hear_ready(m);
+		hear_upgrade(m);
 		hear_signals(m);
 		if (m->is_reload_wanted && m->lineage.candidate == NULL &&
 			!m->is_stopping)
@@ -494,7 +530,11 @@ static void run(struct master *m)
 
 static void tear_down(struct master *m)
 {
+	struct inherit *inherit = m->lineage.inherit;
+
 	lineage_done(&m->lineage);
+	inherit_done(inherit, inherit->sockets, inherit->count);
+	runtime_remove_pid(m->runtime_dir);
 	crew_done(&m->crew);
 	(void)fdio_close(&m->signal_fd);
 }
@@ -513,7 +553,15 @@ int master_run(struct config *config, const struct master_options *options)
 {
 	/* For the last words, when the configuration has gone. */
 	char *log_target = strdup(config->log_target);
-	struct master m = {.options = options, .signal_fd = -1};
+	struct inherit nothing = {.tell_fd = -1};
+	struct master m = {
+		.options = options,
+		.lineage = {.inherit = options->inherit != NULL ? options->inherit
+								: &nothing},
+		.signal_fd = -1,
+		.upgrade = UPGRADE_NONE,
+		.waiting_fd = options->is_daemon ? options->waiting_fd : -1,
+	};
 
 	setproctitle("master");
 	m.exit_status = set_up(&m, config);

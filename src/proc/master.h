@@ -6,12 +6,20 @@
 
 #include "config/conf.h"
 
+struct inherit;
+struct upgrade_env;
+
 struct master_options {
 	/* How the configuration was loaded, for a reload. */
 	const char *file;
 	const struct config_overrides *overrides;
 	int ready_fd;      /* -1: none */
 	bool has_greeting; /* tell a person what runs here, and what to try */
+	/* Nobody reads standard error: what would be logged there goes to syslogd. */
+	bool is_daemon;
+	int waiting_fd;                    /* as a daemon: for daemon_ready */
+	struct inherit *inherit;           /* NULL: we bind everything */
+	const struct upgrade_env *upgrade; /* NULL: USR2 is refused */
 };
 
 /* Run the server until it is told to stop; takes over config.  Blocks.  Returns the exit

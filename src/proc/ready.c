@@ -7,10 +7,24 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/fdio.h"
+#include "base/log.h"
+
+void ready_log(const struct config *c, const struct listener *listeners, size_t n)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	for (size_t i = 0; i < n; i++) {
+		endpoint_format(&listeners[i].endpoint, text);
+		log_event(LOG_INFO, EV_SERVER_START, LOG_TEXT("version", PACKAGE_VERSION),
+			LOG_TEXT("listen", text), LOG_NUM("workers", c->workers.start),
+			LOG_TEXT("config", c->file != NULL ? c->file : "built-in"));
+	}
+}
 
 void ready_write_fd(int fd, const struct listener *listeners, size_t n)
 {
@@ -54,6 +68,35 @@ void ready_notify(const char *state)
 	(void)sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
 		(const struct sockaddr *)&to, length);
 	(void)fdio_close(&fd);
+}
+
+void ready_notify_reloading(void)
+{
+	struct timespec now;
+	char text[64];
+
+	/* Not the coarse clock, which may be behind the signal. */
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	(void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
+		(unsigned long long)now.tv_sec * 1000000 +
+			(unsigned long long)now.tv_nsec / 1000);
+	ready_notify(text);
+}
+
+void ready_notify_status(unsigned busy, unsigned idle)
+{
+	char text[64];
+
+	(void)snprintf(text, sizeof(text), "STATUS=%u busy, %u idle", busy, idle);
+	ready_notify(text);
+}
+
+void ready_notify_main_pid(pid_t pid)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "MAINPID=%ld", (long)pid);
+	ready_notify(text);
 }
 
 /* Where the mail of the first listener goes. */

@@ -325,6 +325,9 @@ static int set_up(struct worker *w)
 	w->server = serve_new(&w->serve_env);
 	if (w->server == NULL)
 		return fail_step("allocate", -ENOMEM);
+	/* Standard input is /dev/null by now. */
+	if (env->is_daemon && dup2(STDIN_FILENO, STDERR_FILENO) < 0)
+		return fail_step("leave standard error", -errno);
 	if ((r = sandbox_enter(env->sandbox)) < 0)
 		return fail_step("enter the sandbox", r);
 	return 0;

@@ -2,6 +2,7 @@
 #ifndef SINKD_PROC_WORKER_H
 #define SINKD_PROC_WORKER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,6 +25,7 @@ struct worker_env {
 	const struct identity *identity;
 	const struct sandbox *sandbox;
 	pid_t master;
+	bool is_daemon;  /* standard error is for the start only */
 	unsigned number; /* from 1; for its title and its slot */
 	uint32_t generation;
 	int quit_fd;  /* non-blocking; see worker.c */

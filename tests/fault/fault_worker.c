@@ -186,7 +186,7 @@ static void sweep_worker(const char *name, const char *path, uint64_t calls, uid
 	CHECK(log_open(b.scene.config->log_target, LOG_FORMAT_TEXT, LOG_INFO) == 0);
 	CHECK(delivery_prepare_host(
 		      b.scene.config->deliveries, 1, &owner, &failed_section) == 0);
-	CHECK(listeners_open(b.scene.config->listeners, 1, &b.listeners,
+	CHECK(listeners_open(b.scene.config->listeners, 1, NULL, 0, &b.listeners,
 		      &b.listener_count, &failed) == 0);
 	CHECK(board_create(&b.board, &b.board_fd) == 0);
 	CHECK(slots_create(&b.slots, &b.slots_fd) == 0);
@@ -197,7 +197,7 @@ static void sweep_worker(const char *name, const char *path, uint64_t calls, uid
 	CHECK(sandbox_init(SANDBOX_OFF, &b.sandbox) == 0);
 	run_worker(&b, &none);
 	faults_sweep(name, calls, run_worker, &b);
-	listeners_close(b.listeners, b.listener_count, true);
+	listeners_close(b.listeners, b.listener_count, NULL, 0);
 	sandbox_done(&b.sandbox);
 	(void)close(b.counters_fd);
 	(void)close(b.slots_fd);

@@ -3,11 +3,13 @@ wire_tests = \
 	tests/wire/test_aborts.py \
 	tests/wire/test_big_message.py \
 	tests/wire/test_command_line.py \
+	tests/wire/test_daemon.py \
 	tests/wire/test_disk.py \
 	tests/wire/test_drain.py \
 	tests/wire/test_fidelity.py \
 	tests/wire/test_first_start.py \
 	tests/wire/test_kill_storm.py \
+	tests/wire/test_listen_fds.py \
 	tests/wire/test_load_generator.py \
 	tests/wire/test_log.py \
 	tests/wire/test_mailboxes.py \
@@ -23,6 +25,7 @@ wire_tests = \
 	tests/wire/test_timeouts.py \
 	tests/wire/test_unix_socket.py \
 	tests/wire/test_worker_life.py \
+	tests/wire/test_upgrade.py \
 	tests/wire/level_off.py \
 	tests/wire/level_trap.py
 wire_modules = \

@@ -100,12 +100,15 @@ class Server:
             self.arguments += ["-f", self.path("sinkd.conf")]
         if listen:
             self.arguments += ["-l", listen]
-        self.environment = {**os.environ, **(environment or {})}
+        # The place of its pid file, which two servers cannot share.
+        self.environment = {**os.environ, "RUNTIME_DIRECTORY": self.path("run"),
+                            **(environment or {})}
         self.user = user
         self.status = status
         self.binary = program
         self.tries = tries
         self.prepare = prepare
+        self.passed = []  # descriptors that it gets besides
         self.process = None
         self.addresses = []
 
@@ -121,7 +124,7 @@ class Server:
         with open(self.path("log"), "ab") as log, open(self.path("out"), "ab") as out:
             self.process = subprocess.Popen(
                 [*self.command(), "--ready-fd", str(ready_of_server), *self.arguments],
-                cwd=self.directory, env=self.environment, pass_fds=[ready_of_server],
+                cwd=self.directory, env=self.environment, pass_fds=[ready_of_server, *self.passed],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=log,
                 # All its processes are then known by their session.
                 start_new_session=True, preexec_fn=self.prepare, **identity)

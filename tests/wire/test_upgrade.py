@@ -1,0 +1,276 @@
+"""USR2: a new server takes over the sockets; nobody is refused, cut off or told to go."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+from sinkd_server import SINKD, Client, Server, read_file, wait_until
+from wire_test import need_program, need_root, run, skip
+
+
+class Upgraded(Server):
+    """A server whose successors are known by the pid file, and stopped like itself."""
+
+    def pid_in_file(self):
+        with contextlib.suppress(FileNotFoundError):
+            return int(read_file(self.path("run", "sinkd.pid")))
+        return None
+
+    def ask(self):
+        """USR2 to the server of the pid file, which is returned."""
+        pid = self.pid_in_file()
+        os.kill(pid, signal.SIGUSR2)
+        return pid
+
+    def wait_for_other(self, old):
+        """The pid of the server that has taken over from old."""
+        wait_until(lambda: self.pid_in_file() not in (None, old), 10, "a new pid in the file")
+        return self.pid_in_file()
+
+    def upgrade(self):
+        return self.wait_for_other(self.ask())
+
+    def results(self):
+        return [line.partition(" result=")[2].split()[0] for line in self.events("server.upgrade")]
+
+    def wait_result(self, result):
+        wait_until(lambda: result in self.results(), 10, f"result {result}")
+
+    def stop(self):
+        """Stop the last one; the first one must have left by then, or leave now."""
+        pid = self.pid_in_file()
+        if pid and pid != self.pid:
+            os.kill(pid, signal.SIGTERM)
+            wait_until(lambda: pid not in self.processes(), 10, "exit of the last server")
+        super().stop()
+        assert self.pid_in_file() is None, "the pid file is left behind"
+
+
+def greeted(server):
+    client = server.connect()
+    client.greet()
+    return client
+
+
+def the_new_server_has_the_port():
+    with Upgraded("-w", "2") as server:
+        old = server.pid_in_file()
+        assert old == server.pid
+        new = server.upgrade()
+        assert server.wait_exit() == 0
+        assert new in server.processes()
+        with greeted(server) as client:
+            client.deliver(b"Subject: to the new one\r\n\r\n")
+        assert len(server.stored()) == 1
+        with socket.socket() as refused:
+            refused.settimeout(10)
+            os.kill(new, signal.SIGTERM)
+            wait_until(lambda: not server.processes(), 10, "the end of the new server")
+            assert refused.connect_ex(server.addresses[0]) != 0
+
+
+def nobody_is_refused_or_cut_off():
+    with Upgraded("-w", "4") as server:
+        served = 0
+        for _ in range(4):
+            old, is_new = server.ask(), False
+            while not is_new or old in server.processes():
+                # Once more after the change, when the old one leaves.
+                is_new = server.pid_in_file() not in (None, old)
+                with greeted(server) as client:
+                    client.command("QUIT", "221 ")
+                    client.expect_closed()
+                served += 1
+        assert served > 8 and server.results() == ["started", "ready"] * 4
+
+
+def a_session_ends_as_it_would_have():
+    with Upgraded("-w", "2") as server, greeted(server) as idle, greeted(server) as busy:
+        busy.open_message()
+        busy.send(b"Subject: begun\r\n")
+        new = server.upgrade()
+        with greeted(server) as other:
+            other.deliver(b"Subject: meanwhile\r\n\r\n")
+        # Two ticks of a worker: it has seen the notice, and says nothing of it.
+        for worker in [pid for pid in server.workers() if pid != new]:
+            wait_until(lambda: closed_its_listeners(worker), 5, "a worker that takes nobody new")
+        busy.send(b"\r\nfinished\r\n.\r\n")
+        busy.expect("250 2.0.0 Ok: ")
+        for client in idle, busy:
+            client.command("NOOP", "250 ")
+            client.deliver(b"Subject: as before\r\n\r\n")
+            assert server.process.poll() is None
+            client.command("QUIT", "221 ")
+            client.expect_closed()
+        assert server.wait_exit() == 0
+        assert len(server.stored()) == 4
+
+
+def closed_its_listeners(worker):
+    """Whether no socket of it listens; only root may look."""
+    if os.geteuid() != 0:
+        return True
+    inodes = {os.readlink(f"/proc/{worker}/fd/{fd}") for fd in os.listdir(f"/proc/{worker}/fd")}
+    lines = read_file("/proc/net/tcp").decode().splitlines()[1:]
+    listening = {f"socket:[{fields[9]}]" for fields in map(str.split, lines) if fields[3] == "0A"}
+    return not inodes & listening
+
+
+def term_ends_the_sessions_of_the_old_server():
+    with Upgraded("-w", "2") as server, greeted(server) as idle:
+        server.upgrade()
+        server.terminate()
+        idle.expect("421 4.3.2")
+        idle.expect_closed()
+        assert server.wait_exit() == 0
+
+
+def a_new_server_that_cannot_start_changes_nothing():
+    with Upgraded("-w", "2", config="", listen="127.0.0.1:0") as server, greeted(server) as client:
+        conf = server.path("sinkd.conf")
+        with open(conf, "w") as file:
+            file.write("nonsense = 1\n")
+        old = server.ask()
+        server.wait_result("failed")
+        [line] = [text for text in server.events("server.upgrade") if "result=failed" in text]
+        assert " status=78 " in line and "sinkd.conf:1:" in server.log(), server.log()
+        assert server.pid_in_file() == old
+        client.deliver(b"Subject: still there\r\n\r\n")
+        with greeted(server) as other:
+            other.command("QUIT", "221 ")
+        client.command("QUIT", "221 ")
+        open(conf, "w").close()
+        server.upgrade()
+        assert server.wait_exit() == 0
+        greeted(server).close()
+
+
+def a_new_server_whose_port_is_taken_leaves_the_paths():
+    with tempfile.TemporaryDirectory() as directory, socket.create_server(("127.0.0.1", 0)) as s:
+        path = os.path.join(directory, "sink")
+        os.chmod(directory, 0o777)
+        config = f'listen "a" {{ address = {{"unix:{path}"}} }}\n'
+        with Upgraded("-w", "1", config=config, listen=None) as server:
+            with open(server.path("sinkd.conf"), "w") as file:
+                file.write(config.replace("{\"", '{"127.0.0.1:%d", "' % s.getsockname()[1]))
+            server.ask()
+            server.wait_result("failed")
+            greeted(server).close()
+        assert not os.path.exists(path)
+
+
+def sockets_follow_the_configuration():
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o777)
+        one, two, three = (os.path.join(directory, name) for name in ("one", "two", "three"))
+        config = 'listen "a" {{ address = {{"unix:{}", "unix:{}"}} }}\n'
+        with Upgraded("-w", "1", config=config.format(one, two), listen=None) as server:
+            with open(server.path("sinkd.conf"), "w") as file:
+                file.write(config.format(two, three))
+            server.upgrade()
+            assert server.wait_exit() == 0
+            assert not os.path.exists(one)
+            for path in two, three:
+                with Client(path) as client:
+                    client.greet()
+        assert os.listdir(directory) == []
+
+
+@contextlib.contextmanager
+def slow_start(server):
+    """The next server waits for its configuration, until the text is written."""
+    conf = server.path("sinkd.conf")
+    os.unlink(conf)
+    os.mkfifo(conf)
+
+    def go_on(text):
+        with open(conf, "w") as fifo:
+            fifo.write(text)
+
+    yield go_on
+
+
+def one_upgrade_at_a_time():
+    with Upgraded("-w", "1", config="") as server, slow_start(server) as go_on:
+        old = server.ask()
+        server.wait_result("started")
+        server.ask()
+        server.wait_result("refused")
+        greeted(server).close()
+        go_on("")
+        server.wait_for_other(old)
+        assert server.wait_exit() == 0
+        assert server.results() == ["started", "refused", "ready"]
+
+
+def term_stops_both():
+    with Upgraded("-w", "1", config="") as server, slow_start(server):
+        server.ask()
+        server.wait_result("started")
+        server.terminate()
+        assert server.wait_exit() == 0
+        wait_until(lambda: not server.processes(), 5, "the end of the new server")
+
+
+def a_binary_that_is_gone_is_told():
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        copy = shutil.copy(SINKD, os.path.join(directory, "sinkd"))
+        with Upgraded("-w", "1", program=copy) as server:
+            os.rename(copy, copy + ".old")
+            server.ask()
+            server.wait_result("failed")
+            assert f'path={copy} reason="No such file or directory"' in server.log(), server.log()
+            greeted(server).close()
+            # What lies there now is executed, whatever the directory is by then.
+            os.rename(copy + ".old", copy)
+            server.upgrade()
+            assert server.wait_exit() == 0
+
+
+def whoever_started_us_is_told():
+    address = f"@sinkd-wire-upgrade-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.bind(address.replace("@", "\0", 1))
+        notified.settimeout(20)
+        with Upgraded("-w", "1", environment={"NOTIFY_SOCKET": address}) as server:
+            assert notified.recv(4096) == b"READY=1"
+            new = server.upgrade()
+            assert notified.recv(4096) == b"READY=1"
+            assert notified.recv(4096) == b"MAINPID=%d" % new
+            assert server.wait_exit() == 0
+            os.kill(new, signal.SIGTERM)
+            # The first one has not said so.
+            assert notified.recv(4096) == b"STOPPING=1"
+
+
+def pid_1_stays():
+    need_root()
+    isolate = [need_program("unshare"), "--pid", "--fork", "--kill-child"]
+    if subprocess.run([*isolate, "true"], stderr=subprocess.DEVNULL).returncode != 0:
+        skip("no namespace for processes")
+
+    class Isolated(Upgraded):
+        def command(self):
+            return [*isolate, self.program()]
+
+        def terminate(self):
+            [init] = self.workers()  # the child of unshare
+            os.kill(init, signal.SIGTERM)
+
+    with Isolated("-w", "1") as server:
+        [init] = server.workers()
+        os.kill(init, signal.SIGUSR2)
+        server.wait_result("refused")
+        greeted(server).close()
+
+
+run(the_new_server_has_the_port, nobody_is_refused_or_cut_off, a_session_ends_as_it_would_have,
+    term_ends_the_sessions_of_the_old_server, a_new_server_that_cannot_start_changes_nothing,
+    a_new_server_whose_port_is_taken_leaves_the_paths, sockets_follow_the_configuration,
+    one_upgrade_at_a_time, term_stops_both, a_binary_that_is_gone_is_told,
+    whoever_started_us_is_told, pid_1_stays, together=True)
