@@ -110,9 +110,6 @@ struct slot_report {
 	struct slot_counts counts;
 };
 
-/* In the master: whether it says that it is idle. */
-bool slot_is_idle(const struct slot *slot);
-
 void slot_read(const struct slot *slot, struct slot_report *ret);
 
 /* The two of them that the pool goes by; compare them only. */

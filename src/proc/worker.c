@@ -431,6 +431,8 @@ static void accept_clients(struct worker *w)
 			(void)accept_and_serve(w, event.data.ptr);
 		} else if (is_dismissed(w)) {
 			serve_last(w);
+			if (goes_on(w)) /* and so counts as idle */
+				(void)counters_take_idle(w->counters);
 			return;
 		}
 	}

@@ -212,8 +212,10 @@ static void test_retire_one(void)
 	struct crew c;
 
 	start(&c, 2, "");
+	CHECK("hint", counters_get_idle(c.counters) == 2);
 	CHECK("told", fdio_write(c.quit[1], "", 1) == 1);
 	expect_end(&c);
+	CHECK("hint", counters_get_idle(c.counters) == 1);
 	CHECK("one is left", waitpid(-1, NULL, WNOHANG) == 0);
 	quit(greet(&c));
 	CHECK("one is left", waitpid(-1, NULL, WNOHANG) == 0);
