@@ -32,7 +32,6 @@ struct command_line {
 	const char *listen[LISTEN_MAX];
 	struct config_overrides overrides;
 	int ready_fd;
-	bool is_daemon;
 	bool is_upgrade; /* a running server has started us, with its arguments */
 };
 
@@ -110,7 +109,7 @@ static void parse_option(struct command_line *cl, int option)
 		cl->action = ACTION_PRINT;
 		break;
 	case 'D':
-		cl->is_daemon = true;
+		cl->overrides.is_daemon = true;
 		break;
 	case OPTION_READY_FD:
 		cl->ready_fd = (int)parse_number(
@@ -192,14 +191,16 @@ static int run(const struct command_line *cl, struct config *config,
 		.ready_fd = cl->ready_fd,
 		/* A program that reads our standard output wants the line alone. */
 		.has_greeting = cl->file == NULL && cl->ready_fd != STDOUT_FILENO &&
-				!cl->is_daemon && !cl->is_upgrade,
-		.is_daemon = cl->is_daemon,
+				!cl->overrides.is_daemon && !cl->is_upgrade,
+		.is_daemon = cl->overrides.is_daemon,
 		.waiting_fd = -1,
 		.inherit = inherit,
 		.upgrade = upgrade,
 	};
 	/* The server that started us for an upgrade has detached already. */
-	int r = cl->is_daemon && !cl->is_upgrade ? daemon_start(&options.waiting_fd) : 0;
+	int r = cl->overrides.is_daemon && !cl->is_upgrade
+			? daemon_start(&options.waiting_fd)
+			: 0;
 
 	if (r == 0)
 		return master_run(config, &options);

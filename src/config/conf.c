@@ -109,6 +109,8 @@ static int apply_overrides(
 			CONFIG_WORKERS_MAX);
 	else if (o->workers > 0)
 		limit_workers(&c->workers, o->workers);
+	if (o->is_daemon && c->log_target != NULL && strcmp(c->log_target, "stderr") == 0)
+		c->log_target = "syslog";
 	c->is_verbose = o->is_verbose;
 	/* What is asked for on the command line is shown. */
 	if (c->is_verbose && c->log_level > LOG_INFO)

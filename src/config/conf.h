@@ -80,6 +80,7 @@ struct config_overrides {
 	bool is_discard;     /* likewise */
 	unsigned workers;    /* workers.max, up to CONFIG_WORKERS_MAX; 0: not given */
 	bool is_verbose;
+	bool is_daemon; /* nobody reads standard error: syslogd takes its place */
 };
 
 /* Read, check and complete the configuration.  file NULL: the built-in one.

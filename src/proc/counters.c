@@ -88,9 +88,10 @@ int counters_map(int fd, struct counters **ret)
 
 /* ------------------------------------------------------------------- idle */
 
-void counters_set_idle(struct counters *c, uint32_t count)
+void counters_correct_idle(struct counters *c, uint32_t seen, uint32_t actual)
 {
-	SET(c->idle, count);
+	if (seen != actual)
+		(void)ADD(c->idle, actual - seen);
 }
 
 uint32_t counters_get_idle(const struct counters *c)

@@ -29,8 +29,10 @@ int counters_create(struct counters **ret, int *ret_fd);
 int counters_map(int fd, struct counters **ret);
 
 /* How many workers are idle: a hint, which the master puts right at times.  take: this
- * worker turned busy; never below 0; returns how many are left.  give: it is idle. */
-void counters_set_idle(struct counters *c, uint32_t count);
+ * worker turned busy; never below 0; returns how many are left.  give: it is idle.
+ * correct: the hint was `seen`, then `actual` were counted; what workers have added and
+ * taken since it was read stays. */
+void counters_correct_idle(struct counters *c, uint32_t seen, uint32_t actual);
 uint32_t counters_get_idle(const struct counters *c);
 uint32_t counters_take_idle(struct counters *c);
 void counters_give_idle(struct counters *c);

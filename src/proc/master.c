@@ -380,6 +380,7 @@ static uint64_t tend_pool(struct master *m)
 {
 	const struct config *c = m->lineage.current->config;
 	uint64_t now_ms = clock_monotonic_ms();
+	uint32_t hint = counters_get_idle(m->crew.counters);
 	struct crew_counts crew = crew_count(&m->crew, m->lineage.current);
 	const struct pool_limits limits = {
 		.start = c->workers.start,
@@ -399,6 +400,7 @@ static uint64_t tend_pool(struct master *m)
 	};
 	struct pool_decision d = pool_decide(&m->pool, &limits, &counts, now_ms);
 
+	counters_correct_idle(m->crew.counters, hint, crew.idle);
 	tell_workers(m, &d);
 	generation_retire(m->lineage.current, d.retire);
 	generation_unretire(m->lineage.current, d.unretire);

@@ -225,8 +225,8 @@ static void judge_stress(struct pool *p, const struct view *v, struct pool_decis
 	look_at(d, after(v->now_ms, LOOK_STRESS_MS));
 }
 
-/* max was in the way only if somebody waits for it, or the next client would: that
- * there are fewer spares than asked for hurts nobody yet. */
+/* max is in the way if somebody waits for it, or the next client would; that there are
+ * fewer spares than asked for hurts nobody.  It is told of only if somebody waited. */
 static void report(struct pool *p, const struct view *v, struct pool_decision *d)
 {
 	unsigned coming = v->counts.idle + v->counts.starting;
@@ -237,7 +237,7 @@ static void report(struct pool *p, const struct view *v, struct pool_decision *d
 		p->most_waited = larger(p->most_waited, v->counts.waiting);
 	}
 	p->was_limited = is_limited;
-	if (p->hits == 0 && p->most_waited == 0)
+	if (p->most_waited == 0)
 		return;
 	if (v->now_ms < p->report_at_ms) {
 		look_at(d, p->report_at_ms);

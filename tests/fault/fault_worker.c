@@ -152,7 +152,7 @@ static void run_worker(void *user, const struct fault *fault)
 	int status;
 
 	scene_clear(&b->scene, false);
-	counters_set_idle(b->counters, 0);
+	counters_correct_idle(b->counters, counters_get_idle(b->counters), 0);
 	if (pipe2(p.quit, O_CLOEXEC | O_NONBLOCK) < 0 || pipe2(p.ready, O_CLOEXEC) < 0)
 		FAIL("pipe2");
 	pid = start_worker(b, &p, fault);

@@ -64,6 +64,15 @@ WRAP(int, -1, epoll_wait, (int set, struct epoll_event *e, int n, int timeout),
 WRAP(int, -1, ppoll,
 	(struct pollfd * p, nfds_t n, const struct timespec *timeout, const sigset_t *s),
 	(p, n, timeout, s))
+/* The same, as a fortified build calls it. */
+WRAPPED(int, __ppoll_chk,
+	(struct pollfd * p, nfds_t n, const struct timespec *timeout, const sigset_t *s,
+		size_t room))
+{
+	return faults_strike(CALL_ppoll) ? -1
+					 : __real___ppoll_chk(p, n, timeout, s, room);
+}
+
 WRAP(int, -1, pipe2, (int fds[2], int flags), (fds, flags))
 WRAP(int, -1, memfd_create, (const char *name, unsigned flags), (name, flags))
 WRAP(int, -1, ftruncate, (int fd, off_t length), (fd, length))

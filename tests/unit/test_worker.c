@@ -94,8 +94,9 @@ static void start(struct crew *c, unsigned count, const char *timeouts)
 	CU_ASSERT_FATAL(write_conf(text));
 	free(load_conf(conf_file, NULL, &r, &c->config));
 	CU_ASSERT_FATAL(r == 0);
-	CU_ASSERT_FATAL(listeners_open(c->config->listeners, c->config->listener_count,
-				&c->listeners, &c->listener_count, &failed) == 0);
+	CU_ASSERT_FATAL(
+		listeners_open(c->config->listeners, c->config->listener_count, NULL, 0,
+			&c->listeners, &c->listener_count, &failed) == 0);
 	CU_ASSERT_FATAL(sandbox_init(SANDBOX_KILL, &c->sandbox) == 0);
 	CU_ASSERT_FATAL(board_create(&c->board, &c->board_fd) == 0);
 	CU_ASSERT_FATAL(slots_create(&c->slots, &c->slots_fd) == 0);
@@ -125,7 +126,7 @@ static void end(struct crew *c)
 	(void)fdio_close(&c->quit[1]);
 	while (c->alive > 0)
 		expect_end(c);
-	listeners_close(c->listeners, c->listener_count, true);
+	listeners_close(c->listeners, c->listener_count, NULL, 0);
 	sandbox_done(&c->sandbox);
 	config_free(c->config);
 	(void)munmap(c->board, sizeof(*c->board));

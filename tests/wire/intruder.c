@@ -245,7 +245,7 @@ static long try_counters_lie(const struct board *board, const char *argument)
 	(void)argument;
 	for (size_t i = 0; i < SLOTS_MAX; i++)
 		counters_set_client(counters, i, UINT64_MAX);
-	counters_set_idle(counters, UINT32_MAX / 2);
+	counters_correct_idle(counters, counters_get_idle(counters), UINT32_MAX / 2);
 	return 0;
 }
 
