@@ -53,6 +53,7 @@ src_libsinkd_a_SOURCES = \
 	src/proc/crew.c src/proc/crew.h \
 	src/proc/generation.c src/proc/generation.h \
 	src/proc/identity.c src/proc/identity.h \
+	src/proc/keeper.c src/proc/keeper.h \
 	src/proc/lineage.c src/proc/lineage.h \
 	src/proc/daemon.c src/proc/daemon.h \
 	src/proc/identity.c src/proc/identity.h \

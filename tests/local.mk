@@ -68,7 +68,8 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_pool_life.c \
 	tests/unit/test_ready.c \
 	tests/unit/test_runtime.c \
-	tests/unit/test_slots.c
+	tests/unit/test_slots.c \
+	tests/unit/test_upgrade.c
 tests_unit_unit_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_LDADD = $(tests_server_libs) $(CUNIT_LIBS)
 

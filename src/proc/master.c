@@ -29,8 +29,8 @@
 #include "proc/crew.h"
 #include "proc/daemon.h"
 #include "proc/inherit.h"
+#include "proc/keeper.h"
 #include "proc/lineage.h"
-#include "proc/pool.h"
 #include "proc/ready.h"
 #include "proc/runtime.h"
 #include "proc/signals.h"
@@ -47,13 +47,14 @@
 struct master {
 	const struct master_options *options;
 	struct crew crew;
-	struct pool pool;
+	struct keeper keeper;
 	struct lineage lineage;
-	bool is_refusing; /* clients that come now are refused by us */
 	int signal_fd;
 	struct upgrade upgrade;
 	char runtime_dir[PATH_MAX]; /* "": we have none */
 	int waiting_fd;             /* who waits for a daemon to be ready; -1: nobody */
+	struct pool_counts told;    /* by the last line for systemctl status */
+	uint64_t tell_at_ms;        /* no earlier than this the next one */
 	bool is_reload_wanted;      /* once the one under way has ended */
 	bool is_stopping;
 	uint64_t kill_at_ms; /* while stopping; UINT64_MAX: not needed any more */
@@ -72,8 +73,10 @@ static int set_up(struct master *m, struct config *c)
 {
 	int r, runtime;
 
-	/* Where there is no log yet, whoever starts us reads what is wrong. */
-	(void)log_open("stderr", c->log_format, c->log_level);
+	/* Where there is no log yet, whoever starts us reads what is wrong; after an
+	 * upgrade that is nobody. */
+	(void)log_open(m->lineage.inherit->is_upgrade ? c->log_target : "stderr",
+		c->log_format, c->log_level);
 	if ((r = signals_open(&m->signal_fd)) < 0 || (r = crew_init(&m->crew)) < 0) {
 		config_free(c);
 		return fail_start("open signals and shared memory", r);
@@ -184,7 +187,7 @@ static void promote_candidate(struct master *m)
 {
 	struct crew_counts before = crew_count(&m->crew, m->lineage.current);
 
-	pool_refill(&m->pool, before.idle + before.busy);
+	pool_refill(&m->keeper.pool, before.idle + before.busy);
 	lineage_promote(&m->lineage);
 	atomic_store(&m->crew.board->generation, m->lineage.current->number);
 	log_event(LOG_INFO, EV_SERVER_RELOAD, LOG_TEXT("action", "done"),
@@ -196,7 +199,7 @@ static void promote_candidate(struct master *m)
 
 static void note_failed_birth(struct master *m)
 {
-	uint32_t wait_ms = pool_note_failed(&m->pool, clock_monotonic_ms());
+	uint32_t wait_ms = pool_note_failed(&m->keeper.pool, clock_monotonic_ms());
 
 	log_event(LOG_WARN, EV_WORKER_THROTTLE, LOG_NUM("wait_ms", wait_ms));
 }
@@ -230,13 +233,13 @@ static void hear_ready(struct master *m)
 
 	while (fdio_read(m->crew.ready_pipe[0], &pid, sizeof(pid)) == sizeof(pid)) {
 		struct child *child = pid > 0 ? crew_find(&m->crew, pid) : NULL;
-		bool is_first = !m->pool.was_ever_ready;
+		bool is_first = !m->keeper.pool.was_ever_ready;
 
 		if (child == NULL)
 			continue;
 		child->was_ready = true;
 		child->generation->was_ready = true;
-		pool_note_ready(&m->pool);
+		pool_note_ready(&m->keeper.pool);
 		if (m->is_stopping)
 			continue;
 		if (is_first)
@@ -250,7 +253,7 @@ static void hear_ready(struct master *m)
 static void close_doors(struct master *m, bool is_kept)
 {
 	m->is_stopping = true;
-	m->is_refusing = false;
+	m->keeper.is_refusing = false;
 	m->exit_status = EXIT_SUCCESS;
 	m->kill_at_ms = UINT64_MAX;
 	lineage_dismiss_all(&m->lineage, is_kept);
@@ -297,7 +300,7 @@ static void hear_upgrade(struct master *m)
  * been served, and nobody will be. */
 static void note_failed_fork(struct master *m, int error)
 {
-	if (!m->pool.was_ever_ready) {
+	if (!m->keeper.pool.was_ever_ready) {
 		stop(m, fail_start("start the first worker", error));
 		return;
 	}
@@ -339,7 +342,7 @@ static void bury(struct master *m, struct child *child, int status)
 	if (is_candidate)
 		abandon_candidate(m);
 	/* What stops the very first worker is in the way of the whole server. */
-	else if (!m->pool.was_ever_ready && WIFEXITED(status))
+	else if (!m->keeper.pool.was_ever_ready && WIFEXITED(status))
 		stop(m, EX_CONFIG);
 	else if (!was_ready || (WIFSIGNALED(status) && report.counts.sessions == 0))
 		note_failed_birth(m);
@@ -365,63 +368,15 @@ static void reap_children(struct master *m)
 	}
 }
 
-/* -------------------------------------------------------------------- pool */
-
-static void tell_workers(struct master *m, const struct pool_decision *d)
-{
-	struct board *board = m->crew.board;
-
-	atomic_store_explicit(&board->command_ms, d->command_ms, memory_order_relaxed);
-	atomic_store_explicit(&board->wake_below, d->wake_below, memory_order_relaxed);
-}
-
-/* Look at the pool and do what its numbers ask for.  Returns when to look again. */
+/* Look at the pool.  Returns when to look again. */
 static uint64_t tend_pool(struct master *m)
 {
-	const struct config *c = m->lineage.current->config;
-	uint64_t now_ms = clock_monotonic_ms();
-	uint32_t hint = counters_get_idle(m->crew.counters);
-	struct crew_counts crew = crew_count(&m->crew, m->lineage.current);
-	const struct pool_limits limits = {
-		.start = c->workers.start,
-		.min_spare = c->workers.min_spare,
-		.max_spare = c->workers.max_spare,
-		.max = c->workers.max,
-		.is_refusing = c->workers.overflow == OVERFLOW_REFUSE,
-		.busy_command_ms = c->timeouts.busy_command_ms,
-	};
-	const struct pool_counts counts = {
-		.idle = crew.idle,
-		.busy = crew.busy,
-		.starting = crew.starting,
-		.retiring = generation_count_retiring(m->lineage.current),
-		.others = crew.others,
-		.waiting = generation_count_waiting(m->lineage.current),
-	};
-	struct pool_decision d = pool_decide(&m->pool, &limits, &counts, now_ms);
+	uint64_t until_ms = UINT64_MAX;
+	int r = keeper_look(&m->keeper, &m->crew, m->lineage.current, &until_ms);
 
-	counters_correct_idle(m->crew.counters, hint, crew.idle);
-	tell_workers(m, &d);
-	generation_retire(m->lineage.current, d.retire);
-	generation_unretire(m->lineage.current, d.unretire);
-	m->is_refusing = d.refuse;
-	if (d.refuse && counts.waiting > 0)
-		m->crew.refused += generation_refuse_waiting(m->lineage.current);
-	if (d.report)
-		log_event(LOG_WARN, EV_POOL_FULL, LOG_NUM("max", limits.max),
-			LOG_NUM("times", d.report_hits),
-			LOG_NUM("waiting", d.report_waited));
-	for (unsigned i = 0; i < d.births && !m->is_stopping; i++) {
-		int r = crew_start_worker(&m->crew, m->lineage.current);
-
-		if (r < 0) {
-			note_failed_fork(m, r);
-			return m->pool.not_before_ms;
-		}
-	}
-	if (crew.first_due_ms <= now_ms)
-		crew_kill_hung(&m->crew, now_ms);
-	return d.look_again_ms < crew.first_due_ms ? d.look_again_ms : crew.first_due_ms;
+	if (r < 0)
+		note_failed_fork(m, r);
+	return r < 0 ? m->keeper.pool.not_before_ms : until_ms;
 }
 
 /* ----------------------------------------------------------------- signals */
@@ -484,7 +439,7 @@ static size_t gather_sources(const struct master *m, struct pollfd *p)
 	p[n++] = (struct pollfd){.fd = m->crew.ready_pipe[0], .events = POLLIN};
 	p[n++] = (struct pollfd){.fd = m->crew.wake_fd, .events = POLLIN};
 	p[n++] = (struct pollfd){.fd = m->upgrade.fd, .events = POLLIN};
-	for (size_t i = 0; m->is_refusing && i < g->listener_count; i++)
+	for (size_t i = 0; m->keeper.is_refusing && i < g->listener_count; i++)
 		p[n++] = (struct pollfd){.fd = g->listeners[i].fd, .events = POLLIN};
 	return n;
 }
@@ -573,7 +528,7 @@ int master_run(struct config *config, const struct master_options *options)
 	if (m.exit_status != 0 && !log_is_stderr())
 		(void)fprintf(stderr, "sinkd: cannot start, see %s\n",
 			log_target != NULL ? log_target : "the log");
-	if (m.pool.was_ever_ready)
+	if (m.keeper.pool.was_ever_ready)
 		log_stop(&m);
 	tear_down(&m);
 	free(log_target);

@@ -16,6 +16,7 @@ void (*const unit_suites[])(void) = {
 	suite_runtime,
 	suite_inherit,
 	suite_ready,
+	suite_upgrade,
 	suite_slots,
 	suite_notices,
 	suite_counters,
