@@ -48,6 +48,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/unit.c tests/unit/unit.h tests/unit/suites.c \
 	tests/unit/json.c tests/unit/json.h \
 	tests/unit/test_conf.c \
+	tests/unit/test_control.c \
 	tests/unit/maildir_fixture.c tests/unit/maildir_fixture.h \
 	tests/unit/test_delivery.c \
 	tests/unit/test_log.c \
@@ -56,6 +57,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_maildir_faults.c \
 	tests/unit/test_option.c \
 	tests/unit/test_pool.c \
+	tests/unit/test_show.c \
 	tests/unit/test_slots.c
 tests_unit_unit_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_LDADD = $(tests_server_libs) $(CUNIT_LIBS)

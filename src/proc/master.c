@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
@@ -26,11 +27,13 @@
 #include "net/conn.h"
 #include "net/listener.h"
 #include "proc/board.h"
+#include "proc/control.h"
 #include "proc/identity.h"
 #include "proc/pool.h"
 #include "proc/ready.h"
 #include "proc/sandbox.h"
 #include "proc/slots.h"
+#include "proc/steer.h"
 #include "proc/worker.h"
 
 /* Workers notice the end of the grace time within a tick of one second, and then
@@ -61,6 +64,10 @@ struct master {
 	int slots_fd;
 	struct slot_report total; /* of workers that have ended */
 	int signal_fd;
+	int control_fd; /* -1: sinkctl cannot reach us */
+	char runtime[PATH_MAX];
+	struct steer_moment started;
+	uint64_t births;
 	int quit_pipe[2];  /* workers read; closing our end tells them to go */
 	int ready_pipe[2]; /* workers write their pid when first idle */
 	sigset_t signals;
@@ -204,6 +211,7 @@ static int set_up(struct master *m)
 		return fail_start("open the log", c->log_target, r, EX_CONFIG);
 	if ((r = build_sandbox(m)) != 0)
 		return r;
+	steer_open(m->runtime, &m->control_fd);
 	return prepare_deliveries(m);
 }
 
@@ -252,6 +260,7 @@ static int start_worker(struct master *m)
 		become_worker(m, index + 1, master);
 	*child = (struct child){.pid = pid};
 	m->alive++;
+	m->births++;
 	log_event(LOG_DEBUG, EV_WORKER_START, LOG_NUM("worker", pid));
 	return 0;
 }
@@ -455,6 +464,54 @@ static void hear_signals(struct master *m)
 	}
 }
 
+/* ------------------------------------------------------------------ sinkctl */
+
+static struct steer_worker worker_at(const void *user, size_t index)
+{
+	const struct master *m = user;
+
+	return (struct steer_worker){m->children[index].pid, 1};
+}
+
+static int act(
+	void *user, enum control_command command, int32_t argument, const char **ret_text)
+{
+	struct master *m = user;
+
+	(void)argument;
+	if (command != CONTROL_STOP) {
+		*ret_text = "this is not possible";
+		return EOPNOTSUPP;
+	}
+	*ret_text = m->is_stopping ? "stopping now"
+				   : "stopping; messages in flight may finish";
+	stop(m, EXIT_SUCCESS);
+	return 0;
+}
+
+static void hear_control(struct master *m)
+{
+	const struct steer_view view = {
+		.config = m->config,
+		.listeners = m->listeners,
+		.listener_count = m->listener_count,
+		.slots = m->slots,
+		.slot_count = m->config->workers_start,
+		.ended = &m->total,
+		.status = {.state = m->is_stopping ? CONTROL_STOPPING : CONTROL_RUNNING,
+			.generation = 1,
+			.births = m->births,
+			.deaths = m->births - m->alive},
+		.started = m->started,
+		.loaded = m->started,
+		.user = m,
+		.worker_at = worker_at,
+		.act = act,
+	};
+
+	steer_hear(m->control_fd, &view);
+}
+
 /* -------------------------------------------------------------------- loop */
 
 static void wait_for_events(struct master *m, uint64_t until_ms)
@@ -462,6 +519,7 @@ static void wait_for_events(struct master *m, uint64_t until_ms)
 	struct pollfd p[] = {
 		{.fd = m->signal_fd, .events = POLLIN},
 		{.fd = m->ready_pipe[0], .events = POLLIN},
+		{.fd = m->control_fd, .events = POLLIN},
 	};
 	uint64_t now_ms = clock_monotonic_ms();
 	uint64_t wait_ms = until_ms > now_ms ? until_ms - now_ms : 0;
@@ -469,7 +527,7 @@ static void wait_for_events(struct master *m, uint64_t until_ms)
 	struct timespec wait = {
 		(time_t)(wait_ms / 1000), (long)(wait_ms % 1000) * 1000000L};
 
-	if (ppoll(p, 2, until_ms == UINT64_MAX ? NULL : &wait, NULL) < 0 &&
+	if (ppoll(p, 3, until_ms == UINT64_MAX ? NULL : &wait, NULL) < 0 &&
 		errno != EINTR) {
 		log_event(LOG_ERROR, EV_SERVER_FAILED, LOG_TEXT("step", "wait"),
 			LOG_ERRNO(errno));
@@ -485,6 +543,7 @@ static void run(struct master *m)
 		wait_for_events(m, until_ms);
 		hear_ready(m);
 		hear_signals(m);
+		hear_control(m);
 		if (m->is_stopping && clock_monotonic_ms() >= m->kill_at_ms) {
 			signal_children(m, SIGKILL);
 			m->kill_at_ms = UINT64_MAX;
@@ -497,6 +556,7 @@ static void tear_down(struct master *m)
 	listeners_close(m->listeners, m->listener_count, true);
 	free(m->children);
 	sandbox_done(&m->sandbox);
+	control_close(&m->control_fd, m->runtime, CONTROL_NAME);
 	(void)fdio_close(&m->signal_fd);
 	(void)fdio_close(&m->board_fd);
 	(void)fdio_close(&m->slots_fd);
@@ -514,6 +574,8 @@ int master_run(const struct config *config, const struct master_options *options
 		.board_fd = -1,
 		.slots_fd = -1,
 		.signal_fd = -1,
+		.control_fd = -1,
+		.started = steer_now(),
 		.quit_pipe = {-1, -1},
 		.ready_pipe = {-1, -1},
 	};

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "smtp/session.h"
+
 /* Workers that can be told apart at the same time; pages that are not used cost
  * no memory. */
 #define SLOTS_MAX 16384
@@ -26,6 +28,26 @@ struct slot {
 	_Atomic uint64_t messages; /* accepted */
 	_Atomic uint64_t refused;
 	_Atomic uint64_t bytes; /* of messages accepted, as RFC 1870 counts */
+};
+
+enum slot_answer { SLOT_ACCEPTED, SLOT_REFUSED, SLOT_ANSWERS };
+
+/* Durations of deliveries: element i counts those of less than 2^i microseconds that are
+ * not in the one before; the last also those that took longer. */
+#define SLOT_DURATIONS 32
+
+/* What a worker has done since its start, or all of them have.  Each member is a plain
+ * uint64_t, so that sums are made without knowing which is which. */
+struct slot_counts {
+	uint64_t sessions; /* begun */
+	uint64_t messages_accepted;
+	uint64_t messages_refused;
+	uint64_t messages_aborted; /* not sent to their end */
+	uint64_t bytes;            /* of messages accepted, as RFC 1870 counts */
+	uint64_t timeouts;         /* sessions that ended so */
+	uint64_t verbs[VERBS][SLOT_ANSWERS];
+	uint64_t deliveries[SLOT_DURATIONS];
+	uint64_t delivery_us; /* all of them together */
 };
 
 /* In the master: make the region.  *ret_fd is for slots_map_own.  The mapping is

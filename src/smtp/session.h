@@ -37,6 +37,28 @@ enum smtp_event {
 	SMTP_DRAIN_NOW,       /* we go, whatever is in flight: 421 4.3.2 */
 };
 
+/* The commands, as those who count them know them; OTHER is whatever is none. */
+#define SMTP_VERBS(X)                                                                    \
+	X(MAIL)                                                                          \
+	X(RCPT)                                                                          \
+	X(DATA)                                                                          \
+	X(EHLO)                                                                          \
+	X(HELO)                                                                          \
+	X(RSET)                                                                          \
+	X(NOOP)                                                                          \
+	X(QUIT)                                                                          \
+	X(VRFY)                                                                          \
+	X(EXPN)                                                                          \
+	X(HELP)                                                                          \
+	X(OTHER)
+
+enum smtp_verb {
+#define SMTP_VERB_ENUM(name) VERB_##name,
+	SMTP_VERBS(SMTP_VERB_ENUM)
+#undef SMTP_VERB_ENUM
+		VERBS
+};
+
 /* How a message ended, told once per DATA that got a 354.  code 0: the session
  * ended before the message did, and nothing was stored. */
 struct smtp_outcome {

@@ -12,5 +12,7 @@ void (*const unit_suites[])(void) = {
 	suite_option,
 	suite_pool,
 	suite_slots,
+	suite_control,
+	suite_show,
 	NULL,
 };

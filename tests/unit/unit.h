@@ -35,6 +35,8 @@ void suite_conf(void);
 void suite_option(void);
 void suite_pool(void);
 void suite_slots(void);
+void suite_control(void);
+void suite_show(void);
 
 /* The suites of one program, ended by NULL. */
 extern void (*const unit_suites[])(void);
