@@ -32,8 +32,10 @@
 #include "proc/keeper.h"
 #include "proc/lineage.h"
 #include "proc/ready.h"
+#include "proc/reload.h"
 #include "proc/runtime.h"
 #include "proc/signals.h"
+#include "proc/steer.h"
 #include "proc/upgrade.h"
 #include "proc/worker.h"
 
@@ -52,10 +54,13 @@ struct master {
 	int signal_fd;
 	struct upgrade upgrade;
 	char runtime_dir[PATH_MAX]; /* "": we have none */
-	int waiting_fd;             /* who waits for a daemon to be ready; -1: nobody */
-	struct pool_counts told;    /* by the last line for systemctl status */
-	uint64_t tell_at_ms;        /* no earlier than this the next one */
-	bool is_reload_wanted;      /* once the one under way has ended */
+	int control_fd;             /* -1: sinkctl cannot reach us */
+	struct steer_moment started, loaded;
+	struct slot_counts at_reload; /* the totals when the configuration was loaded */
+	int waiting_fd;               /* who waits for a daemon to be ready; -1: nobody */
+	struct pool_counts told;      /* by the last line for systemctl status */
+	uint64_t tell_at_ms;          /* no earlier than this the next one */
+	bool is_reload_wanted;        /* once the one under way has ended */
 	bool is_stopping;
 	uint64_t kill_at_ms; /* while stopping; UINT64_MAX: not needed any more */
 	int exit_status;
@@ -94,62 +99,24 @@ static int set_up(struct master *m, struct config *c)
 
 /* ------------------------------------------------------------------- reload */
 
-static void log_reload(enum log_level level, const char *action, const char *reason)
-{
-	log_event(level, EV_SERVER_RELOAD, LOG_TEXT("action", action),
-		LOG_TEXT("reason", reason));
-}
-
-/* Each mistake in the file is a line of the log. */
-static void log_mistakes(char *text)
-{
-	char *line, *rest = text;
-
-	while ((line = strsep(&rest, "\n")) != NULL)
-		if (line[0] != '\0')
-			log_reload(LOG_ERROR, "refused, going on as before", line);
-}
-
-/* Read the configuration again, as it was read at the start; NULL if it has mistakes,
- * which have been logged. */
-static struct config *load_again(const struct master *m)
-{
-	struct config *c = NULL;
-	char *text = NULL;
-	size_t n = 0;
-	FILE *errors = open_memstream(&text, &n);
-	int r;
-
-	if (errors == NULL) {
-		log_reload(LOG_ERROR, "refused, going on as before", "out of memory");
-		return NULL;
-	}
-	r = config_load(m->options->file, m->options->overrides, errors, &c);
-	(void)fclose(errors);
-	if (r < 0)
-		log_mistakes(text);
-	free(text);
-	return r < 0 ? NULL : c;
-}
-
 /* The candidate will not do. */
 static void abandon_candidate(struct master *m)
 {
 	lineage_abandon(&m->lineage);
-	log_reload(LOG_ERROR, "failed, going on as before", "no worker could be started");
+	reload_log(LOG_ERROR, "failed, going on as before", "no worker could be started");
 	ready_notify("READY=1");
 }
 
-/* Start a generation beside the current one. */
-static void start_candidate(struct master *m, const struct config *c)
+/* Start a generation beside the current one.  Returns whether it is under way. */
+static bool start_candidate(struct master *m, const struct config *c)
 {
 	int r;
 
 	ready_notify_reloading();
 	if (lineage_open(&m->lineage, c, LOG_ERROR, &m->lineage.candidate) != 0) {
-		log_reload(LOG_ERROR, "refused, going on as before", "see above");
+		reload_log(LOG_ERROR, "refused, going on as before", "see above");
 		ready_notify("READY=1");
-		return;
+		return false;
 	}
 	r = crew_start_worker(&m->crew, m->lineage.candidate);
 	if (r < 0) {
@@ -157,21 +124,28 @@ static void start_candidate(struct master *m, const struct config *c)
 			LOG_ERRNO(r));
 		abandon_candidate(m);
 	}
+	return r == 0;
 }
 
-/* HUP: the configuration anew. */
-static void reload(struct master *m)
+/* HUP: the configuration anew.  Returns 0, or a positive errno; *ret_text says what is
+ * done. */
+static int reload(struct master *m, const char **ret_text)
 {
 	struct config *c;
 
-	if (m->lineage.candidate != NULL) {
-		m->is_reload_wanted = true;
-		return;
-	}
-	m->is_reload_wanted = false;
-	c = load_again(m);
-	if (c != NULL)
-		start_candidate(m, c);
+	*ret_text = "will reload when the reload under way has ended";
+	m->is_reload_wanted = m->lineage.candidate != NULL;
+	if (m->is_reload_wanted)
+		return 0;
+	c = reload_read(m->options->file, m->options->overrides);
+	*ret_text = "the configuration has mistakes, going on as before; see the log";
+	if (c == NULL)
+		return EINVAL;
+	*ret_text = "reloading";
+	if (start_candidate(m, c))
+		return 0;
+	*ret_text = "the reload failed, going on as before; see the log";
+	return EIO;
 }
 
 /* USR1: the same configuration, but each process opens the log anew. */
@@ -179,7 +153,7 @@ static void reopen_log(struct master *m)
 {
 	/* A reload that is under way opens it as well. */
 	if (m->lineage.candidate == NULL)
-		start_candidate(m, m->lineage.current->config);
+		(void)start_candidate(m, m->lineage.current->config);
 }
 
 /* The candidate can serve: new clients are its. */
@@ -189,6 +163,8 @@ static void promote_candidate(struct master *m)
 
 	pool_refill(&m->keeper.pool, before.idle + before.busy);
 	lineage_promote(&m->lineage);
+	m->loaded = steer_now();
+	crew_total(&m->crew, &m->at_reload);
 	atomic_store(&m->crew.board->generation, m->lineage.current->number);
 	log_event(LOG_INFO, EV_SERVER_RELOAD, LOG_TEXT("action", "done"),
 		LOG_NUM("generation", m->lineage.current->number));
@@ -218,6 +194,7 @@ static void announce(struct master *m)
 					   "' exists, going on with this one"));
 	inherit_done(inherit, g->listeners, g->listener_count);
 	runtime_claim(m->runtime_dir, inherit->is_upgrade ? getppid() : 0);
+	steer_open(m->runtime_dir, inherit->is_upgrade, &m->control_fd);
 	if (m->options->has_greeting)
 		ready_greet(c, g->listeners, g->listener_count);
 	ready_notify("READY=1");
@@ -293,6 +270,7 @@ static void hear_upgrade(struct master *m)
 	if (!upgrade_hear(&m->upgrade) || m->is_stopping)
 		return;
 	ready_notify_main_pid(m->upgrade.pid);
+	control_close(&m->control_fd, NULL, NULL);
 	drain(m, true);
 }
 
@@ -390,6 +368,7 @@ static void log_signal(int number, const char *action)
 static void hear_signals(struct master *m)
 {
 	struct signalfd_siginfo info;
+	const char *text;
 
 	while (fdio_read(m->signal_fd, &info, sizeof(info)) == sizeof(info)) {
 		int number = (int)info.ssi_signo;
@@ -406,7 +385,7 @@ static void hear_signals(struct master *m)
 		case SIGHUP:
 			log_signal(number, m->is_stopping ? "none" : "reload");
 			if (!m->is_stopping)
-				reload(m);
+				(void)reload(m, &text);
 			break;
 		case SIGUSR1:
 			log_signal(number, m->is_stopping ? "none" : "reopen the log");
@@ -427,6 +406,70 @@ static void hear_signals(struct master *m)
 	}
 }
 
+/* ------------------------------------------------------------------ sinkctl */
+
+static enum control_state state_of(const struct master *m)
+{
+	if (m->is_stopping)
+		return m->kill_at_ms == UINT64_MAX ? CONTROL_DRAINING : CONTROL_STOPPING;
+	if (!m->keeper.pool.was_ever_ready)
+		return CONTROL_STARTING;
+	return m->lineage.candidate != NULL ? CONTROL_RELOADING : CONTROL_RUNNING;
+}
+
+static int act(
+	void *user, enum control_command command, int32_t argument, const char **ret_text)
+{
+	struct master *m = user;
+
+	*ret_text = "done";
+	switch (command) {
+	case CONTROL_LOG_LEVEL:
+		log_set_level((enum log_level)argument);
+		atomic_store(&m->crew.board->log_level, argument);
+		return 0;
+	case CONTROL_VERBOSE:
+		atomic_store(&m->crew.board->verbose, argument);
+		return 0;
+	case CONTROL_STOP:
+		*ret_text = m->is_stopping ? "stopping now"
+					   : "stopping; messages in flight may finish";
+		stop(m, EXIT_SUCCESS);
+		return 0;
+	case CONTROL_DRAIN:
+		*ret_text = m->is_stopping
+				    ? "the server is ending already"
+				    : "draining; clients may stay until they are done";
+		drain(m, false);
+		return 0;
+	case CONTROL_RELOAD:
+		*ret_text = "the server is ending";
+		return m->is_stopping ? EBUSY : reload(m, ret_text);
+	case CONTROL_SNAPSHOT:
+	case CONTROL_COMMANDS:
+		break;
+	}
+	*ret_text = "no such command";
+	return EINVAL;
+}
+
+static void hear_control(struct master *m)
+{
+	const struct steer_view view = {
+		.crew = &m->crew,
+		.lineage = &m->lineage,
+		.keeper = &m->keeper,
+		.state = state_of(m),
+		.started = m->started,
+		.loaded = m->loaded,
+		.at_reload = &m->at_reload,
+		.user = m,
+		.act = act,
+	};
+
+	steer_hear(m->control_fd, &view);
+}
+
 /* -------------------------------------------------------------------- loop */
 
 /* What wakes the master; the listeners while it refuses clients itself. */
@@ -439,6 +482,7 @@ static size_t gather_sources(const struct master *m, struct pollfd *p)
 	p[n++] = (struct pollfd){.fd = m->crew.ready_pipe[0], .events = POLLIN};
 	p[n++] = (struct pollfd){.fd = m->crew.wake_fd, .events = POLLIN};
 	p[n++] = (struct pollfd){.fd = m->upgrade.fd, .events = POLLIN};
+	p[n++] = (struct pollfd){.fd = m->control_fd, .events = POLLIN};
 	for (size_t i = 0; m->keeper.is_refusing && i < g->listener_count; i++)
 		p[n++] = (struct pollfd){.fd = g->listeners[i].fd, .events = POLLIN};
 	return n;
@@ -446,7 +490,7 @@ static size_t gather_sources(const struct master *m, struct pollfd *p)
 
 static void wait_for_events(struct master *m, uint64_t until_ms)
 {
-	struct pollfd p[4 + LISTENERS_MAX];
+	struct pollfd p[5 + LISTENERS_MAX];
 	size_t n = gather_sources(m, p);
 	uint64_t now_ms = clock_monotonic_ms();
 	uint64_t wait_ms = until_ms > now_ms ? until_ms - now_ms : 0;
@@ -466,6 +510,8 @@ static void wait_for_events(struct master *m, uint64_t until_ms)
 
 static void run(struct master *m)
 {
+	const char *text;
+
 	while (!m->is_stopping || m->crew.alive > 0) {
 		uint64_t until_ms = m->is_stopping ? m->kill_at_ms : tend_pool(m);
 
@@ -475,9 +521,10 @@ static void run(struct master *m)
 		hear_ready(m);
 		hear_upgrade(m);
 		hear_signals(m);
+		hear_control(m);
 		if (m->is_reload_wanted && m->lineage.candidate == NULL &&
 			!m->is_stopping)
-			reload(m);
+			(void)reload(m, &text);
 		if (m->is_stopping && clock_monotonic_ms() >= m->kill_at_ms) {
 			crew_signal(&m->crew, SIGKILL);
 			m->kill_at_ms = UINT64_MAX;
@@ -491,6 +538,7 @@ static void tear_down(struct master *m)
 
 	lineage_done(&m->lineage);
 	inherit_done(inherit, inherit->sockets, inherit->count);
+	control_close(&m->control_fd, m->runtime_dir, CONTROL_NAME);
 	runtime_remove_pid(m->runtime_dir);
 	crew_done(&m->crew);
 	(void)fdio_close(&m->signal_fd);
@@ -517,6 +565,9 @@ int master_run(struct config *config, const struct master_options *options)
 								: &nothing},
 		.signal_fd = -1,
 		.upgrade = UPGRADE_NONE,
+		.control_fd = -1,
+		.started = steer_now(),
+		.loaded = steer_now(),
 		.waiting_fd = options->is_daemon ? options->waiting_fd : -1,
 	};
 

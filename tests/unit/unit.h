@@ -47,6 +47,8 @@ void suite_counters(void);
 
 /* Whole workers (suites_worker.c). */
 void suite_worker(void);
+void suite_control(void);
+void suite_show(void);
 
 /* The suites of one program, ended by NULL. */
 extern void (*const unit_suites[])(void);

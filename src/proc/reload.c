@@ -1,0 +1,42 @@
+/* Reading the configuration again; see reload.h.  Runs in the master. */
+#include "proc/reload.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void reload_log(enum log_level level, const char *action, const char *reason)
+{
+	log_event(level, EV_SERVER_RELOAD, LOG_TEXT("action", action),
+		LOG_TEXT("reason", reason));
+}
+
+/* Each mistake in the file is a line of the log. */
+static void log_mistakes(char *text)
+{
+	char *line, *rest = text;
+
+	while ((line = strsep(&rest, "\n")) != NULL)
+		if (line[0] != '\0')
+			reload_log(LOG_ERROR, "refused, going on as before", line);
+}
+
+struct config *reload_read(const char *file, const struct config_overrides *overrides)
+{
+	struct config *c = NULL;
+	char *text = NULL;
+	size_t n = 0;
+	FILE *errors = open_memstream(&text, &n);
+	int r;
+
+	if (errors == NULL) {
+		reload_log(LOG_ERROR, "refused, going on as before", "out of memory");
+		return NULL;
+	}
+	r = config_load(file, overrides, errors, &c);
+	(void)fclose(errors);
+	if (r < 0)
+		log_mistakes(text);
+	free(text);
+	return r < 0 ? NULL : c;
+}
