@@ -349,18 +349,13 @@ static void test_answers(void)
 	tear_down(&f);
 }
 
-static struct steer_worker worker_at(const void *user, size_t index)
-{
-	return index == 1 ? *(const struct steer_worker *)user : (struct steer_worker){0};
-}
-
 static int act(
 	void *user, enum control_command command, int32_t argument, const char **ret_text)
 {
-	struct steer_worker *w = user;
+	unsigned *obeyed = user;
 
 	CHECK("what was asked", command == CONTROL_LOG_LEVEL && argument == 2);
-	w->generation++;
+	++*obeyed;
 	*ret_text = "done";
 	return 0;
 }
@@ -369,9 +364,10 @@ static int act(
 static void test_orders(void)
 {
 	struct control_request request = request_of(CONTROL_LOG_LEVEL);
-	struct steer_worker worker = {getpid(), 0};
-	const struct steer_view view = {
-		.slot_count = 2, .user = &worker, .worker_at = worker_at, .act = act};
+	struct child children[] = {{0}, {.pid = getpid()}};
+	const struct crew crew = {.children = children, .limit = 2};
+	unsigned obeyed = 0;
+	const struct steer_view view = {.crew = &crew, .user = &obeyed, .act = act};
 	struct fixture f;
 	int client;
 
@@ -380,15 +376,15 @@ static void test_orders(void)
 	request.argument = 2;
 	ask(&f, client, &request, sizeof(request));
 	steer_hear(f.fd, &view);
-	CHECK("from a worker", answer_status(client) == EPERM && worker.generation == 0);
-	worker.pid = 1;
+	CHECK("from a worker", answer_status(client) == EPERM && obeyed == 0);
+	children[1].pid = 1;
 	ask(&f, client, &request, sizeof(request));
 	steer_hear(f.fd, &view);
-	CHECK("from others", answer_status(client) == 0 && worker.generation == 1);
+	CHECK("from others", answer_status(client) == 0 && obeyed == 1);
 	request.argument = 77;
 	ask(&f, client, &request, sizeof(request));
 	steer_hear(f.fd, &view);
-	CHECK("no such level", answer_status(client) == EINVAL && worker.generation == 1);
+	CHECK("no such level", answer_status(client) == EINVAL && obeyed == 1);
 	(void)fdio_close(&client);
 	tear_down(&f);
 }
