@@ -270,7 +270,7 @@ static void hear_upgrade(struct master *m)
 	if (!upgrade_hear(&m->upgrade) || m->is_stopping)
 		return;
 	ready_notify_main_pid(m->upgrade.pid);
-	control_close(&m->control_fd, NULL, NULL);
+	control_close(&m->control_fd, m->runtime_dir, NULL);
 	drain(m, true);
 }
 
