@@ -62,6 +62,7 @@ src_libsinkd_a_SOURCES = \
 	src/proc/pool.c src/proc/pool.h \
 	src/proc/ready.c src/proc/ready.h \
 	src/proc/region.c src/proc/region.h \
+	src/proc/reload.c src/proc/reload.h \
 	src/proc/runtime.c src/proc/runtime.h \
 	src/proc/sandbox.c src/proc/sandbox.h \
 	src/proc/serve.c src/proc/serve.h \

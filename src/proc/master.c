@@ -32,6 +32,7 @@
 #include "proc/lineage.h"
 #include "proc/pool.h"
 #include "proc/ready.h"
+#include "proc/reload.h"
 #include "proc/runtime.h"
 #include "proc/signals.h"
 #include "proc/upgrade.h"
@@ -54,7 +55,10 @@ struct master {
 	struct upgrade upgrade;
 	char runtime_dir[PATH_MAX]; /* "": we have none */
 	int waiting_fd;             /* who waits for a daemon to be ready; -1: nobody */
-	bool is_reload_wanted;      /* once the one under way has ended */
+	/* What signals asked for, for when nothing else is under way. */
+	bool is_reload_wanted;
+	bool is_reopen_wanted;
+	bool is_upgrade_wanted;
 	bool is_stopping;
 	uint64_t kill_at_ms; /* while stopping; UINT64_MAX: not needed any more */
 	int exit_status;
@@ -74,7 +78,7 @@ static int set_up(struct master *m, struct config *c)
 
 	/* Where there is no log yet, whoever starts us reads what is wrong. */
 	(void)log_open("stderr", c->log_format, c->log_level);
-	if ((r = signals_open(&m->signal_fd)) < 0 || (r = crew_init(&m->crew)) < 0) {
+	if ((r = crew_init(&m->crew)) < 0 || (r = signals_open(&m->signal_fd)) < 0) {
 		config_free(c);
 		return fail_start("open signals and shared memory", r);
 	}
@@ -91,49 +95,13 @@ static int set_up(struct master *m, struct config *c)
 
 /* ------------------------------------------------------------------- reload */
 
-static void log_reload(enum log_level level, const char *action, const char *reason)
-{
-	log_event(level, EV_SERVER_RELOAD, LOG_TEXT("action", action),
-		LOG_TEXT("reason", reason));
-}
-
-/* Each mistake in the file is a line of the log. */
-static void log_mistakes(char *text)
-{
-	char *line, *rest = text;
-
-	while ((line = strsep(&rest, "\n")) != NULL)
-		if (line[0] != '\0')
-			log_reload(LOG_ERROR, "refused, going on as before", line);
-}
-
-/* Read the configuration again, as it was read at the start; NULL if it has mistakes,
- * which have been logged. */
-static struct config *load_again(const struct master *m)
-{
-	struct config *c = NULL;
-	char *text = NULL;
-	size_t n = 0;
-	FILE *errors = open_memstream(&text, &n);
-	int r;
-
-	if (errors == NULL) {
-		log_reload(LOG_ERROR, "refused, going on as before", "out of memory");
-		return NULL;
-	}
-	r = config_load(m->options->file, m->options->overrides, errors, &c);
-	(void)fclose(errors);
-	if (r < 0)
-		log_mistakes(text);
-	free(text);
-	return r < 0 ? NULL : c;
-}
-
 /* The candidate will not do. */
 static void abandon_candidate(struct master *m)
 {
 	lineage_abandon(&m->lineage);
-	log_reload(LOG_ERROR, "failed, going on as before", "no worker could be started");
+	reload_log(LOG_ERROR, "failed, going on as before",
+		"no worker could be started; what it said is in the log that it was to "
+		"have");
 	ready_notify("READY=1");
 }
 
@@ -142,9 +110,10 @@ static void start_candidate(struct master *m, const struct config *c)
 {
 	int r;
 
-	ready_notify_reloading();
+	/* It opens the log anew in any case. */
+	m->is_reopen_wanted = false;
 	if (lineage_open(&m->lineage, c, LOG_ERROR, &m->lineage.candidate) != 0) {
-		log_reload(LOG_ERROR, "refused, going on as before", "see above");
+		reload_log(LOG_ERROR, "refused, going on as before", "see above");
 		ready_notify("READY=1");
 		return;
 	}
@@ -156,27 +125,52 @@ static void start_candidate(struct master *m, const struct config *c)
 	}
 }
 
-/* HUP: the configuration anew. */
+/* HUP: the configuration anew.  Whoever waits for the end of a reload is told of one
+ * that fails, too. */
 static void reload(struct master *m)
 {
 	struct config *c;
 
-	if (m->lineage.candidate != NULL) {
-		m->is_reload_wanted = true;
-		return;
-	}
 	m->is_reload_wanted = false;
-	c = load_again(m);
+	ready_notify_reloading();
+	c = reload_read(m->options->file, m->options->overrides);
 	if (c != NULL)
 		start_candidate(m, c);
+	else
+		ready_notify("READY=1");
 }
 
 /* USR1: the same configuration, but each process opens the log anew. */
 static void reopen_log(struct master *m)
 {
-	/* A reload that is under way opens it as well. */
-	if (m->lineage.candidate == NULL)
-		start_candidate(m, m->lineage.current->config);
+	ready_notify_reloading();
+	start_candidate(m, m->lineage.current->config);
+}
+
+static void upgrade(struct master *m)
+{
+	const struct generation *g = m->lineage.current;
+
+	m->is_upgrade_wanted = false;
+	upgrade_request(
+		&m->upgrade, m->options->upgrade, g->listeners, g->listener_count);
+}
+
+/* One change at a time: while sockets change hands nobody else may bind or remove them,
+ * and before the first worker is idle there is nothing to go back to. */
+static void make_changes(struct master *m)
+{
+	while (m->pool.was_ever_ready && !m->is_stopping &&
+		m->lineage.candidate == NULL) {
+		if (m->is_upgrade_wanted)
+			upgrade(m);
+		else if (m->is_reload_wanted && m->upgrade.pid == 0)
+			reload(m);
+		else if (m->is_reopen_wanted && m->upgrade.pid == 0)
+			reopen_log(m);
+		else
+			return;
+	}
 }
 
 /* The candidate can serve: new clients are its. */
@@ -289,6 +283,11 @@ static void hear_upgrade(struct master *m)
 {
 	if (!upgrade_hear(&m->upgrade) || m->is_stopping)
 		return;
+	/* It may have read the file, and opened the log, before we were asked. */
+	if (m->is_reload_wanted)
+		(void)kill(m->upgrade.pid, SIGHUP);
+	if (m->is_reopen_wanted)
+		(void)kill(m->upgrade.pid, SIGUSR1);
 	ready_notify_main_pid(m->upgrade.pid);
 	drain(m, true);
 }
@@ -424,6 +423,24 @@ static uint64_t tend_pool(struct master *m)
 	return d.look_again_ms < crew.first_due_ms ? d.look_again_ms : crew.first_due_ms;
 }
 
+/* While it stops: whoever hangs, and who is left when the time is over, is killed.
+ * Returns when to look again. */
+static uint64_t tend_rest(struct master *m)
+{
+	uint64_t now_ms = clock_monotonic_ms(), first_due_ms;
+
+	if (now_ms >= m->kill_at_ms) {
+		crew_signal(&m->crew, SIGKILL);
+		m->kill_at_ms = UINT64_MAX;
+	}
+	first_due_ms = crew_count(&m->crew, m->lineage.current).first_due_ms;
+	if (first_due_ms <= now_ms) {
+		crew_kill_hung(&m->crew, now_ms);
+		first_due_ms = crew_count(&m->crew, m->lineage.current).first_due_ms;
+	}
+	return m->kill_at_ms < first_due_ms ? m->kill_at_ms : first_due_ms;
+}
+
 /* ----------------------------------------------------------------- signals */
 
 static void log_signal(int number, const char *action)
@@ -450,20 +467,15 @@ static void hear_signals(struct master *m)
 			break;
 		case SIGHUP:
 			log_signal(number, m->is_stopping ? "none" : "reload");
-			if (!m->is_stopping)
-				reload(m);
+			m->is_reload_wanted = true;
 			break;
 		case SIGUSR1:
 			log_signal(number, m->is_stopping ? "none" : "reopen the log");
-			if (!m->is_stopping)
-				reopen_log(m);
+			m->is_reopen_wanted = true;
 			break;
 		case SIGUSR2:
 			log_signal(number, m->is_stopping ? "none" : "upgrade");
-			if (!m->is_stopping)
-				upgrade_request(&m->upgrade, m->options->upgrade,
-					m->lineage.current->listeners,
-					m->lineage.current->listener_count);
+			m->is_upgrade_wanted = true;
 			break;
 		default:
 			/* PIPE and XFSZ: whoever wrote has heard of it. */
@@ -512,7 +524,7 @@ static void wait_for_events(struct master *m, uint64_t until_ms)
 static void run(struct master *m)
 {
 	while (!m->is_stopping || m->crew.alive > 0) {
-		uint64_t until_ms = m->is_stopping ? m->kill_at_ms : tend_pool(m);
+		uint64_t until_ms = m->is_stopping ? tend_rest(m) : tend_pool(m);
 
 		if (until_ms > m->upgrade.deadline_ms)
 			until_ms = m->upgrade.deadline_ms;
@@ -520,13 +532,7 @@ static void run(struct master *m)
 		hear_ready(m);
 		hear_upgrade(m);
 		hear_signals(m);
-		if (m->is_reload_wanted && m->lineage.candidate == NULL &&
-			!m->is_stopping)
-			reload(m);
-		if (m->is_stopping && clock_monotonic_ms() >= m->kill_at_ms) {
-			crew_signal(&m->crew, SIGKILL);
-			m->kill_at_ms = UINT64_MAX;
-		}
+		make_changes(m);
 	}
 }
 
