@@ -9,5 +9,5 @@ CLEANFILES += etc/sinkd.service
 EXTRA_DIST += etc/sinkd.service.in
 etc/sinkd.service: $(srcdir)/etc/sinkd.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) etc && \
-	sed -e 's|[@]sbindir@|$(sbindir)|g' -e 's|[@]sysconfdir@|$(sysconfdir)|g' \
+	sed -e 's|[@]sbindir@|$(sbindir)|g' \
 		$(srcdir)/etc/sinkd.service.in >$@-new && mv $@-new $@

@@ -2,7 +2,7 @@
 # engine (libsinkproto.a) does no I/O, reads no clock and writes no log; engine
 # tests link it alone.  libsinkd.a is all the rest but the mains.
 noinst_LIBRARIES += src/libsinkproto.a src/libsinkd.a
-sbin_PROGRAMS += src/sinkd
+sbin_PROGRAMS += src/sinkd src/sinkctl
 
 # Optimised as a whole: what a message passes through comes to lie together.
 src_libsinkproto_a_CFLAGS = $(AM_CFLAGS) $(LTO_CFLAGS)
@@ -47,16 +47,24 @@ src_libsinkd_a_SOURCES = \
 	src/config/option.c src/config/option.h \
 	src/config/schema.c src/config/schema.h \
 	src/config/source.c src/config/source.h \
+	src/ctl/client.c src/ctl/client.h \
+	src/ctl/metrics.c \
+	src/ctl/out.c src/ctl/out.h \
+	src/ctl/sessions.c \
+	src/ctl/show.h \
+	src/ctl/snapshot.c src/ctl/snapshot.h \
+	src/ctl/status.c \
 	src/proc/board.c src/proc/board.h \
 	src/proc/confine.c src/proc/confine.h \
+	src/proc/control.c src/proc/control.h \
 	src/proc/counters.c src/proc/counters.h \
 	src/proc/crew.c src/proc/crew.h \
+	src/proc/daemon.c src/proc/daemon.h \
 	src/proc/generation.c src/proc/generation.h \
 	src/proc/identity.c src/proc/identity.h \
-	src/proc/lineage.c src/proc/lineage.h \
-	src/proc/daemon.c src/proc/daemon.h \
-	src/proc/identity.c src/proc/identity.h \
 	src/proc/inherit.c src/proc/inherit.h \
+	src/proc/keeper.c src/proc/keeper.h \
+	src/proc/lineage.c src/proc/lineage.h \
 	src/proc/master.c src/proc/master.h \
 	src/proc/notices.c src/proc/notices.h \
 	src/proc/pool.c src/proc/pool.h \
@@ -69,6 +77,7 @@ src_libsinkd_a_SOURCES = \
 	src/proc/signals.c src/proc/signals.h \
 	src/proc/slots.c src/proc/slots.h \
 	src/proc/stamp.c src/proc/stamp.h \
+	src/proc/steer.c src/proc/steer.h \
 	src/proc/upgrade.c src/proc/upgrade.h \
 	src/proc/worker.c src/proc/worker.h
 
@@ -76,3 +85,8 @@ src_sinkd_SOURCES = src/sinkd.c
 src_sinkd_LDFLAGS = $(HARDEN_LDFLAGS) $(LTO_CFLAGS)
 src_sinkd_LDADD = src/libsinkd.a src/libsinkproto.a $(CONFUSE_LIBS) $(BSD_LIBS) \
 	$(SECCOMP_LIBS)
+
+src_sinkctl_SOURCES = src/sinkctl.c
+src_sinkctl_CFLAGS = $(AM_CFLAGS) $(LTO_CFLAGS)
+src_sinkctl_LDFLAGS = $(HARDEN_LDFLAGS) $(LTO_CFLAGS)
+src_sinkctl_LDADD = src/libsinkd.a src/libsinkproto.a

@@ -208,13 +208,33 @@ static int run(const struct command_line *cl, struct config *config,
 	return EXIT_FAILURE;
 }
 
+/* What is wrong is for standard error, and for the server that we were to take over from,
+ * since nobody may read the former any more. */
+static int load(
+	const struct command_line *cl, struct inherit *inherit, struct config **ret)
+{
+	char *text = NULL;
+	size_t n;
+	FILE *errors = cl->is_upgrade ? open_memstream(&text, &n) : NULL;
+	int r = config_load(
+		cl->file, &cl->overrides, errors != NULL ? errors : stderr, ret);
+
+	if (errors != NULL && fclose(errors) == 0) {
+		(void)fputs(text, stderr);
+		if (r < 0)
+			inherit_tell_failure(inherit, text);
+	}
+	free(text);
+	return r;
+}
+
 static int act(const struct command_line *cl, struct inherit *inherit,
 	const struct upgrade_env *upgrade)
 {
 	struct config *config;
 	int status = EXIT_SUCCESS;
 
-	if (config_load(cl->file, &cl->overrides, stderr, &config) < 0)
+	if (load(cl, inherit, &config) < 0)
 		return EX_CONFIG;
 	switch (cl->action) {
 	case ACTION_TEST:

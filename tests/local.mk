@@ -52,6 +52,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/json.c tests/unit/json.h \
 	tests/unit/conf_fixture.c tests/unit/conf_fixture.h \
 	tests/unit/test_conf.c \
+	tests/unit/test_control.c \
 	tests/unit/test_counters.c \
 	tests/unit/maildir_fixture.c tests/unit/maildir_fixture.h \
 	tests/unit/test_delivery.c \
@@ -68,7 +69,9 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_pool_life.c \
 	tests/unit/test_ready.c \
 	tests/unit/test_runtime.c \
-	tests/unit/test_slots.c
+	tests/unit/test_show.c \
+	tests/unit/test_slots.c \
+	tests/unit/test_upgrade.c
 tests_unit_unit_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_LDADD = $(tests_server_libs) $(CUNIT_LIBS)
 

@@ -47,6 +47,9 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 	X(EV_DELIVERY_FAILED, "delivery.failed")                                         \
 	X(EV_ACCEPT_FAILED, "accept.failed")                                             \
 	X(EV_SERVER_SANDBOX, "server.sandbox")                                           \
+	X(EV_CONTROL_REQUEST, "control.request")                                         \
+	X(EV_CONTROL_REFUSED, "control.refused")                                         \
+	X(EV_CONTROL_FAILED, "control.failed")                                           \
 	X(EV_LOG_LOST, "log.lost")
 
 enum log_event {

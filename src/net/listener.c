@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -441,4 +442,18 @@ void listeners_close(
 int listener_adopt(const struct listener *l, int client_fd)
 {
 	return l->endpoint.address.ss_family == AF_UNIX ? set_tick(client_fd) : 0;
+}
+
+unsigned listener_count_waiting(const struct listener *l)
+{
+	struct pollfd p = {.fd = l->fd, .events = POLLIN};
+	struct tcp_info info = {0};
+	socklen_t length = sizeof(info);
+
+	if (l->endpoint.address.ss_family == AF_UNIX)
+		return poll(&p, 1, 0) == 1;
+	/* For a listener the kernel puts the length of the accept queue there. */
+	if (getsockopt(l->fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+		return 0;
+	return info.tcpi_unacked;
 }

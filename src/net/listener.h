@@ -76,6 +76,10 @@ int listeners_open(const struct listen_settings *settings, size_t n,
 void listeners_close(
 	struct listener *l, size_t n, const struct listener *kept, size_t kept_count);
 
+/* How many clients wait to be accepted there; on a Unix socket the kernel only tells
+ * whether there are any. */
+unsigned listener_count_waiting(const struct listener *l);
+
 /* Set the tick on an accepted socket that did not inherit it (Unix). */
 int listener_adopt(const struct listener *l, int client_fd);
 

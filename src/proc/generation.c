@@ -4,9 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -192,26 +189,12 @@ unsigned generation_count_retiring(const struct generation *g)
 	return ioctl(g->quit_pipe[0], FIONREAD, &bytes) < 0 ? 0 : (unsigned)bytes;
 }
 
-static unsigned count_waiting(const struct listener *l)
-{
-	struct pollfd p = {.fd = l->fd, .events = POLLIN};
-	struct tcp_info info = {0};
-	socklen_t length = sizeof(info);
-
-	if (l->endpoint.address.ss_family == AF_UNIX)
-		return poll(&p, 1, 0) == 1;
-	/* For a listener the kernel puts the length of the accept queue there. */
-	if (getsockopt(l->fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
-		return 0;
-	return info.tcpi_unacked;
-}
-
 unsigned generation_count_waiting(const struct generation *g)
 {
 	unsigned waiting = 0;
 
 	for (size_t i = 0; i < g->listener_count; i++)
-		waiting += count_waiting(&g->listeners[i]);
+		waiting += listener_count_waiting(&g->listeners[i]);
 	return waiting;
 }
 

@@ -53,8 +53,7 @@ void generation_retire(struct generation *g, unsigned n);
 void generation_unretire(struct generation *g, unsigned n);
 unsigned generation_count_retiring(const struct generation *g);
 
-/* How many clients wait to be accepted; on a Unix socket the kernel only tells whether
- * there are any. */
+/* How many clients wait to be accepted, see listener_count_waiting. */
 unsigned generation_count_waiting(const struct generation *g);
 
 /* Accept clients that wait, tell each that there is no room (RFC 5321, 4.2.1: 421) and

@@ -153,12 +153,22 @@ void inherit_done(struct inherit *i, const struct listener *l, size_t n)
 	i->count = 0;
 }
 
-void inherit_tell_ready(struct inherit *i)
+static void tell(struct inherit *i, const char *text, size_t n)
 {
 	if (i->tell_fd < 0)
 		return;
-	(void)fdio_write_all(i->tell_fd, "", 1);
+	(void)fdio_write_all(i->tell_fd, text, n);
 	(void)fdio_close(&i->tell_fd);
+}
+
+void inherit_tell_ready(struct inherit *i)
+{
+	tell(i, "", 1);
+}
+
+void inherit_tell_failure(struct inherit *i, const char *text)
+{
+	tell(i, text, strlen(text));
 }
 
 int inherit_format(

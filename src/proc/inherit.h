@@ -41,6 +41,9 @@ void inherit_done(struct inherit *i, const struct listener *l, size_t n);
 /* Tell the server that hands over to us, if any, that we are ready. */
 void inherit_tell_ready(struct inherit *i);
 
+/* Tell it, if any, why we cannot start. */
+void inherit_tell_failure(struct inherit *i, const char *text);
+
 /* Write the value of INHERIT_UPGRADE_VARIABLE.  Returns 0 or -ENOSPC. */
 int inherit_format(
 	int tell_fd, const struct listener *l, size_t n, char text[INHERIT_UPGRADE_MAX]);

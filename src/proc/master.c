@@ -29,12 +29,13 @@
 #include "proc/crew.h"
 #include "proc/daemon.h"
 #include "proc/inherit.h"
+#include "proc/keeper.h"
 #include "proc/lineage.h"
-#include "proc/pool.h"
 #include "proc/ready.h"
 #include "proc/reload.h"
 #include "proc/runtime.h"
 #include "proc/signals.h"
+#include "proc/steer.h"
 #include "proc/upgrade.h"
 #include "proc/worker.h"
 
@@ -42,20 +43,19 @@
  * let their client hear the last words; only those that hang are killed. */
 #define KILL_AFTER_GRACE_MS (1000 + CONN_LINGER_MS + 1000)
 
-/* A machine out of memory gets this long to recover. */
-#define RETRY_MS 100
-
 struct master {
 	const struct master_options *options;
 	struct crew crew;
-	struct pool pool;
+	struct keeper keeper;
 	struct lineage lineage;
-	bool is_refusing; /* clients that come now are refused by us */
 	int signal_fd;
 	struct upgrade upgrade;
 	char runtime_dir[PATH_MAX]; /* "": we have none */
-	int waiting_fd;             /* who waits for a daemon to be ready; -1: nobody */
-	/* What signals asked for, for when nothing else is under way. */
+	int control_fd;             /* -1: sinkctl cannot reach us */
+	struct steer_moment started, loaded;
+	struct slot_counts at_reload; /* the totals when the configuration was loaded */
+	int waiting_fd;               /* who waits for a daemon to be ready; -1: nobody */
+	/* What was asked for, for when nothing else is under way. */
 	bool is_reload_wanted;
 	bool is_reopen_wanted;
 	bool is_upgrade_wanted;
@@ -76,9 +76,11 @@ static int set_up(struct master *m, struct config *c)
 {
 	int r, runtime;
 
-	/* Where there is no log yet, whoever starts us reads what is wrong. */
-	(void)log_open("stderr", c->log_format, c->log_level);
-	if ((r = crew_init(&m->crew)) < 0 || (r = signals_open(&m->signal_fd)) < 0) {
+	/* Where there is no log yet, whoever starts us reads what is wrong; after an
+	 * upgrade that is nobody. */
+	(void)log_open(m->lineage.inherit->is_upgrade ? c->log_target : "stderr",
+		c->log_format, c->log_level);
+	if ((r = signals_open(&m->signal_fd)) < 0 || (r = crew_init(&m->crew)) < 0) {
 		config_free(c);
 		return fail_start("open signals and shared memory", r);
 	}
@@ -95,18 +97,29 @@ static int set_up(struct master *m, struct config *c)
 
 /* ------------------------------------------------------------------- reload */
 
+/* The log that was opened has the level of its configuration; sinkctl may have said
+ * otherwise. */
+static void keep_log_level(const struct master *m)
+{
+	int32_t level = atomic_load(&m->crew.board->log_level);
+
+	if (level >= 0)
+		log_set_level((enum log_level)level);
+}
+
 /* The candidate will not do. */
 static void abandon_candidate(struct master *m)
 {
 	lineage_abandon(&m->lineage);
+	keep_log_level(m);
 	reload_log(LOG_ERROR, "failed, going on as before",
 		"no worker could be started; what it said is in the log that it was to "
 		"have");
 	ready_notify("READY=1");
 }
 
-/* Start a generation beside the current one. */
-static void start_candidate(struct master *m, const struct config *c)
+/* Start a generation beside the current one.  Returns whether it is under way. */
+static bool start_candidate(struct master *m, const struct config *c)
 {
 	int r;
 
@@ -115,57 +128,78 @@ static void start_candidate(struct master *m, const struct config *c)
 	if (lineage_open(&m->lineage, c, LOG_ERROR, &m->lineage.candidate) != 0) {
 		reload_log(LOG_ERROR, "refused, going on as before", "see above");
 		ready_notify("READY=1");
-		return;
+		return false;
 	}
+	keep_log_level(m);
 	r = crew_start_worker(&m->crew, m->lineage.candidate);
 	if (r < 0) {
 		log_event(LOG_ERROR, EV_WORKER_FAILED, LOG_TEXT("step", "fork"),
 			LOG_ERRNO(r));
 		abandon_candidate(m);
 	}
+	return r == 0;
 }
 
-/* HUP: the configuration anew.  Whoever waits for the end of a reload is told of one
- * that fails, too. */
-static void reload(struct master *m)
+/* The configuration anew.  Whoever waits for the end of a reload is told of one that
+ * fails, too.  Returns 0, or a positive errno; *ret_text says what is done. */
+static int reload(struct master *m, const char **ret_text)
 {
 	struct config *c;
 
 	m->is_reload_wanted = false;
 	ready_notify_reloading();
 	c = reload_read(m->options->file, m->options->overrides);
-	if (c != NULL)
-		start_candidate(m, c);
-	else
+	if (c == NULL) {
 		ready_notify("READY=1");
+		*ret_text = "the configuration has mistakes, going on as before; "
+			    "see the log";
+		return EINVAL;
+	}
+	*ret_text = "reloading";
+	if (start_candidate(m, c))
+		return 0;
+	*ret_text = "the reload failed, going on as before; see the log";
+	return EIO;
 }
 
-/* USR1: the same configuration, but each process opens the log anew. */
+/* The same configuration, but each process opens the log anew. */
 static void reopen_log(struct master *m)
 {
 	ready_notify_reloading();
-	start_candidate(m, m->lineage.current->config);
-}
-
-static void upgrade(struct master *m)
-{
-	const struct generation *g = m->lineage.current;
-
-	m->is_upgrade_wanted = false;
-	upgrade_request(
-		&m->upgrade, m->options->upgrade, g->listeners, g->listener_count);
+	(void)start_candidate(m, m->lineage.current->config);
 }
 
 /* One change at a time: while sockets change hands nobody else may bind or remove them,
  * and before the first worker is idle there is nothing to go back to. */
+static bool can_change(const struct master *m)
+{
+	return m->keeper.pool.was_ever_ready && !m->is_stopping &&
+	       m->lineage.candidate == NULL;
+}
+
+static int request_reload(struct master *m, const char **ret_text)
+{
+	if (can_change(m) && m->upgrade.pid == 0)
+		return reload(m, ret_text);
+	m->is_reload_wanted = true;
+	*ret_text = "will reload when what is under way has ended";
+	return 0;
+}
+
 static void make_changes(struct master *m)
 {
-	while (m->pool.was_ever_ready && !m->is_stopping &&
-		m->lineage.candidate == NULL) {
+	const char *text;
+
+	while (can_change(m)) {
+		const struct generation *g = m->lineage.current;
+
+		/* A second upgrade is refused. */
 		if (m->is_upgrade_wanted)
-			upgrade(m);
-		else if (m->is_reload_wanted && m->upgrade.pid == 0)
-			reload(m);
+			upgrade_request(&m->upgrade, m->options->upgrade, g->listeners,
+				g->listener_count);
+		m->is_upgrade_wanted = false;
+		if (m->is_reload_wanted && m->upgrade.pid == 0)
+			(void)reload(m, &text);
 		else if (m->is_reopen_wanted && m->upgrade.pid == 0)
 			reopen_log(m);
 		else
@@ -178,8 +212,10 @@ static void promote_candidate(struct master *m)
 {
 	struct crew_counts before = crew_count(&m->crew, m->lineage.current);
 
-	pool_refill(&m->pool, before.idle + before.busy);
+	pool_refill(&m->keeper.pool, before.idle + before.busy);
 	lineage_promote(&m->lineage);
+	m->loaded = steer_now();
+	crew_total(&m->crew, &m->at_reload);
 	atomic_store(&m->crew.board->generation, m->lineage.current->number);
 	log_event(LOG_INFO, EV_SERVER_RELOAD, LOG_TEXT("action", "done"),
 		LOG_NUM("generation", m->lineage.current->number));
@@ -190,7 +226,7 @@ static void promote_candidate(struct master *m)
 
 static void note_failed_birth(struct master *m)
 {
-	uint32_t wait_ms = pool_note_failed(&m->pool, clock_monotonic_ms());
+	uint32_t wait_ms = pool_note_failed(&m->keeper.pool, clock_monotonic_ms());
 
 	log_event(LOG_WARN, EV_WORKER_THROTTLE, LOG_NUM("wait_ms", wait_ms));
 }
@@ -209,6 +245,7 @@ static void announce(struct master *m)
 					   "' exists, going on with this one"));
 	inherit_done(inherit, g->listeners, g->listener_count);
 	runtime_claim(m->runtime_dir, inherit->is_upgrade ? getppid() : 0);
+	steer_open(m->runtime_dir, inherit->is_upgrade, &m->control_fd);
 	if (m->options->has_greeting)
 		ready_greet(c, g->listeners, g->listener_count);
 	ready_notify("READY=1");
@@ -224,13 +261,13 @@ static void hear_ready(struct master *m)
 
 	while (fdio_read(m->crew.ready_pipe[0], &pid, sizeof(pid)) == sizeof(pid)) {
 		struct child *child = pid > 0 ? crew_find(&m->crew, pid) : NULL;
-		bool is_first = !m->pool.was_ever_ready;
+		bool is_first = !m->keeper.pool.was_ever_ready;
 
 		if (child == NULL)
 			continue;
 		child->was_ready = true;
 		child->generation->was_ready = true;
-		pool_note_ready(&m->pool);
+		pool_note_ready(&m->keeper.pool);
 		if (m->is_stopping)
 			continue;
 		if (is_first)
@@ -244,7 +281,7 @@ static void hear_ready(struct master *m)
 static void close_doors(struct master *m, bool is_kept)
 {
 	m->is_stopping = true;
-	m->is_refusing = false;
+	m->keeper.is_refusing = false;
 	m->exit_status = EXIT_SUCCESS;
 	m->kill_at_ms = UINT64_MAX;
 	lineage_dismiss_all(&m->lineage, is_kept);
@@ -274,6 +311,8 @@ static void drain(struct master *m, bool is_kept)
 {
 	if (m->is_stopping)
 		return;
+	if (!is_kept)
+		upgrade_cancel(&m->upgrade);
 	close_doors(m, is_kept);
 	atomic_store(&m->crew.board->drain_deadline_ms, UINT64_MAX);
 }
@@ -289,6 +328,7 @@ static void hear_upgrade(struct master *m)
 	if (m->is_reopen_wanted)
 		(void)kill(m->upgrade.pid, SIGUSR1);
 	ready_notify_main_pid(m->upgrade.pid);
+	control_close(&m->control_fd, NULL, NULL);
 	drain(m, true);
 }
 
@@ -296,30 +336,13 @@ static void hear_upgrade(struct master *m)
  * been served, and nobody will be. */
 static void note_failed_fork(struct master *m, int error)
 {
-	if (!m->pool.was_ever_ready) {
+	if (!m->keeper.pool.was_ever_ready) {
 		stop(m, fail_start("start the first worker", error));
 		return;
 	}
 	log_event(
 		LOG_ERROR, EV_WORKER_FAILED, LOG_TEXT("step", "fork"), LOG_ERRNO(error));
 	note_failed_birth(m);
-}
-
-static void log_exit(
-	const struct master *m, pid_t pid, int status, const struct slot_report *report)
-{
-	if (!WIFSIGNALED(status))
-		log_event(WEXITSTATUS(status) == WORKER_EXIT_DONE ? LOG_DEBUG : LOG_WARN,
-			EV_WORKER_EXIT, LOG_NUM("worker", pid),
-			LOG_NUM("status", WEXITSTATUS(status)),
-			LOG_NUM("sessions", report->counts.sessions));
-	else
-		log_event(m->is_stopping ? LOG_DEBUG : LOG_WARN, EV_WORKER_EXIT,
-			LOG_NUM("worker", pid),
-			LOG_TEXT("signal", sigabbrev_np(WTERMSIG(status))),
-			LOG_TEXT("state", report->state),
-			LOG_TEXT("client", report->client),
-			LOG_NUM("sessions", report->counts.sessions));
 }
 
 /* A worker has ended, as it should or not. */
@@ -331,14 +354,14 @@ static void bury(struct master *m, struct child *child, int status)
 	struct slot_report report;
 
 	crew_bury(&m->crew, child, &report);
-	log_exit(m, pid, status, &report);
+	crew_log_exit(pid, status, &report, m->is_stopping);
 	lineage_note_death(&m->lineage, g);
 	if (m->is_stopping)
 		return;
 	if (is_candidate)
 		abandon_candidate(m);
 	/* What stops the very first worker is in the way of the whole server. */
-	else if (!m->pool.was_ever_ready && WIFEXITED(status))
+	else if (!m->keeper.pool.was_ever_ready && WIFEXITED(status))
 		stop(m, EX_CONFIG);
 	else if (!was_ready || (WIFSIGNALED(status) && report.counts.sessions == 0))
 		note_failed_birth(m);
@@ -364,81 +387,15 @@ static void reap_children(struct master *m)
 	}
 }
 
-/* -------------------------------------------------------------------- pool */
-
-static void tell_workers(struct master *m, const struct pool_decision *d)
-{
-	struct board *board = m->crew.board;
-
-	atomic_store_explicit(&board->command_ms, d->command_ms, memory_order_relaxed);
-	atomic_store_explicit(&board->wake_below, d->wake_below, memory_order_relaxed);
-}
-
-/* Look at the pool and do what its numbers ask for.  Returns when to look again. */
+/* Look at the pool.  Returns when to look again. */
 static uint64_t tend_pool(struct master *m)
 {
-	const struct config *c = m->lineage.current->config;
-	uint64_t now_ms = clock_monotonic_ms();
-	uint32_t hint = counters_get_idle(m->crew.counters);
-	struct crew_counts crew = crew_count(&m->crew, m->lineage.current);
-	const struct pool_limits limits = {
-		.start = c->workers.start,
-		.min_spare = c->workers.min_spare,
-		.max_spare = c->workers.max_spare,
-		.max = c->workers.max,
-		.is_refusing = c->workers.overflow == OVERFLOW_REFUSE,
-		.busy_command_ms = c->timeouts.busy_command_ms,
-	};
-	const struct pool_counts counts = {
-		.idle = crew.idle,
-		.busy = crew.busy,
-		.starting = crew.starting,
-		.retiring = generation_count_retiring(m->lineage.current),
-		.others = crew.others,
-		.waiting = generation_count_waiting(m->lineage.current),
-	};
-	struct pool_decision d = pool_decide(&m->pool, &limits, &counts, now_ms);
+	uint64_t until_ms = UINT64_MAX;
+	int r = keeper_look(&m->keeper, &m->crew, m->lineage.current, &until_ms);
 
-	counters_correct_idle(m->crew.counters, hint, crew.idle);
-	tell_workers(m, &d);
-	generation_retire(m->lineage.current, d.retire);
-	generation_unretire(m->lineage.current, d.unretire);
-	m->is_refusing = d.refuse;
-	if (d.refuse && counts.waiting > 0)
-		m->crew.refused += generation_refuse_waiting(m->lineage.current);
-	if (d.report)
-		log_event(LOG_WARN, EV_POOL_FULL, LOG_NUM("max", limits.max),
-			LOG_NUM("times", d.report_hits),
-			LOG_NUM("waiting", d.report_waited));
-	for (unsigned i = 0; i < d.births && !m->is_stopping; i++) {
-		int r = crew_start_worker(&m->crew, m->lineage.current);
-
-		if (r < 0) {
-			note_failed_fork(m, r);
-			return m->pool.not_before_ms;
-		}
-	}
-	if (crew.first_due_ms <= now_ms)
-		crew_kill_hung(&m->crew, now_ms);
-	return d.look_again_ms < crew.first_due_ms ? d.look_again_ms : crew.first_due_ms;
-}
-
-/* While it stops: whoever hangs, and who is left when the time is over, is killed.
- * Returns when to look again. */
-static uint64_t tend_rest(struct master *m)
-{
-	uint64_t now_ms = clock_monotonic_ms(), first_due_ms;
-
-	if (now_ms >= m->kill_at_ms) {
-		crew_signal(&m->crew, SIGKILL);
-		m->kill_at_ms = UINT64_MAX;
-	}
-	first_due_ms = crew_count(&m->crew, m->lineage.current).first_due_ms;
-	if (first_due_ms <= now_ms) {
-		crew_kill_hung(&m->crew, now_ms);
-		first_due_ms = crew_count(&m->crew, m->lineage.current).first_due_ms;
-	}
-	return m->kill_at_ms < first_due_ms ? m->kill_at_ms : first_due_ms;
+	if (r < 0)
+		note_failed_fork(m, r);
+	return r < 0 ? m->keeper.pool.not_before_ms : until_ms;
 }
 
 /* ----------------------------------------------------------------- signals */
@@ -484,6 +441,70 @@ static void hear_signals(struct master *m)
 	}
 }
 
+/* ------------------------------------------------------------------ sinkctl */
+
+static enum control_state state_of(const struct master *m)
+{
+	if (m->is_stopping)
+		return m->kill_at_ms == UINT64_MAX ? CONTROL_DRAINING : CONTROL_STOPPING;
+	if (!m->keeper.pool.was_ever_ready)
+		return CONTROL_STARTING;
+	return m->lineage.candidate != NULL ? CONTROL_RELOADING : CONTROL_RUNNING;
+}
+
+static int act(
+	void *user, enum control_command command, int32_t argument, const char **ret_text)
+{
+	struct master *m = user;
+
+	*ret_text = "done";
+	switch (command) {
+	case CONTROL_LOG_LEVEL:
+		log_set_level((enum log_level)argument);
+		atomic_store(&m->crew.board->log_level, argument);
+		return 0;
+	case CONTROL_VERBOSE:
+		atomic_store(&m->crew.board->verbose, argument);
+		return 0;
+	case CONTROL_STOP:
+		*ret_text = m->is_stopping ? "stopping now"
+					   : "stopping; messages in flight may finish";
+		stop(m, EXIT_SUCCESS);
+		return 0;
+	case CONTROL_DRAIN:
+		*ret_text = m->is_stopping
+				    ? "the server is ending already"
+				    : "draining; clients may stay until they are done";
+		drain(m, false);
+		return 0;
+	case CONTROL_RELOAD:
+		*ret_text = "the server is ending";
+		return m->is_stopping ? EBUSY : request_reload(m, ret_text);
+	case CONTROL_SNAPSHOT:
+	case CONTROL_COMMANDS:
+		break;
+	}
+	*ret_text = "no such command";
+	return EINVAL;
+}
+
+static void hear_control(struct master *m)
+{
+	const struct steer_view view = {
+		.crew = &m->crew,
+		.lineage = &m->lineage,
+		.keeper = &m->keeper,
+		.state = state_of(m),
+		.started = m->started,
+		.loaded = m->loaded,
+		.at_reload = &m->at_reload,
+		.user = m,
+		.act = act,
+	};
+
+	steer_hear(m->control_fd, &view);
+}
+
 /* -------------------------------------------------------------------- loop */
 
 /* What wakes the master; the listeners while it refuses clients itself. */
@@ -496,35 +517,27 @@ static size_t gather_sources(const struct master *m, struct pollfd *p)
 	p[n++] = (struct pollfd){.fd = m->crew.ready_pipe[0], .events = POLLIN};
 	p[n++] = (struct pollfd){.fd = m->crew.wake_fd, .events = POLLIN};
 	p[n++] = (struct pollfd){.fd = m->upgrade.fd, .events = POLLIN};
-	for (size_t i = 0; m->is_refusing && i < g->listener_count; i++)
+	p[n++] = (struct pollfd){.fd = m->control_fd, .events = POLLIN};
+	for (size_t i = 0; m->keeper.is_refusing && i < g->listener_count; i++)
 		p[n++] = (struct pollfd){.fd = g->listeners[i].fd, .events = POLLIN};
 	return n;
 }
 
 static void wait_for_events(struct master *m, uint64_t until_ms)
 {
-	struct pollfd p[4 + LISTENERS_MAX];
+	struct pollfd p[5 + LISTENERS_MAX];
 	size_t n = gather_sources(m, p);
-	uint64_t now_ms = clock_monotonic_ms();
-	uint64_t wait_ms = until_ms > now_ms ? until_ms - now_ms : 0;
-	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
-	struct timespec wait = {
-		(time_t)(wait_ms / 1000), (long)(wait_ms % 1000) * 1000000L};
 	uint64_t wakes;
 
-	if (ppoll(p, n, until_ms == UINT64_MAX ? NULL : &wait, NULL) < 0 &&
-		errno != EINTR) {
-		log_event(LOG_ERROR, EV_SERVER_FAILED, LOG_TEXT("step", "wait"),
-			LOG_ERRNO(errno));
-		(void)nanosleep(&pause, NULL);
-	}
+	signals_wait(p, n, until_ms);
 	(void)fdio_read(m->crew.wake_fd, &wakes, sizeof(wakes));
 }
 
 static void run(struct master *m)
 {
 	while (!m->is_stopping || m->crew.alive > 0) {
-		uint64_t until_ms = m->is_stopping ? tend_rest(m) : tend_pool(m);
+		uint64_t until_ms = m->is_stopping ? crew_end(&m->crew, &m->kill_at_ms)
+						   : tend_pool(m);
 
 		if (until_ms > m->upgrade.deadline_ms)
 			until_ms = m->upgrade.deadline_ms;
@@ -532,6 +545,7 @@ static void run(struct master *m)
 		hear_ready(m);
 		hear_upgrade(m);
 		hear_signals(m);
+		hear_control(m);
 		make_changes(m);
 	}
 }
@@ -542,19 +556,10 @@ static void tear_down(struct master *m)
 
 	lineage_done(&m->lineage);
 	inherit_done(inherit, inherit->sockets, inherit->count);
+	control_close(&m->control_fd, m->runtime_dir, CONTROL_NAME);
 	runtime_remove_pid(m->runtime_dir);
 	crew_done(&m->crew);
 	(void)fdio_close(&m->signal_fd);
-}
-
-static void log_stop(const struct master *m)
-{
-	const struct slot_counts *t = &m->crew.total;
-
-	log_event(LOG_INFO, EV_SERVER_STOP, LOG_NUM("status", m->exit_status),
-		LOG_NUM("sessions", t->sessions),
-		LOG_NUM("messages", t->messages_accepted),
-		LOG_NUM("refused", t->messages_refused), LOG_NUM("bytes", t->bytes));
 }
 
 int master_run(struct config *config, const struct master_options *options)
@@ -564,10 +569,14 @@ int master_run(struct config *config, const struct master_options *options)
 	struct inherit nothing = {.tell_fd = -1};
 	struct master m = {
 		.options = options,
+		.crew = CREW_NONE,
 		.lineage = {.inherit = options->inherit != NULL ? options->inherit
 								: &nothing},
 		.signal_fd = -1,
 		.upgrade = UPGRADE_NONE,
+		.control_fd = -1,
+		.started = steer_now(),
+		.loaded = steer_now(),
 		.waiting_fd = options->is_daemon ? options->waiting_fd : -1,
 	};
 
@@ -579,8 +588,8 @@ int master_run(struct config *config, const struct master_options *options)
 	if (m.exit_status != 0 && !log_is_stderr())
 		(void)fprintf(stderr, "sinkd: cannot start, see %s\n",
 			log_target != NULL ? log_target : "the log");
-	if (m.pool.was_ever_ready)
-		log_stop(&m);
+	if (m.keeper.pool.was_ever_ready)
+		crew_log_end(&m.crew, m.exit_status);
 	tear_down(&m);
 	free(log_target);
 	return m.exit_status;

@@ -1,5 +1,4 @@
-/* Reading the configuration again; see reload.h.  Runs in the master; input is the
- * configuration, and a mistake in it must not end the server. */
+/* Reading the configuration again; see reload.h.  Runs in the master. */
 #include "proc/reload.h"
 
 #include <stdio.h>
@@ -12,31 +11,36 @@ void reload_log(enum log_level level, const char *action, const char *reason)
 		LOG_TEXT("reason", reason));
 }
 
-static void refuse(const char *reason)
+/* Each mistake in the file is a line of the log. */
+static void log_mistakes(char *text)
 {
-	reload_log(LOG_ERROR, "refused, going on as before", reason);
+	char *line, *rest = text;
+
+	while ((line = strsep(&rest, "\n")) != NULL)
+		if (line[0] != '\0')
+			reload_log(LOG_ERROR, "refused, going on as before", line);
 }
 
 struct config *reload_read(const char *file, const struct config_overrides *overrides)
 {
 	struct config *c = NULL;
-	char *text = NULL, *line, *rest;
+	char *text = NULL;
 	size_t n = 0;
 	FILE *errors = open_memstream(&text, &n);
+	bool has_text;
 	int r;
 
 	if (errors == NULL) {
-		refuse("out of memory");
+		reload_log(LOG_ERROR, "refused, going on as before", "out of memory");
 		return NULL;
 	}
 	r = config_load(file, overrides, errors, &c);
-	/* Without memory for the text there is none. */
-	rest = fclose(errors) == 0 ? text : NULL;
-	if (r < 0 && (rest == NULL || rest[0] == '\0'))
-		refuse("out of memory");
-	while (r < 0 && (line = strsep(&rest, "\n")) != NULL)
-		if (line[0] != '\0')
-			refuse(line);
+	/* Without memory for what is wrong there is no text. */
+	has_text = fclose(errors) == 0 && text != NULL && text[0] != '\0';
+	if (r < 0 && has_text)
+		log_mistakes(text);
+	else if (r < 0)
+		reload_log(LOG_ERROR, "refused, going on as before", "out of memory");
 	free(text);
 	return r < 0 ? NULL : c;
 }

@@ -1,15 +1,15 @@
-/* Reading the configuration again for a running server. */
+/* Reading the configuration again, in a server that goes on if it has mistakes. */
 #ifndef SINKD_PROC_RELOAD_H
 #define SINKD_PROC_RELOAD_H
 
 #include "base/log.h"
 #include "config/conf.h"
 
-/* What becomes of a reload, and why. */
+/* The event server.reload. */
 void reload_log(enum log_level level, const char *action, const char *reason);
 
-/* Load the configuration as at the start.  NULL if that cannot be done; each mistake is
- * a line of the log then. */
+/* Read the configuration as it was read at the start.  Returns it, the caller's, or NULL
+ * if it has mistakes: each is a line of the log. */
 struct config *reload_read(const char *file, const struct config_overrides *overrides);
 
 #endif

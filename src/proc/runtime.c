@@ -189,8 +189,9 @@ int runtime_write_pid(const char *directory, pid_t predecessor)
 void runtime_give_up(char path[PATH_MAX], int error)
 {
 	log_event(LOG_WARN, EV_SERVER_RUNTIME, LOG_TEXT("path", path), LOG_ERRNO(error),
-		LOG_TEXT("advice", "going on without a pid file; set runtime-dir to a "
-				   "directory that only this server uses"));
+		LOG_TEXT("advice",
+			"going on without pid file and sinkctl; set runtime-dir to "
+			"a directory that only this server uses"));
 	path[0] = '\0';
 }
 

@@ -20,11 +20,15 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "proc/inherit.h"
 
 /* A server starts in a fraction of a second; a file system or a name service that hangs
  * is not waited for any longer than this. */
 #define PATIENCE_MS 60000
+
+/* The first line of what is wrong with a configuration; the log would cut it too. */
+#define REASON_MAX 512
 
 /* As shells have it: a program that could not be executed. */
 #define EXIT_NOT_EXECUTED 126
@@ -194,12 +198,12 @@ void upgrade_request(struct upgrade *u, const struct upgrade_env *env,
 
 bool upgrade_hear(struct upgrade *u)
 {
-	char byte;
+	char text[REASON_MAX];
 	ssize_t got;
 
 	if (u->fd < 0)
 		return false;
-	got = fdio_read(u->fd, &byte, sizeof(byte));
+	got = fdio_read(u->fd, text, sizeof(text) - 1);
 	if (got == -EAGAIN) {
 		if (clock_monotonic_ms() < u->deadline_ms)
 			return false;
@@ -208,7 +212,12 @@ bool upgrade_hear(struct upgrade *u)
 	}
 	(void)fdio_close(&u->fd);
 	u->deadline_ms = UINT64_MAX;
-	u->is_ready = got == sizeof(byte);
+	text[got < 0 ? 0 : got] = '\0';
+	u->is_ready = got > 0 && text[0] == '\0';
+	if (!u->is_ready && got > 0)
+		log_event(LOG_ERROR, EV_SERVER_UPGRADE, LOG_TEXT("result", "failed"),
+			LOG_NUM("new", u->pid),
+			LOG_STR("line", ((struct str){text, strcspn(text, "\n")})));
 	if (!u->is_ready)
 		return false;
 	log_event(LOG_INFO, EV_SERVER_UPGRADE, LOG_TEXT("result", "ready"),

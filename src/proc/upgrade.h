@@ -23,8 +23,8 @@ void upgrade_env_init(struct upgrade_env *ret, char *const *argv);
 void upgrade_env_done(struct upgrade_env *env);
 
 /* Start the new server, with these listeners.  Returns 0, its *ret_pid and *ret_fd
- * (non-blocking; a byte comes when it serves, the end of the file when it has ended), or
- * a negative errno. */
+ * (non-blocking; a NUL comes when it serves, text when it cannot, the end of the file
+ * when it has ended), or a negative errno. */
 int upgrade_start(const struct upgrade_env *env, const struct listener *l, size_t n,
 	pid_t *ret_pid, int *ret_fd);
 

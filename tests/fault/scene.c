@@ -60,6 +60,9 @@ void scene_open(struct scene *s, const struct scene_settings *settings)
 		access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp");
 	check_made(mkdtemp(s->dir) != NULL, s->dir);
 	write_config(s, settings);
+	/* Where a server that runs on this machine does not have its own. */
+	(void)snprintf(path, sizeof(path), "%s/run", s->dir);
+	check_made(setenv("RUNTIME_DIRECTORY", path, 1) == 0, path);
 	(void)snprintf(path, sizeof(path), "%s/conf", s->dir);
 	check_made(config_load(path, NULL, stderr, &s->config) == 0, path);
 	scene_clear(s, true);

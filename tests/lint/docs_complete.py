@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the program has, the documents have: options of the configuration file in the
 sample and in sinkd.conf(5), events of the log with their keys and options of the command
-line in sinkd(8)."""
+line in sinkd(8), commands, options and metrics of sinkctl in sinkctl(8)."""
 
 import os
 import re
@@ -10,6 +10,7 @@ import subprocess
 from lint import BUILD, conclude, read, skip, tree
 
 SINKD = os.path.join(BUILD, "src", "sinkd")
+SINKCTL = os.path.join(BUILD, "src", "sinkctl")
 
 
 def configured_names(files):
@@ -28,6 +29,19 @@ def logged_events(header):
 
 def command_line_options(help_text):
     return set(re.findall(r"(?<!\S)--([a-z][a-z-]*)", help_text))
+
+
+def help_of(program):
+    return subprocess.run([program, "--help"], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+def control_commands(source):
+    return set(re.findall(r'^\t\{"([a-z-]+)", CONTROL_\w+', source, re.M))
+
+
+def metric_names(source):
+    return set(re.findall(r'^\t\{"(sinkd_\w+)"', source, re.M))
 
 
 def missing_in_sample(names, sample):
@@ -96,14 +110,18 @@ def missing_keys(used, documented):
 
 IN_SECTION = r"^\.(?:It|Ss|Sh)\s(?:.*[\s\"])?%s(?![\w-])"
 AS_OPTION = r"\bFl -%s(?![\w-])"
+AS_COMMAND = r"^\.It Cm %s(?![\w-])"
+AS_METRIC = r"^\.It Ic %s$"
 ANYWHERE = r"(?<![\w.-])%s(?![\w-])"
 
-if not os.path.exists(SINKD):
-    skip("sinkd is not built")
+if not (os.path.exists(SINKD) and os.path.exists(SINKCTL)):
+    skip("sinkd and sinkctl are not built")
 names = configured_names(tree("src/config"))
 events = logged_events(read("src/base/log.h"))
-options = command_line_options(
-    subprocess.run([SINKD, "--help"], check=True, text=True, stdout=subprocess.PIPE).stdout)
+options = command_line_options(help_of(SINKD))
+ctl_options = command_line_options(help_of(SINKCTL))
+commands = control_commands(read("src/sinkctl.c"))
+metrics = metric_names(read("src/ctl/metrics.c"))
 sources = tree("src")
 header = read("src/base/log.h")
 keys = list(logged_keys(sources, header))
@@ -115,11 +133,15 @@ keys += [("src/base/log.c", "", key)
 assert {"hostname", "limits", "bare-newline", "address", "file-mode"} <= names, names
 assert {"message.accepted", "server.start"} <= events, events
 assert {"config", "ready-fd", "help"} <= options, options
+assert {"socket", "format"} <= ctl_options, ctl_options
+assert {"status", "log-level"} <= commands, commands
+assert {"sinkd_build", "sinkd_sessions", "sinkd_delivery_seconds"} <= metrics, metrics
 assert {("message.accepted", "size"), ("message.aborted", "size"), ("worker.failed", "reason"),
         ("", "session")} <= {(event, key) for _, event, key in keys}, keys
 
-sample, conf_page, page = (
-    read("etc/sinkd.conf"), read("docs/man/sinkd.conf.5"), read("docs/man/sinkd.8"))
+sample, conf_page, page, ctl_page = (
+    read("etc/sinkd.conf"), read("docs/man/sinkd.conf.5"), read("docs/man/sinkd.8"),
+    read("docs/man/sinkctl.8"))
 documented = documented_keys(page)
 PLANTED = """{
 	log_event(LOG_INFO, EV_SERVER_STOP, LOG_NUM("status", f(1)),
@@ -135,11 +157,16 @@ conclude(
      *missing_in_page(names, conf_page, IN_SECTION, "sinkd.conf(5)"),
      *missing_in_page(events, page, ANYWHERE, "sinkd(8)"),
      *missing_in_page(options, page, AS_OPTION, "sinkd(8)"),
+     *missing_in_page(ctl_options, ctl_page, AS_OPTION, "sinkctl(8)"),
+     *missing_in_page(commands, ctl_page, AS_COMMAND, "sinkctl(8)"),
+     *missing_in_page(metrics, ctl_page, AS_METRIC, "sinkctl(8)"),
      *missing_keys(keys, documented)],
     [list(missing_in_sample({"planted"}, sample)),
      list(missing_in_page({"planted"}, conf_page, IN_SECTION, "")),
      list(missing_in_page({"message.planted"}, page, ANYWHERE, "")),
      list(missing_in_page({"planted"}, page, AS_OPTION, "")),
+     list(missing_in_page({"planted"}, ctl_page, AS_COMMAND, "")),
+     list(missing_in_page({"sinkd_planted"}, ctl_page, AS_METRIC, "")),
      *(list(missing_keys(logged_keys({"planted.c": text}, header), documented))
        for text in (PLANTED, PLANTED_VARIABLE)),
      list(missing_keys(keys, {**documented, "": set()}))])

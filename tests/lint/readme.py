@@ -12,6 +12,7 @@ import subprocess
 from lint import BUILD, SOURCE, conclude, read
 
 SINKD = os.path.join(BUILD, "src", "sinkd")
+SINKCTL = os.path.join(BUILD, "src", "sinkctl")
 # Of every automake Makefile, and the one word that ./bootstrap adds.
 STANDARD_TARGETS = {"all", "check", "install", "distcheck", "clean", "build"}
 
@@ -44,7 +45,8 @@ def unknown_options(words, help_text):
 
 
 def complaints(text, targets):
-    helps = {"sinkd": help_of(SINKD, "--help"), "curl": help_of("curl", "--help", "all")}
+    helps = {"sinkd": help_of(SINKD, "--help"), "sinkctl": help_of(SINKCTL, "--help"),
+             "curl": help_of("curl", "--help", "all")}
     for words in commands(text):
         program = os.path.basename(words[0])
         if program == "bootstrap":

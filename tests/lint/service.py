@@ -36,7 +36,7 @@ def odd_paths(unit, rules):
     """A path in the unit is one that configure chose, or that of a directory setting."""
     for name, value in settings(unit):
         for path in re.findall(r"(?<!\S)[@/%]\S+", value):
-            if not re.match(r"@(sbindir|sysconfdir)@/|%S/sinkd$|/bin/kill$", path):
+            if not re.match(r"@sbindir@/|%S/sinkd$|/bin/kill$", path):
                 yield f"sinkd.service: {name} has a path of its own: {path}"
         for variable in re.findall(r"@(\w+)@", value):
             if f"[@]{variable}@" not in rules:
@@ -73,7 +73,7 @@ def rejected(unit, socket_unit):
     if not shutil.which("systemd-analyze"):
         return
     # A program that is there, with directories that need not be.
-    unit = unit.replace("@sbindir@/sinkd", shutil.which("true")).replace("@sysconfdir@", "/etc")
+    unit = unit.replace("@sbindir@/sinkd", shutil.which("true"))
     unit = re.sub(r"^(Documentation)=.*\n", "", unit, flags=re.M)
     with tempfile.TemporaryDirectory() as directory:
         for name, text in ("sinkd.service", unit), ("sinkd.socket", socket_unit):

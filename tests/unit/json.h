@@ -1,5 +1,6 @@
 /* A strict reader of one-line JSON objects (RFC 8259) whose values are strings and
- * whole numbers: what the log writes, and nothing that it should not. */
+ * whole numbers: what the log writes, and nothing that it should not.  And a check for
+ * what sinkctl writes, which is nested. */
 #ifndef SINKD_TESTS_JSON_H
 #define SINKD_TESTS_JSON_H
 
@@ -26,6 +27,10 @@ struct json_object {
 /* Whether line is an object and a newline, in printable ASCII, without blanks and
  * without a key that comes twice. */
 bool json_read(struct str line, struct json_object *ret);
+
+/* Whether text is one JSON value of any kind (RFC 8259) in printable ASCII, and a
+ * newline. */
+bool json_is_valid(struct str text);
 
 /* The member with this key, or NULL. */
 const struct json_member *json_find(const struct json_object *object, const char *key);

@@ -16,8 +16,11 @@ void (*const unit_suites[])(void) = {
 	suite_runtime,
 	suite_inherit,
 	suite_ready,
+	suite_upgrade,
 	suite_slots,
 	suite_notices,
 	suite_counters,
+	suite_control,
+	suite_show,
 	NULL,
 };

@@ -181,7 +181,7 @@ static void test_target(void)
 
 	CU_ASSERT_FATAL(log_open(file, LOG_FORMAT_TEXT, LOG_INFO) == 0);
 	CHECK("not there",
-		log_open("/nonexistent/log", LOG_FORMAT_TEXT, LOG_INFO) == -ENOENT);
+		log_open("/proc/nonexistent/log", LOG_FORMAT_TEXT, LOG_INFO) == -ENOENT);
 	log_event(LOG_INFO, EV_SERVER_START, LOG_NUM("n", 1));
 	CHECK("the old one stays", is_one_line(said()));
 	CU_ASSERT_FATAL(fstat(log_fd(), &before) == 0 && stat(file, &after) == 0);

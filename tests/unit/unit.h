@@ -40,12 +40,15 @@ void suite_pool_life(void);
 void suite_runtime(void);
 void suite_inherit(void);
 void suite_ready(void);
+void suite_upgrade(void);
 void suite_slots(void);
 void suite_notices(void);
 void suite_counters(void);
 
 /* Whole workers (suites_worker.c). */
 void suite_worker(void);
+void suite_control(void);
+void suite_show(void);
 
 /* The suites of one program, ended by NULL. */
 extern void (*const unit_suites[])(void);

@@ -21,6 +21,7 @@ wire_tests = \
 	tests/wire/test_reload.py \
 	tests/wire/test_respawn.py \
 	tests/wire/test_sandbox.py \
+	tests/wire/test_sinkctl.py \
 	tests/wire/test_storm.py \
 	tests/wire/test_surroundings.py \
 	tests/wire/test_syslog.py \

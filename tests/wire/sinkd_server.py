@@ -27,6 +27,11 @@ SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 # `make check` says where; by hand it is the directory that ./bootstrap makes.
 BUILD = os.environ.get("abs_top_builddir", os.path.join(SOURCE, "build"))
 SINKD = os.path.join(BUILD, "src", "sinkd")
+SINKCTL = os.path.join(BUILD, "src", "sinkctl")
+
+# A server that a test starts by itself is not to take the place of one that really runs
+# on this machine.
+os.environ["RUNTIME_DIRECTORY"] = "/dev/null/none"
 
 # The level that every server with a configuration runs at, but for those that name
 # one; None: the default.  For test_level_*.py.
@@ -257,6 +262,15 @@ class Server:
                    seconds, f"{count} idle workers")
 
     # --- what it did ---------------------------------------------------------------
+
+    def sinkctl(self, *words, status=0):
+        """Run sinkctl against this server; what it wrote to standard output and error."""
+        done = subprocess.run([SINKCTL, "-s", self.path("run", "control"), *words],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=20 * PATIENCE)
+        assert done.returncode == status, \
+            f"sinkctl {words}: status {done.returncode}, expected {status}: {done.stderr}"
+        return done.stdout, done.stderr
 
     def connect(self, **options):
         return Client(self.addresses[0], **options)

@@ -25,7 +25,7 @@ def version_and_help():
         assert re.fullmatch(r"sinkd \d+\.\d+\.\d+\n", sinkd(option)), sinkd(option)
     for option in "-h", "--help":
         text = sinkd(option)
-        for long_option in ("--config", "--test", "--print-config", "--ready-fd", "--listen",
+        for long_option in ("--config", "--test", "--print-config", "--daemon", "--ready-fd", "--listen",
                             "--maildir", "--discard", "--workers", "--verbose", "--version",
                             "--help"):
             assert long_option in text, long_option

@@ -190,8 +190,8 @@ def a_directory_that_cannot_be_had_is_no_end():
 
 def an_upgrade_of_a_daemon():
     with Place() as place:
-        sink = place.path("sink")
-        place.sinkd("--discard", "-l", "unix:" + sink, *place.config(LOG.format(place.path("log"))))
+        sink, log = place.path("sink"), place.path("log")
+        place.sinkd("--discard", "-l", "unix:" + sink, *place.config(LOG.format(log)))
         old = place.pid()
         os.kill(old, signal.SIGUSR2)
         wait_until(lambda: place.pid() != old and old not in place.processes(), 10, "a new daemon")
@@ -202,7 +202,26 @@ def an_upgrade_of_a_daemon():
         assert not os.path.exists(sink)
 
 
+def why_an_upgrade_of_a_daemon_fails():
+    """Nobody reads its standard error, so it is in the log."""
+    with Place() as place, socket.create_server(("127.0.0.1", 0)) as taken:
+        config, log = LOG.format(place.path("log")), place.path("log")
+        listen = 'listen "a" { address = {"127.0.0.1:%d"} }\n'
+        place.sinkd("--discard", *place.config(config + listen % 0))
+        for wrong, why in (("nonsense = 1\n", rb"result=failed new=\d+ line=\S*conf:1: .*nonsense"),
+                           (config + listen % taken.getsockname()[1], rb"server.failed .*in use")):
+            place.config(wrong)
+            pid = place.pid()
+            os.kill(pid, signal.SIGUSR2)
+            wait_until(lambda: re.search(rb"result=failed.* status=", read_file(log)), 10, "failure")
+            assert re.search(why, read_file(log).replace(b'"', b"")), read_file(log)
+            assert place.pid() == pid
+            os.truncate(log, 0)
+        place.stop()
+
+
 run(ready_when_the_command_returns, ready_fd_works_too, a_start_that_fails_is_told,
     a_first_worker_that_fails_is_told, what_would_go_to_stderr_goes_to_syslog,
     a_second_server_leaves_the_pid_file_alone, a_pid_file_that_was_left_behind_is_replaced,
-    a_directory_that_cannot_be_had_is_no_end, an_upgrade_of_a_daemon)
+    a_directory_that_cannot_be_had_is_no_end, an_upgrade_of_a_daemon,
+    why_an_upgrade_of_a_daemon_fails)

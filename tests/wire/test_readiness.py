@@ -48,8 +48,11 @@ def notify(address):
 
 
 def receive(notified):
+    """The next state; what systemctl status shows comes at any time."""
     try:
-        return notified.recv(4096).decode()
+        while (state := notified.recv(4096).decode()).startswith("STATUS="):
+            pass
+        return state
     except BlockingIOError:
         return None
 

@@ -1,0 +1,262 @@
+/* sinkctl: looks at a running sinkd and steers it.
+ *
+ * Runs as whoever starts it; input is that person's, and the server's answer. */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "ctl/client.h"
+#include "ctl/out.h"
+#include "ctl/show.h"
+#include "proc/control.h"
+#include "proc/runtime.h"
+
+#define ANSWER_WAIT_MS 5000
+
+/* A word that follows a command, and what it means. */
+struct word {
+	const char *text;
+	int32_t value;
+};
+
+static const struct word level_words[] = {{"debug", LOG_DEBUG}, {"info", LOG_INFO},
+	{"warn", LOG_WARN}, {"error", LOG_ERROR}, {NULL, 0}};
+static const struct word switch_words[] = {{"on", 1}, {"off", 0}, {NULL, 0}};
+
+/* Commands that show something have a function and the forms it knows (bits). */
+static const struct command {
+	const char *name;
+	enum control_command command;
+	const struct word *words;
+	void (*show)(FILE *file, enum show_format format, const struct snapshot *s);
+	unsigned formats;
+	enum show_format default_format;
+} commands[] = {
+	{"status", CONTROL_SNAPSHOT, NULL, show_status, 1 << SHOW_TABLE | 1 << SHOW_JSON,
+		SHOW_TABLE},
+	{"sessions", CONTROL_SNAPSHOT, NULL, show_sessions,
+		1 << SHOW_TABLE | 1 << SHOW_JSON, SHOW_TABLE},
+	{"metrics", CONTROL_SNAPSHOT, NULL, show_metrics,
+		1 << SHOW_TABLE | 1 << SHOW_JSON | 1 << SHOW_PROMETHEUS, SHOW_PROMETHEUS},
+	{"reload", CONTROL_RELOAD, NULL, NULL, 0, SHOW_TABLE},
+	{"stop", CONTROL_STOP, NULL, NULL, 0, SHOW_TABLE},
+	{"drain", CONTROL_DRAIN, NULL, NULL, 0, SHOW_TABLE},
+	{"log-level", CONTROL_LOG_LEVEL, level_words, NULL, 0, SHOW_TABLE},
+	{"verbose", CONTROL_VERBOSE, switch_words, NULL, 0, SHOW_TABLE},
+};
+
+static const char *const format_words[SHOW_FORMATS] = {
+	[SHOW_TABLE] = "table",
+	[SHOW_JSON] = "json",
+	[SHOW_PROMETHEUS] = "prometheus",
+};
+
+static const struct option long_options[] = {
+	{"socket", required_argument, NULL, 's'},
+	{"format", required_argument, NULL, 'F'},
+	{"version", no_argument, NULL, 'V'},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+static const char help[] =
+	"Usage: sinkctl [OPTION]... COMMAND\n"
+	"Look at a running sinkd, and steer it.\n"
+	"\n"
+	"  status           the pool, the listeners, totals and rates\n"
+	"  sessions         what each worker does, and for whom\n"
+	"  metrics          all numbers, for Prometheus\n"
+	"  reload           read the configuration again\n"
+	"  stop             stop; messages in flight may finish\n"
+	"  drain            take no new clients, stop when the last one has gone\n"
+	"  log-level LEVEL  log from this level: debug, info, warn or error\n"
+	"  verbose on|off   log commands and replies, or do not\n"
+	"\n"
+	"  -s, --socket PATH    the server's control socket (default: %s)\n"
+	"      --format FORMAT  table, json or prometheus (for metrics alone)\n"
+	"  -V, --version        print the version and exit\n"
+	"  -h, --help           print this and exit\n";
+
+struct command_line {
+	char socket[PATH_MAX];
+	const struct command *command;
+	enum show_format format;
+	int32_t argument;
+};
+
+static _Noreturn void fail_usage(const char *text, const char *value)
+{
+	(void)fprintf(stderr, "sinkctl: %s%s%s\nTry 'sinkctl --help'.\n", text,
+		value == NULL ? "" : ": ", value == NULL ? "" : value);
+	exit(EX_USAGE);
+}
+
+/* Where a server that was started by us, without a configuration, has it. */
+static void default_socket(char path[PATH_MAX])
+{
+	char directory[PATH_MAX];
+
+	if (runtime_default(directory) < 0 ||
+		control_path(directory, CONTROL_NAME, path) < 0)
+		path[0] = '\0';
+}
+
+static enum show_format parse_format(const char *text)
+{
+	for (int i = 0; i < SHOW_FORMATS; i++)
+		if (strcmp(format_words[i], text) == 0)
+			return (enum show_format)i;
+	fail_usage("--format takes table, json or prometheus", text);
+}
+
+static int32_t parse_word(const struct word *words, const char *command, const char *text)
+{
+	if (text == NULL)
+		fail_usage("a word is missing after", command);
+	for (; words->text != NULL; words++)
+		if (strcmp(words->text, text) == 0)
+			return words->value;
+	fail_usage("this is not what goes with the command", text);
+}
+
+static void parse_command(struct command_line *cl, char **words, enum show_format format)
+{
+	size_t i = 0, n = sizeof(commands) / sizeof(commands[0]);
+
+	if (words[0] == NULL)
+		fail_usage("a command is missing", NULL);
+	while (i < n && strcmp(commands[i].name, words[0]) != 0)
+		i++;
+	if (i == n)
+		fail_usage("no such command", words[0]);
+	cl->command = &commands[i];
+	words++;
+	if (commands[i].words != NULL) {
+		cl->argument = parse_word(commands[i].words, commands[i].name, *words);
+		words++;
+	}
+	if (*words != NULL)
+		fail_usage("unexpected argument", *words);
+	cl->format = format == SHOW_FORMATS ? commands[i].default_format : format;
+	if (format != SHOW_FORMATS && (commands[i].formats & 1U << format) == 0)
+		fail_usage("this command has no such form", format_words[format]);
+}
+
+static void parse_command_line(struct command_line *cl, int argc, char **argv)
+{
+	enum show_format format = SHOW_FORMATS;
+	int option;
+
+	default_socket(cl->socket);
+	while ((option = getopt_long(argc, argv, "s:Vh", long_options, NULL)) != -1)
+		switch (option) {
+		case 's':
+			(void)str_copy(cl->socket, sizeof(cl->socket), str_of(optarg));
+			break;
+		case 'F':
+			format = parse_format(optarg);
+			break;
+		case 'V':
+			(void)printf("sinkctl %s\n", PACKAGE_VERSION);
+			exit(EXIT_SUCCESS);
+		case 'h':
+			(void)printf(help, cl->socket);
+			exit(EXIT_SUCCESS);
+		default:
+			/* getopt_long has said what is wrong. */
+			(void)fprintf(stderr, "Try 'sinkctl --help'.\n");
+			exit(EX_USAGE);
+		}
+	parse_command(cl, argv + optind, format);
+}
+
+/* What may help. */
+static const char *advice_for(int error)
+{
+	switch (-error) {
+	case ENOENT:
+	case ECONNREFUSED:
+		return "is it running? if its runtime directory is another, say where "
+		       "with "
+		       "--socket";
+	case EACCES:
+	case EPERM:
+		return "only root and the user who started the server may ask it";
+	case ETIMEDOUT:
+		return "it may be stopped, or in another network namespace";
+	default:
+		return "see sinkctl(8)";
+	}
+}
+
+static int complain(const struct command_line *cl, int error)
+{
+	if (error == -EPROTONOSUPPORT) {
+		(void)fprintf(stderr,
+			"sinkctl: the sinkd at '%s' is another release than this "
+			"sinkctl, "
+			"%s\nsinkctl: use the one that came with it\n",
+			cl->socket, PACKAGE_VERSION);
+		return EX_UNAVAILABLE;
+	}
+	(void)fprintf(stderr, "sinkctl: no sinkd answers at '%s': %s\nsinkctl: %s\n",
+		cl->socket, strerror(-error), advice_for(error));
+	return EX_UNAVAILABLE;
+}
+
+static int show(const struct command_line *cl, struct client_answer *answer)
+{
+	struct snapshot s;
+	int r = answer->snapshot == NULL
+			? -EBADMSG
+			: snapshot_parse(answer->snapshot, answer->snapshot_bytes, &s);
+
+	if (r < 0)
+		return complain(cl, r);
+	cl->command->show(stdout, cl->format, &s);
+	return EXIT_SUCCESS;
+}
+
+static int run(const struct command_line *cl)
+{
+	struct client_answer answer;
+	char text[OUT_TEXT_MAX];
+	int r = client_ask(
+		cl->socket, cl->command->command, cl->argument, ANSWER_WAIT_MS, &answer);
+
+	if (r < 0)
+		return complain(cl, r);
+	out_printable(text, answer.text);
+	if (answer.status == EPROTONOSUPPORT) {
+		r = complain(cl, -EPROTONOSUPPORT);
+	} else if (answer.status != 0) {
+		(void)fprintf(stderr, "sinkctl: the server refuses: %s\n", text);
+		r = EXIT_FAILURE;
+	} else if (cl->command->show != NULL) {
+		r = show(cl, &answer);
+	} else {
+		(void)printf("%s\n", text);
+	}
+	free(answer.snapshot);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct command_line cl = {.command = NULL};
+	int status;
+
+	parse_command_line(&cl, argc, argv);
+	status = run(&cl);
+	if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+		(void)fprintf(stderr, "sinkctl: cannot write to standard output\n");
+		return EXIT_FAILURE;
+	}
+	return status;
+}
