@@ -7,7 +7,7 @@ import time
 
 from load import Load
 from sinkd_server import PATIENCE, wait_until
-from upgraded_server import Upgraded
+from upgraded_server import Upgraded, greeted
 from wire_test import run
 
 RELOADS = 20
@@ -102,4 +102,12 @@ def kills_break_no_promise():
         assert storm.kills >= KILLS
 
 
-run(reloads_and_upgrades_disturb_nobody, kills_break_no_promise)
+def the_next_client_is_never_forgotten():
+    """The first one takes the only worker, and the master hears of it however soon it looks."""
+    for _ in range(15):
+        with Upgraded(config="workers { start = 1  min-spare = 1  max-spare = 1  max = 2 }\n") \
+                as server, greeted(server), greeted(server):
+            pass
+
+
+run(the_next_client_is_never_forgotten, reloads_and_upgrades_disturb_nobody, kills_break_no_promise)
