@@ -54,7 +54,6 @@ static pid_t start_master(const struct bench *b, const struct fault *fault, int 
 	static const struct config_overrides overrides;
 	const struct master_options options = {
 		.file = b->conf, .overrides = &overrides, .ready_fd = ready[1]};
-	struct config *config;
 	pid_t pid = fork();
 	int status;
 
@@ -62,11 +61,8 @@ static pid_t start_master(const struct bench *b, const struct fault *fault, int 
 		return pid;
 	(void)close(ready[0]);
 	scene_catch_errors(&b->scene);
-	/* The master frees its configuration, and that of the scene is for every run. */
-	if (config_load(b->conf, &overrides, stderr, &config) < 0)
-		exit(99);
 	faults_arm(fault, &none);
-	status = master_run(config, &options);
+	status = master_run(b->scene.config, &options);
 	faults_disarm();
 	exit(status);
 }

@@ -22,6 +22,7 @@ wire_tests = \
 	tests/wire/test_respawn.py \
 	tests/wire/test_sandbox.py \
 	tests/wire/test_sinkctl.py \
+	tests/wire/test_stop.py \
 	tests/wire/test_storm.py \
 	tests/wire/test_surroundings.py \
 	tests/wire/test_syslog.py \
