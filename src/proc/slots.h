@@ -14,9 +14,9 @@
 
 #include "smtp/session.h"
 
-/* Workers that can be told apart at the same time; pages that are not used cost
- * no memory. */
-#define SLOTS_MAX 16384
+/* Workers that can be told apart at the same time: all that a configuration allows, and
+ * the first ones of a reload beside them.  Pages that are not used cost no memory. */
+#define SLOTS_MAX 16448
 
 enum slot_state {
 	SLOT_STARTING,
