@@ -71,6 +71,9 @@ def a_killed_master_leaves_whole_mail_and_no_zombie():
             for client in clients:
                 client.open_message()
                 client.send(b"Subject: orphan\r\n\r\n")
+            # Those that are not yet set up would say that there is no master.
+            wait_until(lambda: len([title for title in server.titles().values()
+                                    if title.endswith(("]", "(idle)"))]) == 4, what="4 workers")
             workers = server.workers()
             killed = kill_master(server)
             wait_until(lambda: can_bind(server.addresses[0]), 2, "a free port")
@@ -165,7 +168,7 @@ def a_second_term_ends_a_reload_at_once():
 
 
 def who_hangs_does_not_keep_a_drained_server():
-    with Upgraded(config='timeouts { command = "1s"  busy-command = "1s" }\n') as server, \
+    with Upgraded(config='timeouts { command = "1s"  busy-command = "1s"  data = "1s" }\n') as server, \
             greeted(server):
         [worker] = [pid for pid, title in server.titles().items() if title.endswith("]")]
         os.kill(worker, signal.SIGSTOP)
