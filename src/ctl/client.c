@@ -150,7 +150,7 @@ static int read_snapshot(int file, struct client_answer *answer)
 
 static int take_answer(int fd, uid_t owner, struct client_answer *answer)
 {
-	struct control_reply reply;
+	struct control_reply reply = {0};
 	int file = -1, r = 0;
 	ssize_t n = receive_reply(fd, owner, &reply, &file);
 
@@ -185,7 +185,7 @@ int client_ask(const char *path, enum control_command command, int32_t argument,
 	uint64_t until_ms = clock_monotonic_ms() + wait_ms;
 	struct client_answer answer = {0};
 	uid_t owner = 0;
-	int fd, r = open_socket(wait_ms, &fd);
+	int fd = -1, r = open_socket(wait_ms, &fd);
 
 	if (r < 0)
 		return r;

@@ -328,7 +328,7 @@ static void hear_upgrade(struct master *m)
 	if (m->is_reopen_wanted)
 		(void)kill(m->upgrade.pid, SIGUSR1);
 	ready_notify_main_pid(m->upgrade.pid);
-	control_close(&m->control_fd, NULL, NULL);
+	control_close(&m->control_fd, m->runtime_dir, NULL);
 	drain(m, true);
 }
 

@@ -506,7 +506,7 @@ static void begin_session(struct server *v, const struct listener *listener,
 {
 	const struct config *config = v->env->config;
 	uint64_t now_ms = clock_monotonic_ms();
-	struct message_stamp stamp;
+	struct message_stamp stamp = {0};
 
 	/* What is said of the level has to be heard before the first line. */
 	(void)notices_look(&v->notices, now_ms);
