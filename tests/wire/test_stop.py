@@ -168,8 +168,8 @@ def a_second_term_ends_a_reload_at_once():
 
 
 def who_hangs_does_not_keep_a_drained_server():
-    with Upgraded(config='timeouts { command = "1s"  busy-command = "1s"  data = "1s" }\n') as server, \
-            greeted(server):
+    config = 'timeouts { command = "1s"  busy-command = "1s"  data = "1s" }\n'
+    with Upgraded(config=config) as server, greeted(server):
         [worker] = [pid for pid, title in server.titles().items() if title.endswith("]")]
         os.kill(worker, signal.SIGSTOP)
         server.upgrade()
