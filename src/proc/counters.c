@@ -90,13 +90,20 @@ int counters_map(int fd, struct counters **ret)
 
 void counters_correct_idle(struct counters *c, uint32_t seen, uint32_t actual)
 {
-	if (seen != actual)
-		(void)ADD(c->idle, actual - seen);
+	uint32_t now = GET(c->idle), next;
+
+	for (unsigned i = 0; i < TRIES_MAX && seen != actual; i++) {
+		next = now + actual - seen;
+		if (next > INT32_MAX)
+			next = 0;
+		if (atomic_compare_exchange_strong(&c->idle, &now, next))
+			return;
+	}
 }
 
 uint32_t counters_get_idle(const struct counters *c)
 {
-	return GET(c->idle);
+	return atomic_load(&c->idle);
 }
 
 uint32_t counters_take_idle(struct counters *c)
@@ -111,7 +118,7 @@ uint32_t counters_take_idle(struct counters *c)
 
 void counters_give_idle(struct counters *c)
 {
-	(void)ADD(c->idle, 1);
+	(void)atomic_fetch_add(&c->idle, 1);
 }
 
 /* ---------------------------------------------------------------- clients */

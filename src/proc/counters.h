@@ -31,7 +31,11 @@ int counters_map(int fd, struct counters **ret);
 /* How many workers are idle: a hint, which the master puts right at times.  take: this
  * worker turned busy; never below 0; returns how many are left.  give: it is idle.
  * correct: the hint was `seen`, then `actual` were counted; what workers have added and
- * taken since it was read stays. */
+ * taken since it was read stays, but for what is below 0.
+ * The hint has to be read before the count is taken; and a worker is busy in its slot
+ * before it takes, idle only after it gave.  So what they do in between makes the hint
+ * too low, which wakes the master for nothing, and never too high, which would let it
+ * sleep. */
 void counters_correct_idle(struct counters *c, uint32_t seen, uint32_t actual);
 uint32_t counters_get_idle(const struct counters *c);
 uint32_t counters_take_idle(struct counters *c);

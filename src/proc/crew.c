@@ -8,8 +8,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -24,13 +26,6 @@ int crew_init(struct crew *c)
 {
 	int r;
 
-	*c = (struct crew){
-		.board_fd = -1,
-		.slots_fd = -1,
-		.counters_fd = -1,
-		.ready_pipe = {-1, -1},
-		.wake_fd = -1,
-	};
 	/* Places that are never taken cost no memory. */
 	c->children = calloc(SLOTS_MAX, sizeof(*c->children));
 	if (c->children == NULL)
@@ -144,6 +139,23 @@ void crew_bury(struct crew *c, struct child *child, struct slot_report *ret_repo
 	atomic_store_explicit(&c->board->slot_count, c->limit, memory_order_relaxed);
 }
 
+void crew_log_exit(
+	pid_t pid, int status, const struct slot_report *report, bool is_stopping)
+{
+	if (!WIFSIGNALED(status))
+		log_event(WEXITSTATUS(status) == WORKER_EXIT_DONE ? LOG_DEBUG : LOG_WARN,
+			EV_WORKER_EXIT, LOG_NUM("worker", pid),
+			LOG_NUM("status", WEXITSTATUS(status)),
+			LOG_NUM("sessions", report->counts.sessions));
+	else
+		log_event(is_stopping ? LOG_DEBUG : LOG_WARN, EV_WORKER_EXIT,
+			LOG_NUM("worker", pid),
+			LOG_TEXT("signal", sigabbrev_np(WTERMSIG(status))),
+			LOG_TEXT("state", report->state),
+			LOG_TEXT("client", report->client),
+			LOG_NUM("sessions", report->counts.sessions));
+}
+
 /* When this worker must have got on, 0 if never.  While it starts only we can say. */
 static uint64_t due_ms(const struct crew *c, unsigned index)
 {
@@ -218,4 +230,27 @@ void crew_total(const struct crew *c, struct slot_counts *ret)
 		slot_read(slots_get(c->slots, i), &report);
 		slot_counts_add(ret, &report.counts);
 	}
+}
+
+uint64_t crew_end(struct crew *c, uint64_t *kill_at_ms)
+{
+	uint64_t now_ms = clock_monotonic_ms(), first_due_ms;
+
+	if (now_ms >= *kill_at_ms) {
+		crew_signal(c, SIGKILL);
+		*kill_at_ms = UINT64_MAX;
+	}
+	crew_kill_hung(c, now_ms);
+	first_due_ms = crew_count(c, NULL).first_due_ms;
+	return *kill_at_ms < first_due_ms ? *kill_at_ms : first_due_ms;
+}
+
+void crew_log_end(const struct crew *c, int status)
+{
+	const struct slot_counts *t = &c->total;
+
+	log_event(LOG_INFO, EV_SERVER_STOP, LOG_NUM("status", status),
+		LOG_NUM("sessions", t->sessions),
+		LOG_NUM("messages", t->messages_accepted),
+		LOG_NUM("refused", t->messages_refused), LOG_NUM("bytes", t->bytes));
 }

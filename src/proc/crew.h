@@ -45,7 +45,15 @@ struct crew_counts {
 				*/
 };
 
-/* Returns 0 or a negative errno; crew_done is to be called in both cases. */
+#define CREW_NONE                                                                        \
+	((struct crew){.board_fd = -1,                                                   \
+		.slots_fd = -1,                                                          \
+		.counters_fd = -1,                                                       \
+		.ready_pipe = {-1, -1},                                                  \
+		.wake_fd = -1})
+
+/* c is CREW_NONE.  Returns 0 or a negative errno; crew_done is to be called in both
+ * cases, and may be without this. */
 int crew_init(struct crew *c);
 void crew_done(struct crew *c);
 
@@ -59,10 +67,21 @@ struct child *crew_find(struct crew *c, pid_t pid);
  * what it said last. */
 void crew_bury(struct crew *c, struct child *child, struct slot_report *ret_report);
 
+/* Say so.  That a worker is killed is odd only while the server goes on. */
+void crew_log_exit(
+	pid_t pid, int status, const struct slot_report *report, bool is_stopping);
+
 struct crew_counts crew_count(const struct crew *c, const struct generation *g);
 
 /* Kill those that have not got on by the time they said themselves. */
 void crew_kill_hung(struct crew *c, uint64_t now_ms);
+
+/* While the server stops: kill who hangs, and once *kill_at_ms has come (it is UINT64_MAX
+ * then) all that are left.  Returns when to look again. */
+uint64_t crew_end(struct crew *c, uint64_t *kill_at_ms);
+
+/* The last line of the log: the exit status, and what was done in all. */
+void crew_log_end(const struct crew *c, int status);
 
 void crew_signal(const struct crew *c, int number);
 

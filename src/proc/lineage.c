@@ -78,6 +78,23 @@ static void close_sockets(const struct lineage *l, struct generation *g)
 		generation_close_listeners(g, l->inherit->sockets, l->inherit->count);
 }
 
+/* At the start lines go to whoever started us until the listeners are open, and then to
+ * the log.  At a reload the log of the current generation hears of all that goes wrong,
+ * and is not left before nothing can. */
+static int open_parts(struct lineage *l, struct generation *g, enum log_level level)
+{
+	bool is_first = l->current == NULL;
+	int status = open_sockets(l, g, level);
+
+	if (status == 0 && is_first)
+		status = open_log(g->config, level);
+	if (status == 0)
+		status = generation_prepare(g, level);
+	if (status == 0 && !is_first)
+		status = open_log(g->config, level);
+	return status;
+}
+
 int lineage_open(struct lineage *l, const struct config *config, enum log_level level,
 	struct generation **ret)
 {
@@ -90,18 +107,14 @@ int lineage_open(struct lineage *l, const struct config *config, enum log_level 
 		release_config(l, config);
 		return EXIT_FAILURE;
 	}
-	/* Until the listeners are open, lines go to whoever started us. */
-	if ((status = open_sockets(l, g, level)) == 0 &&
-		(status = open_log(config, level)) == 0 &&
-		(status = generation_prepare(g, level)) == 0) {
+	status = open_parts(l, g, level);
+	if (status == 0) {
 		l->last_number = g->number;
 		*ret = g;
 		return 0;
 	}
 	close_sockets(l, g);
 	drop(l, g);
-	if (l->current != NULL)
-		(void)open_log(l->current->config, level);
 	return status;
 }
 

@@ -43,9 +43,6 @@
  * let their client hear the last words; only those that hang are killed. */
 #define KILL_AFTER_GRACE_MS (1000 + CONN_LINGER_MS + 1000)
 
-/* A machine out of memory gets this long to recover. */
-#define RETRY_MS 100
-
 struct master {
 	const struct master_options *options;
 	struct crew crew;
@@ -58,9 +55,10 @@ struct master {
 	struct steer_moment started, loaded;
 	struct slot_counts at_reload; /* the totals when the configuration was loaded */
 	int waiting_fd;               /* who waits for a daemon to be ready; -1: nobody */
-	struct pool_counts told;      /* by the last line for systemctl status */
-	uint64_t tell_at_ms;          /* no earlier than this the next one */
-	bool is_reload_wanted;        /* once the one under way has ended */
+	/* What was asked for, for when nothing else is under way. */
+	bool is_reload_wanted;
+	bool is_reopen_wanted;
+	bool is_upgrade_wanted;
 	bool is_stopping;
 	uint64_t kill_at_ms; /* while stopping; UINT64_MAX: not needed any more */
 	int exit_status;
@@ -99,11 +97,24 @@ static int set_up(struct master *m, struct config *c)
 
 /* ------------------------------------------------------------------- reload */
 
+/* The log that was opened has the level of its configuration; sinkctl may have said
+ * otherwise. */
+static void keep_log_level(const struct master *m)
+{
+	int32_t level = atomic_load(&m->crew.board->log_level);
+
+	if (level >= 0)
+		log_set_level((enum log_level)level);
+}
+
 /* The candidate will not do. */
 static void abandon_candidate(struct master *m)
 {
 	lineage_abandon(&m->lineage);
-	reload_log(LOG_ERROR, "failed, going on as before", "no worker could be started");
+	keep_log_level(m);
+	reload_log(LOG_ERROR, "failed, going on as before",
+		"no worker could be started; what it said is in the log that it was to "
+		"have");
 	ready_notify("READY=1");
 }
 
@@ -112,12 +123,14 @@ static bool start_candidate(struct master *m, const struct config *c)
 {
 	int r;
 
-	ready_notify_reloading();
+	/* It opens the log anew in any case. */
+	m->is_reopen_wanted = false;
 	if (lineage_open(&m->lineage, c, LOG_ERROR, &m->lineage.candidate) != 0) {
 		reload_log(LOG_ERROR, "refused, going on as before", "see above");
 		ready_notify("READY=1");
 		return false;
 	}
+	keep_log_level(m);
 	r = crew_start_worker(&m->crew, m->lineage.candidate);
 	if (r < 0) {
 		log_event(LOG_ERROR, EV_WORKER_FAILED, LOG_TEXT("step", "fork"),
@@ -127,20 +140,21 @@ static bool start_candidate(struct master *m, const struct config *c)
 	return r == 0;
 }
 
-/* HUP: the configuration anew.  Returns 0, or a positive errno; *ret_text says what is
- * done. */
+/* The configuration anew.  Whoever waits for the end of a reload is told of one that
+ * fails, too.  Returns 0, or a positive errno; *ret_text says what is done. */
 static int reload(struct master *m, const char **ret_text)
 {
 	struct config *c;
 
-	*ret_text = "will reload when the reload under way has ended";
-	m->is_reload_wanted = m->lineage.candidate != NULL;
-	if (m->is_reload_wanted)
-		return 0;
+	m->is_reload_wanted = false;
+	ready_notify_reloading();
 	c = reload_read(m->options->file, m->options->overrides);
-	*ret_text = "the configuration has mistakes, going on as before; see the log";
-	if (c == NULL)
+	if (c == NULL) {
+		ready_notify("READY=1");
+		*ret_text = "the configuration has mistakes, going on as before; "
+			    "see the log";
 		return EINVAL;
+	}
 	*ret_text = "reloading";
 	if (start_candidate(m, c))
 		return 0;
@@ -148,12 +162,49 @@ static int reload(struct master *m, const char **ret_text)
 	return EIO;
 }
 
-/* USR1: the same configuration, but each process opens the log anew. */
+/* The same configuration, but each process opens the log anew. */
 static void reopen_log(struct master *m)
 {
-	/* A reload that is under way opens it as well. */
-	if (m->lineage.candidate == NULL)
-		(void)start_candidate(m, m->lineage.current->config);
+	ready_notify_reloading();
+	(void)start_candidate(m, m->lineage.current->config);
+}
+
+/* One change at a time: while sockets change hands nobody else may bind or remove them,
+ * and before the first worker is idle there is nothing to go back to. */
+static bool can_change(const struct master *m)
+{
+	return m->keeper.pool.was_ever_ready && !m->is_stopping &&
+	       m->lineage.candidate == NULL;
+}
+
+static int request_reload(struct master *m, const char **ret_text)
+{
+	if (can_change(m) && m->upgrade.pid == 0)
+		return reload(m, ret_text);
+	m->is_reload_wanted = true;
+	*ret_text = "will reload when what is under way has ended";
+	return 0;
+}
+
+static void make_changes(struct master *m)
+{
+	const char *text;
+
+	while (can_change(m)) {
+		const struct generation *g = m->lineage.current;
+
+		/* A second upgrade is refused. */
+		if (m->is_upgrade_wanted)
+			upgrade_request(&m->upgrade, m->options->upgrade, g->listeners,
+				g->listener_count);
+		m->is_upgrade_wanted = false;
+		if (m->is_reload_wanted && m->upgrade.pid == 0)
+			(void)reload(m, &text);
+		else if (m->is_reopen_wanted && m->upgrade.pid == 0)
+			reopen_log(m);
+		else
+			return;
+	}
 }
 
 /* The candidate can serve: new clients are its. */
@@ -260,6 +311,8 @@ static void drain(struct master *m, bool is_kept)
 {
 	if (m->is_stopping)
 		return;
+	if (!is_kept)
+		upgrade_cancel(&m->upgrade);
 	close_doors(m, is_kept);
 	atomic_store(&m->crew.board->drain_deadline_ms, UINT64_MAX);
 }
@@ -269,6 +322,11 @@ static void hear_upgrade(struct master *m)
 {
 	if (!upgrade_hear(&m->upgrade) || m->is_stopping)
 		return;
+	/* It may have read the file, and opened the log, before we were asked. */
+	if (m->is_reload_wanted)
+		(void)kill(m->upgrade.pid, SIGHUP);
+	if (m->is_reopen_wanted)
+		(void)kill(m->upgrade.pid, SIGUSR1);
 	ready_notify_main_pid(m->upgrade.pid);
 	control_close(&m->control_fd, m->runtime_dir, NULL);
 	drain(m, true);
@@ -287,23 +345,6 @@ static void note_failed_fork(struct master *m, int error)
 	note_failed_birth(m);
 }
 
-static void log_exit(
-	const struct master *m, pid_t pid, int status, const struct slot_report *report)
-{
-	if (!WIFSIGNALED(status))
-		log_event(WEXITSTATUS(status) == WORKER_EXIT_DONE ? LOG_DEBUG : LOG_WARN,
-			EV_WORKER_EXIT, LOG_NUM("worker", pid),
-			LOG_NUM("status", WEXITSTATUS(status)),
-			LOG_NUM("sessions", report->counts.sessions));
-	else
-		log_event(m->is_stopping ? LOG_DEBUG : LOG_WARN, EV_WORKER_EXIT,
-			LOG_NUM("worker", pid),
-			LOG_TEXT("signal", sigabbrev_np(WTERMSIG(status))),
-			LOG_TEXT("state", report->state),
-			LOG_TEXT("client", report->client),
-			LOG_NUM("sessions", report->counts.sessions));
-}
-
 /* A worker has ended, as it should or not. */
 static void bury(struct master *m, struct child *child, int status)
 {
@@ -313,7 +354,7 @@ static void bury(struct master *m, struct child *child, int status)
 	struct slot_report report;
 
 	crew_bury(&m->crew, child, &report);
-	log_exit(m, pid, status, &report);
+	crew_log_exit(pid, status, &report, m->is_stopping);
 	lineage_note_death(&m->lineage, g);
 	if (m->is_stopping)
 		return;
@@ -368,7 +409,6 @@ static void log_signal(int number, const char *action)
 static void hear_signals(struct master *m)
 {
 	struct signalfd_siginfo info;
-	const char *text;
 
 	while (fdio_read(m->signal_fd, &info, sizeof(info)) == sizeof(info)) {
 		int number = (int)info.ssi_signo;
@@ -384,20 +424,15 @@ static void hear_signals(struct master *m)
 			break;
 		case SIGHUP:
 			log_signal(number, m->is_stopping ? "none" : "reload");
-			if (!m->is_stopping)
-				(void)reload(m, &text);
+			m->is_reload_wanted = true;
 			break;
 		case SIGUSR1:
 			log_signal(number, m->is_stopping ? "none" : "reopen the log");
-			if (!m->is_stopping)
-				reopen_log(m);
+			m->is_reopen_wanted = true;
 			break;
 		case SIGUSR2:
 			log_signal(number, m->is_stopping ? "none" : "upgrade");
-			if (!m->is_stopping)
-				upgrade_request(&m->upgrade, m->options->upgrade,
-					m->lineage.current->listeners,
-					m->lineage.current->listener_count);
+			m->is_upgrade_wanted = true;
 			break;
 		default:
 			/* PIPE and XFSZ: whoever wrote has heard of it. */
@@ -444,7 +479,7 @@ static int act(
 		return 0;
 	case CONTROL_RELOAD:
 		*ret_text = "the server is ending";
-		return m->is_stopping ? EBUSY : reload(m, ret_text);
+		return m->is_stopping ? EBUSY : request_reload(m, ret_text);
 	case CONTROL_SNAPSHOT:
 	case CONTROL_COMMANDS:
 		break;
@@ -492,28 +527,17 @@ static void wait_for_events(struct master *m, uint64_t until_ms)
 {
 	struct pollfd p[5 + LISTENERS_MAX];
 	size_t n = gather_sources(m, p);
-	uint64_t now_ms = clock_monotonic_ms();
-	uint64_t wait_ms = until_ms > now_ms ? until_ms - now_ms : 0;
-	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
-	struct timespec wait = {
-		(time_t)(wait_ms / 1000), (long)(wait_ms % 1000) * 1000000L};
 	uint64_t wakes;
 
-	if (ppoll(p, n, until_ms == UINT64_MAX ? NULL : &wait, NULL) < 0 &&
-		errno != EINTR) {
-		log_event(LOG_ERROR, EV_SERVER_FAILED, LOG_TEXT("step", "wait"),
-			LOG_ERRNO(errno));
-		(void)nanosleep(&pause, NULL);
-	}
+	signals_wait(p, n, until_ms);
 	(void)fdio_read(m->crew.wake_fd, &wakes, sizeof(wakes));
 }
 
 static void run(struct master *m)
 {
-	const char *text;
-
 	while (!m->is_stopping || m->crew.alive > 0) {
-		uint64_t until_ms = m->is_stopping ? m->kill_at_ms : tend_pool(m);
+		uint64_t until_ms = m->is_stopping ? crew_end(&m->crew, &m->kill_at_ms)
+						   : tend_pool(m);
 
 		if (until_ms > m->upgrade.deadline_ms)
 			until_ms = m->upgrade.deadline_ms;
@@ -522,13 +546,7 @@ static void run(struct master *m)
 		hear_upgrade(m);
 		hear_signals(m);
 		hear_control(m);
-		if (m->is_reload_wanted && m->lineage.candidate == NULL &&
-			!m->is_stopping)
-			(void)reload(m, &text);
-		if (m->is_stopping && clock_monotonic_ms() >= m->kill_at_ms) {
-			crew_signal(&m->crew, SIGKILL);
-			m->kill_at_ms = UINT64_MAX;
-		}
+		make_changes(m);
 	}
 }
 
@@ -544,16 +562,6 @@ static void tear_down(struct master *m)
 	(void)fdio_close(&m->signal_fd);
 }
 
-static void log_stop(const struct master *m)
-{
-	const struct slot_counts *t = &m->crew.total;
-
-	log_event(LOG_INFO, EV_SERVER_STOP, LOG_NUM("status", m->exit_status),
-		LOG_NUM("sessions", t->sessions),
-		LOG_NUM("messages", t->messages_accepted),
-		LOG_NUM("refused", t->messages_refused), LOG_NUM("bytes", t->bytes));
-}
-
 int master_run(struct config *config, const struct master_options *options)
 {
 	/* For the last words, when the configuration has gone. */
@@ -561,6 +569,7 @@ int master_run(struct config *config, const struct master_options *options)
 	struct inherit nothing = {.tell_fd = -1};
 	struct master m = {
 		.options = options,
+		.crew = CREW_NONE,
 		.lineage = {.inherit = options->inherit != NULL ? options->inherit
 								: &nothing},
 		.signal_fd = -1,
@@ -580,7 +589,7 @@ int master_run(struct config *config, const struct master_options *options)
 		(void)fprintf(stderr, "sinkd: cannot start, see %s\n",
 			log_target != NULL ? log_target : "the log");
 	if (m.keeper.pool.was_ever_ready)
-		log_stop(&m);
+		crew_log_end(&m.crew, m.exit_status);
 	tear_down(&m);
 	free(log_target);
 	return m.exit_status;

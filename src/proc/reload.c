@@ -27,6 +27,7 @@ struct config *reload_read(const char *file, const struct config_overrides *over
 	char *text = NULL;
 	size_t n = 0;
 	FILE *errors = open_memstream(&text, &n);
+	bool has_text;
 	int r;
 
 	if (errors == NULL) {
@@ -34,9 +35,12 @@ struct config *reload_read(const char *file, const struct config_overrides *over
 		return NULL;
 	}
 	r = config_load(file, overrides, errors, &c);
-	(void)fclose(errors);
-	if (r < 0)
+	/* Without memory for what is wrong there is no text. */
+	has_text = fclose(errors) == 0 && text != NULL && text[0] != '\0';
+	if (r < 0 && has_text)
 		log_mistakes(text);
+	else if (r < 0)
+		reload_log(LOG_ERROR, "refused, going on as before", "out of memory");
 	free(text);
 	return r < 0 ? NULL : c;
 }

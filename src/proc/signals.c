@@ -5,6 +5,13 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/signalfd.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+/* A machine out of memory gets this long to recover. */
+#define RETRY_MS 100
 
 int signals_open(int *ret_fd)
 {
@@ -26,4 +33,20 @@ int signals_open(int *ret_fd)
 		return -errno;
 	*ret_fd = fd;
 	return 0;
+}
+
+void signals_wait(struct pollfd *p, size_t n, uint64_t until_ms)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+	uint64_t wait_ms = until_ms > now_ms ? until_ms - now_ms : 0;
+	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
+	struct timespec wait = {
+		(time_t)(wait_ms / 1000), (long)(wait_ms % 1000) * 1000000L};
+
+	if (ppoll(p, n, until_ms == UINT64_MAX ? NULL : &wait, NULL) < 0 &&
+		errno != EINTR) {
+		log_event(LOG_ERROR, EV_SERVER_FAILED, LOG_TEXT("step", "wait"),
+			LOG_ERRNO(errno));
+		(void)nanosleep(&pause, NULL);
+	}
 }

@@ -121,7 +121,6 @@ void slot_end_session(struct slot *slot, bool has_timed_out)
 {
 	COUNT(slot->counts.timeouts, has_timed_out);
 	SET(slot->due_ms, 0);
-	SET(slot->state, SLOT_IDLE);
 }
 
 void slot_set_state(struct slot *slot, enum slot_state state)

@@ -388,11 +388,14 @@ static bool accept_and_serve(struct worker *w, const struct listener *listener)
 		(void)fdio_close(&fd);
 		return false;
 	}
+	/* First: the master looks at once when it is woken, and may not look again. */
+	slot_set_state(w->slot, SLOT_COMMAND);
 	turn_busy(w);
 	serve_client_take_fd(w->server, listener, fd, &from);
 	w->sessions++;
 	if (goes_on(w))
 		counters_give_idle(w->counters);
+	slot_set_state(w->slot, SLOT_IDLE);
 	setproctitle("worker %u (idle)", w->env->number);
 	return true;
 }

@@ -1,19 +1,23 @@
-/* Each call of the master's start, and of its life with two workers, fails, one after
- * the other.
+/* Each call of the master's start, of a reload, and of its life with two workers, fails,
+ * one after the other.
  *
  * Then: it says why in the log and ends with 1 or 78 without ever being ready, or a
- * message goes through and TERM ends it with 0.  Either way nothing of it is left: no
- * process, no socket. */
+ * message goes through, whatever became of the reload, and TERM ends it with 0.  Either
+ * way nothing of it is left: no process, no socket, and after the reload no descriptor
+ * that was not there before. */
 #include "client.h"
 #include "faults.h"
 #include "mail.h"
 #include "scene.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -33,15 +37,23 @@
 		BITS3(memfd_create, ftruncate, mmap) | BITS3(madvise, fcntl, fork) |     \
 		BITS3(signalfd, sigaction, sigprocmask) | FAULT_BIT(CALL_getrandom))
 
+/* So long, in looks, for what happens elsewhere. */
+#define LOOKS_MAX 5000
+#define LOOK_MS   2
+
 struct bench {
 	struct scene scene;
 	struct mail_text text;
+	char conf[64];
+	int notified; /* where the server says that a reload has ended */
 };
 
 static pid_t start_master(const struct bench *b, const struct fault *fault, int ready[2])
 {
 	static const struct fault none;
-	const struct master_options options = {.ready_fd = ready[1]};
+	static const struct config_overrides overrides;
+	const struct master_options options = {
+		.file = b->conf, .overrides = &overrides, .ready_fd = ready[1]};
 	pid_t pid = fork();
 	int status;
 
@@ -66,6 +78,64 @@ static bool has_socket(const struct bench *b)
 		(const struct sockaddr_un *)&endpoint_of(b)->address;
 
 	return access(un->sun_path, F_OK) == 0;
+}
+
+/* Read all that the server has said; whether it said that it is ready. */
+static bool hear_notices(const struct bench *b)
+{
+	bool is_ready = false;
+	char text[256];
+	ssize_t n;
+
+	while ((n = recv(b->notified, text, sizeof(text) - 1, MSG_DONTWAIT)) > 0) {
+		text[n] = '\0';
+		is_ready = is_ready || strcmp(text, "READY=1") == 0;
+	}
+	return is_ready;
+}
+
+/* One of the two may be lost, not both. */
+static bool has_reloaded(const struct bench *b)
+{
+	bool is_ready = hear_notices(b);
+
+	return is_ready || scene_logged(&b->scene, "event=server.reload") > 0;
+}
+
+static unsigned count_descriptors(pid_t pid)
+{
+	char path[32];
+	unsigned n = 0;
+	DIR *d;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	d = opendir(path);
+	while (d != NULL && readdir(d) != NULL)
+		n++;
+	if (d != NULL)
+		(void)closedir(d);
+	return n;
+}
+
+/* HUP, and what becomes of it. */
+static void reload(const struct bench *b, pid_t master, const struct fault *fault)
+{
+	unsigned before = count_descriptors(master), looks = 0;
+
+	/* The first READY came before the line that made us come here. */
+	(void)hear_notices(b);
+	CHECK(kill(master, SIGHUP) == 0);
+	while (!has_reloaded(b) && looks++ < LOOKS_MAX)
+		(void)poll(NULL, 0, LOOK_MS);
+	CHECK(looks < LOOKS_MAX);
+	/* It goes on with the one or the other, and the rest ends. */
+	while (count_descriptors(master) != before && looks++ < LOOKS_MAX)
+		(void)poll(NULL, 0, LOOK_MS);
+	CHECK(looks < LOOKS_MAX);
+	if (scene_logged(&b->scene, "action=done") == 0)
+		CHECK(faults_has_struck());
+	if (scene_logged(&b->scene, "going on as before") > 0)
+		CHECK(!fault->is_harmless);
 }
 
 /* A message to the server that is ready, and the signal to stop. */
@@ -123,11 +193,28 @@ static void run_master(void *user, const struct fault *fault)
 	pid = start_master(b, fault, ready);
 	(void)close(ready[1]);
 	is_ready = fdio_read(ready[0], &c, 1) == 1;
-	if (is_ready)
+	/* All of the line, and its end: it has closed that descriptor. */
+	while (is_ready && fdio_read(ready[0], &c, 1) == 1)
+		continue;
+	if (is_ready) {
+		reload(b, pid, fault);
 		use_and_stop(b, pid);
+	}
 	CHECK(waitpid(pid, &status, 0) == pid);
 	(void)close(ready[0]);
 	check_master(b, fault, is_ready, status);
+}
+
+static void open_notified(struct bench *b)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+
+	(void)snprintf(un.sun_path, sizeof(un.sun_path), "%s/notify", b->scene.dir);
+	b->notified = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	CHECK(bind(b->notified, (const struct sockaddr *)&un, sizeof(un)) == 0);
+	CHECK(setenv("NOTIFY_SOCKET", un.sun_path, 1) == 0);
+	/* A directory of our own, and not that of a server which runs here. */
+	CHECK(setenv("RUNTIME_DIRECTORY", b->scene.dir, 1) == 0);
 }
 
 int main(int argc, char **argv, char **envp)
@@ -142,8 +229,11 @@ int main(int argc, char **argv, char **envp)
 	CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
 	faults_init();
 	scene_open(&b.scene, &settings);
+	(void)snprintf(b.conf, sizeof(b.conf), "%s/conf", b.scene.dir);
+	open_notified(&b);
 	run_master(&b, &none);
 	faults_sweep("master", CALLS, run_master, &b);
+	(void)close(b.notified);
 	scene_close(&b.scene);
 	mail_text_free(&b.text);
 	return faults_conclude(CALLS);

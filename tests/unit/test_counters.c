@@ -76,6 +76,10 @@ static void test_idle(void)
 	CHECK("taken", counters_take_idle(f.counters) == 1);
 	counters_correct_idle(f.counters, counters_get_idle(f.counters), 7);
 	CHECK("put right", counters_take_idle(f.counters) == 6);
+	counters_correct_idle(f.counters, 9, 0);
+	CHECK("not below 0", counters_get_idle(f.counters) == 0);
+	counters_correct_idle(f.counters, 1, 4);
+	CHECK("what was taken stays taken", counters_get_idle(f.counters) == 3);
 	tear_down(&f);
 }
 

@@ -15,8 +15,12 @@ from sinkd_server import Client
 
 
 class Load:
-    def __init__(self, address, clients=40, size_max=16384):
+    """quits: the share of messages after which a client says QUIT and comes again."""
+
+    def __init__(self, address, clients=40, size_max=16384, quits=0):
         self.address = address
+        self.quits = quits
+        self.sessions = 0
         self.size_max = size_max
         self.threads = [threading.Thread(target=self.run_client, args=(number,), daemon=True)
                         for number in range(clients)]
@@ -26,6 +30,8 @@ class Load:
         self.accepted = {}  # token: reply
         self.lost_in_data = set()  # tokens whose final dot was never sent
         self.lost_after_dot = set()
+        self.failed_greetings = 0
+        self.failed_farewells = 0
         self.problems = []
 
     def send(self, messages):
@@ -43,6 +49,11 @@ class Load:
             thread.join()
         assert not self.problems, self.problems
 
+    def count_failures(self):
+        """Sessions that did not go as they should."""
+        return (self.failed_greetings + len(self.lost_in_data) + len(self.lost_after_dot)
+                + self.failed_farewells)
+
     def is_done(self):
         return not any(thread.is_alive() for thread in self.threads)
 
@@ -55,6 +66,9 @@ class Load:
                     client = self.connect()
                 if client and not self.attempt(client, token, rng):
                     client.close()
+                    client = None
+                elif client and rng.random() < self.quits:
+                    self.quit(client)
                     client = None
             if client:
                 client.close()
@@ -75,8 +89,21 @@ class Load:
             client.greet()
         except (AssertionError, OSError):
             client.close()
+            with self.lock:
+                self.failed_greetings += 1
             return None
+        with self.lock:
+            self.sessions += 1
         return client
+
+    def quit(self, client):
+        try:
+            client.command("QUIT", "221 ")
+            client.expect_closed()
+        except (AssertionError, OSError):
+            with self.lock:
+                self.failed_farewells += 1
+        client.close()
 
     def attempt(self, client, token, rng):
         """Send one message in three pieces; whether the connection is still good."""

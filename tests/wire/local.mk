@@ -10,6 +10,7 @@ wire_tests = \
 	tests/wire/test_first_start.py \
 	tests/wire/test_kill_storm.py \
 	tests/wire/test_listen_fds.py \
+	tests/wire/test_life_storm.py \
 	tests/wire/test_load_generator.py \
 	tests/wire/test_log.py \
 	tests/wire/test_mailboxes.py \
@@ -17,9 +18,11 @@ wire_tests = \
 	tests/wire/test_pipelining.py \
 	tests/wire/test_privileges.py \
 	tests/wire/test_readiness.py \
+	tests/wire/test_reload.py \
 	tests/wire/test_respawn.py \
 	tests/wire/test_sandbox.py \
 	tests/wire/test_sinkctl.py \
+	tests/wire/test_stop.py \
 	tests/wire/test_storm.py \
 	tests/wire/test_surroundings.py \
 	tests/wire/test_syslog.py \
@@ -33,6 +36,7 @@ wire_modules = \
 	tests/wire/level_test.py \
 	tests/wire/load.py \
 	tests/wire/sinkd_server.py \
+	tests/wire/upgraded_server.py \
 	tests/wire/wire_test.py
 TESTS += $(wire_tests)
 

@@ -1,7 +1,6 @@
 """USR2: a new server takes over the sockets; nobody is refused, cut off or told to go."""
 
 import concurrent.futures
-import contextlib
 import os
 import signal
 import socket
@@ -9,52 +8,9 @@ import subprocess
 import tempfile
 import threading
 
-from sinkd_server import SINKD, Client, Server, read_file, wait_until
+from sinkd_server import SINKD, Client, read_file, wait_until
+from upgraded_server import Upgraded, greeted, slow_start
 from wire_test import need_program, need_root, run, skip
-
-
-class Upgraded(Server):
-    """A server whose successors are known by the pid file, and stopped like itself."""
-
-    def pid_in_file(self):
-        with contextlib.suppress(FileNotFoundError):
-            return int(read_file(self.path("run", "sinkd.pid")))
-        return None
-
-    def ask(self):
-        """USR2 to the server of the pid file, which is returned."""
-        pid = self.pid_in_file()
-        os.kill(pid, signal.SIGUSR2)
-        return pid
-
-    def wait_for_other(self, old):
-        """The pid of the server that has taken over from old."""
-        wait_until(lambda: self.pid_in_file() not in (None, old), 10, "a new pid in the file")
-        return self.pid_in_file()
-
-    def upgrade(self):
-        return self.wait_for_other(self.ask())
-
-    def results(self):
-        return [line.partition(" result=")[2].split()[0] for line in self.events("server.upgrade")]
-
-    def wait_result(self, result):
-        wait_until(lambda: result in self.results(), 10, f"result {result}")
-
-    def stop(self):
-        """Stop the last one; the first one must have left by then, or leave now."""
-        pid = self.pid_in_file()
-        if pid and pid != self.pid:
-            os.kill(pid, signal.SIGTERM)
-            wait_until(lambda: pid not in self.processes(), 10, "exit of the last server")
-        super().stop()
-        assert self.pid_in_file() is None, "the pid file is left behind"
-
-
-def greeted(server):
-    client = server.connect()
-    client.greet()
-    return client
 
 
 def the_new_server_has_the_port():
@@ -209,20 +165,6 @@ def sockets_follow_the_configuration():
                 with Client(path) as client:
                     client.greet()
         assert os.listdir(directory) == []
-
-
-@contextlib.contextmanager
-def slow_start(server):
-    """The next server waits for its configuration, until the text is written."""
-    conf = server.path("sinkd.conf")
-    os.unlink(conf)
-    os.mkfifo(conf)
-
-    def go_on(text):
-        with open(conf, "w") as fifo:
-            fifo.write(text)
-
-    yield go_on
 
 
 def one_upgrade_at_a_time():
