@@ -16,6 +16,7 @@ wire_tests = \
 	tests/wire/test_master_death.py \
 	tests/wire/test_pipelining.py \
 	tests/wire/test_pool.py \
+	tests/wire/test_pool_faults.py \
 	tests/wire/test_pool_full.py \
 	tests/wire/test_pool_ramp.py \
 	tests/wire/test_privileges.py \
