@@ -1,9 +1,11 @@
 """The pool grows at once when clients come, and its workers are small."""
 
 import resource
+import statistics
+import time
 
 from crowd import Crowd
-from sinkd_server import PATIENCE, Server, built_with_sanitizers, read_file
+from sinkd_server import PATIENCE, Server, built_with_sanitizers, read_file, wait_until
 from wire_test import need_root, run, skip
 
 
@@ -15,6 +17,24 @@ def a_burst_is_served_at_once():
             assert seconds, f"{len(crowd.greeted())} of 200 were greeted"
             print(f"200 clients were greeted by a pool of 4 within {seconds:.3f} s")
             assert len(server.workers()) <= 256
+
+
+def growth_begins_when_a_worker_turns_busy():
+    """Not when the master looks the next time, which may be a second later."""
+    sessions = 20
+    with Server("--discard", config="workers { start = 2  min-spare = 2  max = 64 }\n") as server, \
+            Crowd(server.addresses[0], 0) as crowd:
+        server.wait_idle(2)
+        waits = []
+        for number in range(1, sessions + 1):
+            started = time.monotonic()
+            crowd.join(1)
+            wait_until(lambda: len(server.workers()) >= number + 2, what="one worker more")
+            waits.append(time.monotonic() - started)
+        assert crowd.listen(lambda: len(crowd.greeted()) == sessions, 5 * PATIENCE)
+        print(f"the next worker was born after {statistics.median(waits) * 1000:.1f} ms, "
+              f"at most {max(waits) * 1000:.1f} ms")
+        assert statistics.median(waits) < 0.3, waits
 
 
 def pss_kib(pid):
@@ -47,4 +67,5 @@ def a_worker_is_small():
             assert each <= 150
 
 
-run(a_burst_is_served_at_once, a_worker_is_small)
+run(a_burst_is_served_at_once, growth_begins_when_a_worker_turns_busy,
+    a_worker_is_small)
