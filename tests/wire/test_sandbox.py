@@ -216,7 +216,7 @@ def what_a_worker_counted_ends_with_it():
         assert house.attempt("abort") is None
         wait_until(counted_right, what="the right number of idle workers")
         # The slot of the dead one is free, the others say what they were made to say.
-        assert house.attempt("counters_expect -1 16383") == "done"
+        assert house.attempt("counters_expect -1 16447") == "done"
 
 
 def a_mailbox_per_recipient_can_be_read():
