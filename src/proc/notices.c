@@ -59,6 +59,11 @@ uint64_t notices_command_ms(const struct notices *n)
 	return stress_ms != 0 && stress_ms < configured_ms ? stress_ms : configured_ms;
 }
 
+bool notices_is_stressed(const struct notices *n)
+{
+	return GET(n, command_ms) != 0;
+}
+
 bool notices_is_verbose(const struct notices *n)
 {
 	int32_t verbose = GET(n, verbose);

@@ -112,6 +112,15 @@ static uint64_t count_missing(struct pool *p, const struct view *v)
 	return missing;
 }
 
+/* That a worker became ready does not say that it will live.  If none has died for as
+ * long as the wait was, there is no circle. */
+static void end_throttle(struct pool *p, const struct view *v)
+{
+	if (v->counts.starting == 0 && v->counts.idle + v->counts.busy > 0 &&
+		v->now_ms >= after(p->not_before_ms, p->throttle_ms))
+		p->throttle_ms = 0;
+}
+
 static void grow(struct pool *p, const struct view *v, struct pool_decision *d)
 {
 	uint64_t missing = count_missing(p, v);
@@ -284,8 +293,6 @@ static void choose_looks(struct pool *p, const struct view *v, struct pool_decis
 void pool_note_ready(struct pool *p)
 {
 	p->was_ever_ready = true;
-	p->throttle_ms = 0;
-	p->not_before_ms = 0;
 }
 
 uint32_t pool_note_failed(struct pool *p, uint64_t now_ms)
@@ -316,6 +323,7 @@ struct pool_decision pool_decide(struct pool *p, const struct pool_limits *limit
 	struct pool_decision d = {.look_again_ms = UINT64_MAX};
 	struct view v = view_counts(p, limits, counts, now_ms);
 
+	end_throttle(p, &v);
 	grow(p, &v, &d);
 	/* Before the first is ready there is nobody to send away or to wake us. */
 	if (!p->was_ever_ready)

@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Births wait this long after a worker died before it was ready, doubling. */
+/* Births wait this long after a worker died as soon as it was born, doubling; and are
+ * one at a time until nobody has died for so long again. */
 #define POOL_THROTTLE_MIN_MS 1000
 #define POOL_THROTTLE_MAX_MS 60000
 
@@ -79,11 +80,11 @@ struct pool_decision {
 	uint64_t look_again_ms; /* absolute, > now; UINT64_MAX: when something happens */
 };
 
-/* A worker has become idle for the first time: births are free again. */
+/* A worker has become idle for the first time. */
 void pool_note_ready(struct pool *p);
 
-/* A worker died before it was ready, or before it served anyone.  Returns the wait before
- * the next birth. */
+/* A worker died before it was ready, or soon after and before it served anyone.  Returns
+ * the wait before the next birth. */
 uint32_t pool_note_failed(struct pool *p, uint64_t now_ms);
 
 /* A new generation has taken over: from the next look on it is brought to n workers or

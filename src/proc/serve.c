@@ -460,12 +460,14 @@ static void log_end(struct server *v)
 			LOG_NUM("messages", v->messages));
 }
 
-/* After QUIT a client sends nothing more, and one that was refused has not begun; it is
- * not to hold us longer than it must.  In all other cases it may be in the middle
- * of something, and should not lose our last words; unless there is no time left. */
+/* After QUIT a client sends nothing more, one that was refused has not begun, and one
+ * that let its time pass says nothing; while others wait it is not to hold us longer
+ * than it must.  In all other cases it may be in the middle of something, and should
+ * not lose our last words; unless there is no time left. */
 static uint32_t linger_ms(struct server *v)
 {
 	bool is_over = v->is_refused ||
+		       (v->has_timed_out && notices_is_stressed(&v->notices)) ||
 		       (smtp_has_quit(v->engine) && conn_input(&v->conn).n == 0);
 
 	if (is_over || smtp_next(v->engine) != SMTP_CLOSE ||

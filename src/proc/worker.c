@@ -355,12 +355,15 @@ static bool goes_on(const struct worker *w)
 }
 
 /* Wake the master if too few are left that wait for a client: the next one should not
- * have to wait for its next look. */
+ * have to wait for its next look.  What it sees then must not be that we are idle: it
+ * would do nothing, and put the number right that is right. */
 static void turn_busy(const struct worker *w)
 {
 	const uint64_t one = 1;
-	uint32_t idle = counters_take_idle(w->counters);
+	uint32_t idle;
 
+	slot_set_state(w->slot, SLOT_STARTING);
+	idle = counters_take_idle(w->counters);
 	if (idle < atomic_load_explicit(&w->board->wake_below, memory_order_relaxed))
 		(void)fdio_write(w->env->wake_fd, &one, sizeof(one));
 }

@@ -36,14 +36,21 @@ WORKLOADS = {
 STORED_MAX = 5000
 
 CONFIG = 'log { level = "warn" }\ndeliver "bench" { %s }\n'
+DISCARD = 'type = "discard"'
+
+# Clients for a pool that may have as many workers, and how it gets there.
+GROWTH_MAX = 64
+GROWTH_WORKLOADS = ["single", "many"]
+GROWING = f"workers {{ start = 2  min-spare = 2  max = {GROWTH_MAX} }}\n"
 
 
 class Sinkd(Server):
-    """sinkd with 50 workers and a delivery; it logs warnings only."""
+    """sinkd with 50 workers, unless pool says otherwise, and a delivery; it logs warnings
+    only."""
 
-    def __init__(self, delivery, workers=50, prefix=()):
+    def __init__(self, delivery, workers=50, prefix=(), pool=""):
         self.prefix = prefix
-        super().__init__(workers=workers, config=CONFIG % delivery)
+        super().__init__(workers=None if pool else workers, config=CONFIG % delivery + pool)
 
     def command(self):
         return [*self.prefix, *super().command()]
@@ -151,8 +158,9 @@ def calls_per_message(start, workload):
 class Contest:
     """A server with a delivery, and what it is asked to do."""
 
-    def __init__(self, name, start, workloads, load_flags=()):
+    def __init__(self, name, start, workloads, load_flags=(), is_warmed=True):
         self.name = name
+        self.is_warmed = is_warmed
         self.start = start  # of a prefix and a number of workers
         self.workloads = workloads
         self.load_flags = load_flags
@@ -162,7 +170,8 @@ class Contest:
         with self.start() as server:
             for workload in self.workloads:
                 arguments = WORKLOADS[workload][1]
-                load(server, *arguments, "-n500", "-t10")  # to warm up
+                if self.is_warmed:
+                    load(server, *arguments, "-n500", "-t10")
                 self.results[workload].append(
                     measure(server, [*arguments, *self.load_flags, f"-t{seconds}"]))
 
@@ -178,13 +187,25 @@ def contests():
 
     store = 'type = "maildir" path = "Maildir" sync = "%s"'
     found = [
-        Contest("sinkd, discard", sinkd('type = "discard"'), list(WORKLOADS)),
+        Contest("sinkd, discard", sinkd(DISCARD), list(WORKLOADS)),
         Contest("sinkd, maildir, not synced", sinkd(store % "none"), ["many"], [f"-n{STORED_MAX}"]),
         Contest("sinkd, maildir, durable", sinkd(store % "full"), ["many"], [f"-n{STORED_MAX}"]),
     ]
     if smtp_sink():
         found.append(Contest("smtp-sink", lambda prefix=(): SmtpSink(prefix), list(WORKLOADS)))
     return found
+
+
+def growth_contests():
+    """Pairs of a pool that has all its workers and one that has to grow, for each workload.
+    Each is new, and is measured from its first client on."""
+    def pair(workload):
+        clients = [f"-c{GROWTH_MAX}"]
+        return [Contest(name, start, [workload], clients, is_warmed=False) for name, start in (
+            ("fixed", lambda: Sinkd(DISCARD, GROWTH_MAX)),
+            ("growing", lambda: Sinkd(DISCARD, pool=GROWING)))]
+
+    return {workload: pair(workload) for workload in GROWTH_WORKLOADS}
 
 
 def introduce(arguments):
@@ -217,20 +238,33 @@ def print_table(all_contests, with_calls):
         print()
 
 
+def print_growth(pairs):
+    print(f"growth: a pool that grows from 2 to {GROWTH_MAX} under load beside a fixed one of "
+          f"{GROWTH_MAX} (load -c{GROWTH_MAX}, discard)")
+    print(f"    {'':12} messages/s: fixed   growing    ratio")
+    for workload, (fixed, growing) in pairs.items():
+        base, rate = fixed.median(workload).rate, growing.median(workload).rate
+        print(f"    {workload:12} {base:17.0f} {rate:9.0f} {rate / base:8.2f}", flush=True)
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--seconds", type=int, default=1, help="of each load (1)")
     options.add_argument("--no-calls", action="store_true", help="do not count system calls")
+    options.add_argument("--growth", action="store_true", help="nothing but the growing pool")
     arguments = options.parse_args()
     # Told to stop, it unwinds, and so stops the servers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     introduce(arguments)
-    all_contests = contests()
+    all_contests = [] if arguments.growth else contests()
+    pairs = growth_contests()
     for _ in range(arguments.rounds):
-        for contest in all_contests:
+        for contest in [*all_contests, *(one for pair in pairs.values() for one in pair)]:
             contest.run_round(arguments.seconds)
-    print_table(all_contests, shutil.which("strace") and not arguments.no_calls)
+    if all_contests:
+        print_table(all_contests, shutil.which("strace") and not arguments.no_calls)
+    print_growth(pairs)
 
 
 if __name__ == "__main__":

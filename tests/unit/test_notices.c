@@ -89,6 +89,8 @@ static void test_command_time(void)
 		struct notices n = {.board = &board, .config = &config};
 
 		CHECK(times[i].name, notices_command_ms(&n) == times[i].expected_ms);
+		CHECK(times[i].name,
+			notices_is_stressed(&n) == (times[i].stress_ms != 0));
 	}
 }
 

@@ -160,6 +160,7 @@ static void test_shrink(void)
 		{"not while the first are being born",
 			{.was_ever_ready = true,
 				.throttle_ms = 1000,
+				.not_before_ms = NOW,
 				.low_idle = 20,
 				.low_until_ms = NOW},
 			&eager, {.idle = 20}, BIRTHS(1, 2, NOW + 10)},
@@ -325,16 +326,28 @@ static void test_failures_at_once(void)
 	CHECK("deadline stays", p.not_before_ms == 1100);
 }
 
-static void test_ready_ends_throttle(void)
+/* Workers that become ready and then die, time after time, are throttled too. */
+static void test_calm_ends_throttle(void)
 {
-	static const struct pool_counts counts = {.idle = 2};
+	static const struct pool_counts counts = {.idle = 2},
+					starting = {.idle = 2, .starting = 1}, none = {0};
 	struct pool p = {0};
 
+	pool_note_ready(&p);
 	(void)pool_note_failed(&p, 0);
 	pool_note_ready(&p);
-	CHECK("births are free", pool_decide(&p, &fixed, &counts, 1).births == 14);
-	CHECK("and the next failure waits the shortest time",
-		pool_note_failed(&p, 10) == POOL_THROTTLE_MIN_MS);
+	CHECK("none at first", pool_decide(&p, &fixed, &counts, 999).births == 0);
+	CHECK("then one by one", pool_decide(&p, &fixed, &counts, 1000).births == 1);
+	pool_note_ready(&p);
+	CHECK("for as long as the wait was",
+		pool_decide(&p, &fixed, &counts, 1999).births == 1);
+	CHECK("or while one starts",
+		pool_decide(&p, &fixed, &starting, 2000).births == 0);
+	CHECK("or nobody is there", pool_decide(&p, &fixed, &none, 2000).births == 1);
+	CHECK("the next failure waits longer", pool_note_failed(&p, 2000) == 2000);
+	CHECK("births are free", pool_decide(&p, &fixed, &counts, 6000).births == 14);
+	CHECK("and a failure waits the shortest time",
+		pool_note_failed(&p, 6000) == POOL_THROTTLE_MIN_MS);
 }
 
 /* A new generation is made as large as the old one was, once. */
@@ -470,7 +483,7 @@ void suite_pool(void)
 	CU_add_test(s, "report", test_report);
 	CU_add_test(s, "throttle doubles up to its limit", test_throttle_doubles);
 	CU_add_test(s, "failures at once count once", test_failures_at_once);
-	CU_add_test(s, "a ready worker ends the throttle", test_ready_ends_throttle);
+	CU_add_test(s, "calm ends the throttle", test_calm_ends_throttle);
 	CU_add_test(s, "a new generation", test_refill);
 	CU_add_test(s, "the end of stress", test_stress_ends);
 	CU_add_test(s, "any numbers", test_any_numbers);

@@ -16,6 +16,10 @@ wire_tests = \
 	tests/wire/test_mailboxes.py \
 	tests/wire/test_master_death.py \
 	tests/wire/test_pipelining.py \
+	tests/wire/test_pool.py \
+	tests/wire/test_pool_faults.py \
+	tests/wire/test_pool_full.py \
+	tests/wire/test_pool_ramp.py \
 	tests/wire/test_privileges.py \
 	tests/wire/test_readiness.py \
 	tests/wire/test_reload.py \
@@ -33,6 +37,7 @@ wire_tests = \
 	tests/wire/level_off.py \
 	tests/wire/level_trap.py
 wire_modules = \
+	tests/wire/crowd.py \
 	tests/wire/level_test.py \
 	tests/wire/load.py \
 	tests/wire/sinkd_server.py \

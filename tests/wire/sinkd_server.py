@@ -248,7 +248,9 @@ class Server:
         titles = {}
         for pid in self.workers():
             try:
-                titles[pid] = read_file(f"/proc/{pid}/cmdline").partition(b"\0")[0].decode()
+                title = read_file(f"/proc/{pid}/cmdline").partition(b"\0")[0].decode()
+                # One that is as long as the command line was gets a space at its end.
+                titles[pid] = title.rstrip()
             except (FileNotFoundError, ProcessLookupError):
                 pass  # It has just left.
         return titles

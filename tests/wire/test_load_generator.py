@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 
-from sinkd_server import BUILD, Server
+from sinkd_server import BUILD, Server, wait_until
 from wire_test import run
 
 LOAD = os.path.join(BUILD, "tests", "bench", "load")
@@ -32,8 +32,9 @@ def every_message_arrives():
             assert len(server.stored()) == 10
             assert all(" size=1000 " in line for line in server.events("message.accepted"))
             # Four connections with two messages at least, and none was cut off.
+            wait_until(lambda: len(server.events("session.end")) >= 5, what="their ends")
             ends = server.events("session.end")
-            assert len(ends) >= 5 and all(" how=quit " in line for line in ends), ends
+            assert all(" how=quit " in line for line in ends), ends
 
 
 def text_says_the_same():
