@@ -360,10 +360,8 @@ static bool goes_on(const struct worker *w)
 static void turn_busy(const struct worker *w)
 {
 	const uint64_t one = 1;
-	uint32_t idle;
+	uint32_t idle = counters_take_idle(w->counters);
 
-	slot_set_state(w->slot, SLOT_STARTING);
-	idle = counters_take_idle(w->counters);
 	if (idle < atomic_load_explicit(&w->board->wake_below, memory_order_relaxed))
 		(void)fdio_write(w->env->wake_fd, &one, sizeof(one));
 }
