@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "base/log.h"
+#include "proc/pool.h"
 #include "proc/worker.h"
 
 /* A worker that has not become idle by then hangs. */
@@ -166,6 +167,14 @@ static uint64_t due_ms(const struct crew *c, unsigned index)
 	if (!child->was_ready)
 		return child->birth_ms + START_MAX_MS;
 	return slot_due_ms(slots_get(c->slots, index));
+}
+
+bool crew_has_died_young(
+	const struct child *child, int status, const struct slot_report *report)
+{
+	return !child->was_ready ||
+	       (WIFSIGNALED(status) && report->counts.sessions == 0 &&
+		       clock_monotonic_ms() - child->birth_ms < POOL_THROTTLE_MIN_MS);
 }
 
 struct crew_counts crew_count(const struct crew *c, const struct generation *g)

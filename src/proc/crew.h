@@ -71,6 +71,11 @@ void crew_bury(struct crew *c, struct child *child, struct slot_report *ret_repo
 void crew_log_exit(
 	pid_t pid, int status, const struct slot_report *report, bool is_stopping);
 
+/* Whether the next one may go the same way at once.  One that has waited for a while
+ * before somebody killed it says nothing about the next. */
+bool crew_has_died_young(
+	const struct child *child, int status, const struct slot_report *report);
+
 struct crew_counts crew_count(const struct crew *c, const struct generation *g);
 
 /* Kill those that have not got on by the time they said themselves. */

@@ -345,16 +345,6 @@ static void note_failed_fork(struct master *m, int error)
 	note_failed_birth(m);
 }
 
-/* Whether the next one may go the same way at once.  One that has waited for a while
- * before somebody killed it says nothing about the next. */
-static bool has_died_young(
-	const struct child *child, int status, const struct slot_report *report)
-{
-	return !child->was_ready ||
-	       (WIFSIGNALED(status) && report->counts.sessions == 0 &&
-		       clock_monotonic_ms() - child->birth_ms < POOL_THROTTLE_MIN_MS);
-}
-
 /* A worker has ended, as it should or not. */
 static void bury(struct master *m, struct child *child, int status)
 {
@@ -373,7 +363,7 @@ static void bury(struct master *m, struct child *child, int status)
 	/* What stops the very first worker is in the way of the whole server. */
 	else if (!m->keeper.pool.was_ever_ready && WIFEXITED(status))
 		stop(m, EX_CONFIG);
-	else if (has_died_young(&dead, status, &report))
+	else if (crew_has_died_young(&dead, status, &report))
 		note_failed_birth(m);
 }
 
