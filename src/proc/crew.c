@@ -172,8 +172,10 @@ static uint64_t due_ms(const struct crew *c, unsigned index)
 bool crew_has_died_young(
 	const struct child *child, int status, const struct slot_report *report)
 {
+	bool is_well = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_DONE;
+
 	return !child->was_ready ||
-	       (WIFSIGNALED(status) && report->counts.sessions == 0 &&
+	       (!is_well && report->counts.sessions == 0 &&
 		       clock_monotonic_ms() - child->birth_ms < POOL_THROTTLE_MIN_MS);
 }
 

@@ -198,21 +198,23 @@ unsigned generation_count_waiting(const struct generation *g)
 	return waiting;
 }
 
-/* Returns whether there was a client. */
-static bool refuse_one(const struct listener *l, struct str reply)
+/* Returns 1, 0 when there is no client, or a negative errno. */
+static int refuse_one(const struct listener *l, struct str reply)
 {
 	int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd < 0)
-		return false;
+		return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED
+			       ? 0
+			       : -errno;
 	/* It fits into the buffer of a new connection; who does not take it has gone. */
 	(void)send(fd, reply.p, reply.n, MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void)shutdown(fd, SHUT_WR);
 	(void)fdio_close(&fd);
-	return true;
+	return 1;
 }
 
-unsigned generation_refuse_waiting(const struct generation *g)
+int generation_refuse_waiting(const struct generation *g, uint64_t *count)
 {
 	char text[REPLY_SIZE];
 	int n = snprintf(text, sizeof(text),
@@ -220,13 +222,14 @@ unsigned generation_refuse_waiting(const struct generation *g)
 		g->config->smtp.hostname);
 	struct str reply = {
 		text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1};
-	unsigned refused = 0;
+	int r = 0;
 
-	for (size_t i = 0; i < g->listener_count; i++)
-		for (unsigned k = 0; k < REFUSALS_AT_ONCE; k++) {
-			if (!refuse_one(&g->listeners[i], reply))
-				break;
-			refused++;
+	for (size_t i = 0; i < g->listener_count && r >= 0; i++) {
+		r = 1;
+		for (unsigned k = 0; k < REFUSALS_AT_ONCE && r == 1; k++) {
+			r = refuse_one(&g->listeners[i], reply);
+			*count += r == 1;
 		}
-	return refused;
+	}
+	return r < 0 ? r : 0;
 }

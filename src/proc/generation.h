@@ -57,7 +57,8 @@ unsigned generation_count_retiring(const struct generation *g);
 unsigned generation_count_waiting(const struct generation *g);
 
 /* Accept clients that wait, tell each that there is no room (RFC 5321, 4.2.1: 421) and
- * close; nothing is read, and nothing waited for.  Returns how many. */
-unsigned generation_refuse_waiting(const struct generation *g);
+ * close; nothing is read, and nothing waited for.  Adds how many to *count.  Returns 0,
+ * or a negative errno when they cannot be accepted. */
+int generation_refuse_waiting(const struct generation *g, uint64_t *count);
 
 #endif

@@ -11,6 +11,9 @@
 /* The line that tells how many are busy is sent this often at most. */
 #define TELL_STATUS_MS 1000
 
+/* After a birth that failed; how long births wait is for the pool to say. */
+#define RETRY_MS 1000
+
 static struct pool_limits limits_of(const struct config *c)
 {
 	return (struct pool_limits){
@@ -56,6 +59,25 @@ static int start_workers(struct crew *c, struct generation *g, unsigned n)
 	return r;
 }
 
+/* Where clients cannot even be accepted, their coming must not wake us time and again. */
+static void refuse(struct keeper *k, struct crew *c, const struct generation *g)
+{
+	int r = generation_refuse_waiting(g, &c->refused);
+
+	k->is_refusing = r == 0;
+	if (r < 0)
+		log_event(LOG_ERROR, EV_ACCEPT_FAILED, LOG_ERRNO(r));
+}
+
+void keeper_rest(struct keeper *k, struct crew *c)
+{
+	static const struct pool_decision nothing;
+
+	k->is_refusing = false;
+	k->is_stressed = false;
+	tell_workers(c->board, &nothing);
+}
+
 int keeper_look(
 	struct keeper *k, struct crew *c, struct generation *g, uint64_t *ret_until_ms)
 {
@@ -83,7 +105,7 @@ int keeper_look(
 	k->is_stressed = d.is_stressed;
 	k->is_refusing = d.refuse;
 	if (d.refuse && counts.waiting > 0)
-		c->refused += generation_refuse_waiting(g);
+		refuse(k, c, g);
 	if (d.report) {
 		k->max_hits += d.report_hits;
 		report(g->config, &d);
@@ -91,8 +113,10 @@ int keeper_look(
 	if (crew.first_due_ms <= now_ms)
 		crew_kill_hung(c, now_ms);
 	r = start_workers(c, g, d.births);
-	if (r == 0)
-		*ret_until_ms = d.look_again_ms < crew.first_due_ms ? d.look_again_ms
-								    : crew.first_due_ms;
+	*ret_until_ms =
+		d.look_again_ms < crew.first_due_ms ? d.look_again_ms : crew.first_due_ms;
+	/* The next birth is tried later. */
+	if (r < 0 && *ret_until_ms > now_ms + RETRY_MS)
+		*ret_until_ms = now_ms + RETRY_MS;
 	return r;
 }

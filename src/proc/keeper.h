@@ -20,9 +20,13 @@ struct keeper {
 };
 
 /* Count the workers, start some of generation g or send some away, tell them all what
- * the board says, refuse clients where that is wanted, and kill who hangs.  Returns 0 and
- * when to look again, or a negative errno when there is no process to be had. */
+ * the board says, refuse clients where that is wanted, and kill who hangs.  *ret_until_ms
+ * is when to look again.  Returns 0, or a negative errno when there is no process to be
+ * had. */
 int keeper_look(
 	struct keeper *k, struct crew *c, struct generation *g, uint64_t *ret_until_ms);
+
+/* The server takes no more clients: what workers were told for want of room ends. */
+void keeper_rest(struct keeper *k, struct crew *c);
 
 #endif

@@ -43,6 +43,9 @@
  * let their client hear the last words; only those that hang are killed. */
 #define KILL_AFTER_GRACE_MS (1000 + CONN_LINGER_MS + 1000)
 
+/* A first worker that is killed so often will not be there the next time. */
+#define FIRST_DEATHS_MAX 3
+
 struct master {
 	const struct master_options *options;
 	struct crew crew;
@@ -60,6 +63,7 @@ struct master {
 	bool is_reopen_wanted;
 	bool is_upgrade_wanted;
 	bool is_stopping;
+	bool is_handed_over; /* to the server that an upgrade has started */
 	uint64_t kill_at_ms; /* while stopping; UINT64_MAX: not needed any more */
 	int exit_status;
 };
@@ -88,7 +92,7 @@ static int set_up(struct master *m, struct config *c)
 	/* Before listeners, which may be sockets in it. */
 	runtime = runtime_prepare(c->runtime_dir, m->runtime_dir);
 	r = lineage_open(&m->lineage, c, LOG_FATAL, &m->lineage.current);
-	if (r == 0 && runtime < 0)
+	if (runtime < 0)
 		runtime_give_up(m->runtime_dir, runtime);
 	if (r == 0)
 		atomic_store(&m->crew.board->generation, m->lineage.current->number);
@@ -123,13 +127,13 @@ static bool start_candidate(struct master *m, const struct config *c)
 {
 	int r;
 
-	/* It opens the log anew in any case. */
-	m->is_reopen_wanted = false;
 	if (lineage_open(&m->lineage, c, LOG_ERROR, &m->lineage.candidate) != 0) {
 		reload_log(LOG_ERROR, "refused, going on as before", "see above");
 		ready_notify("READY=1");
 		return false;
 	}
+	/* The log was opened with the rest. */
+	m->is_reopen_wanted = false;
 	keep_log_level(m);
 	r = crew_start_worker(&m->crew, m->lineage.candidate);
 	if (r < 0) {
@@ -165,6 +169,7 @@ static int reload(struct master *m, const char **ret_text)
 /* The same configuration, but each process opens the log anew. */
 static void reopen_log(struct master *m)
 {
+	m->is_reopen_wanted = false;
 	ready_notify_reloading();
 	(void)start_candidate(m, m->lineage.current->config);
 }
@@ -211,11 +216,16 @@ static void make_changes(struct master *m)
 static void promote_candidate(struct master *m)
 {
 	struct crew_counts before = crew_count(&m->crew, m->lineage.current);
+	bool is_same = m->lineage.current->config == m->lineage.candidate->config;
 
+	reload_note_unchangeable(
+		m->lineage.current->config, m->lineage.candidate->config);
 	pool_refill(&m->keeper.pool, before.idle + before.busy);
 	lineage_promote(&m->lineage);
-	m->loaded = steer_now();
-	crew_total(&m->crew, &m->at_reload);
+	if (!is_same) {
+		m->loaded = steer_now();
+		crew_total(&m->crew, &m->at_reload);
+	}
 	atomic_store(&m->crew.board->generation, m->lineage.current->number);
 	log_event(LOG_INFO, EV_SERVER_RELOAD, LOG_TEXT("action", "done"),
 		LOG_NUM("generation", m->lineage.current->number));
@@ -281,23 +291,37 @@ static void hear_ready(struct master *m)
 static void close_doors(struct master *m, bool is_kept)
 {
 	m->is_stopping = true;
-	m->keeper.is_refusing = false;
+	m->is_handed_over = is_kept;
+	keeper_rest(&m->keeper, &m->crew);
 	m->exit_status = EXIT_SUCCESS;
 	m->kill_at_ms = UINT64_MAX;
 	lineage_dismiss_all(&m->lineage, is_kept);
 }
 
+/* Whether clients have been given a time to go. */
+static bool is_ending(const struct master *m)
+{
+	uint64_t told_ms = atomic_load(&m->crew.board->drain_deadline_ms);
+
+	return told_ms != 0 && told_ms != UINT64_MAX;
+}
+
 /* Nobody new; who is in the middle of a message may finish it within the grace
- * time.  The second time: at once. */
+ * time.  The second time: at once; more often changes nothing. */
 static void stop(struct master *m, int exit_status)
 {
 	_Atomic uint64_t *told_ms = &m->crew.board->drain_deadline_ms;
-	uint64_t before_ms = atomic_load(told_ms), deadline_ms = clock_monotonic_ms();
+	uint64_t deadline_ms = clock_monotonic_ms();
 
-	if (before_ms == 0 || before_ms == UINT64_MAX)
+	if (!is_ending(m)) {
 		deadline_ms += m->lineage.current->config->timeouts.grace_ms;
+		/* After an upgrade the other one is the server, which goes on. */
+		if (!m->is_handed_over)
+			ready_notify("STOPPING=1");
+	} else if (atomic_load(told_ms) <= deadline_ms) {
+		return;
+	}
 	if (!m->is_stopping) {
-		ready_notify("STOPPING=1");
 		upgrade_cancel(&m->upgrade);
 		close_doors(m, false);
 		m->exit_status = exit_status;
@@ -306,11 +330,14 @@ static void stop(struct master *m, int exit_status)
 	atomic_store(told_ms, deadline_ms);
 }
 
-/* Nobody new, and clients may stay as long as they like. */
+/* Nobody new, and clients may stay as long as they like.  Who started us is not told that
+ * we stop: systemd would allow that some time only. */
 static void drain(struct master *m, bool is_kept)
 {
 	if (m->is_stopping)
 		return;
+	if (m->lineage.candidate != NULL)
+		ready_notify("READY=1");
 	if (!is_kept)
 		upgrade_cancel(&m->upgrade);
 	close_doors(m, is_kept);
@@ -363,24 +390,30 @@ static void bury(struct master *m, struct child *child, int status)
 	/* What stops the very first worker is in the way of the whole server. */
 	else if (!m->keeper.pool.was_ever_ready && WIFEXITED(status))
 		stop(m, EX_CONFIG);
+	else if (!m->keeper.pool.was_ever_ready && m->crew.deaths >= FIRST_DEATHS_MAX)
+		stop(m, fail_start("start the first worker", -ECHILD));
 	else if (crew_has_died_young(&dead, status, &report))
 		note_failed_birth(m);
 }
 
 static void reap_children(struct master *m)
 {
+	siginfo_t info = {0};
 	int status;
-	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+		info.si_pid > 0) {
 		struct child *child;
 
-		/* What it wrote before it died has to be read before it is judged. */
+		/* What it wrote before it died has to be read before it is judged, and
+		 * its pid is nobody else's until it has been waited for. */
 		hear_ready(m);
 		hear_upgrade(m);
-		if (upgrade_note_exit(&m->upgrade, pid, status))
+		if (waitpid(info.si_pid, &status, 0) != info.si_pid)
+			return;
+		if (upgrade_note_exit(&m->upgrade, info.si_pid, status))
 			continue;
-		child = crew_find(&m->crew, pid);
+		child = crew_find(&m->crew, info.si_pid);
 		/* PID 1 in a container inherits orphans that are not ours. */
 		if (child != NULL)
 			bury(m, child, status);
@@ -395,7 +428,7 @@ static uint64_t tend_pool(struct master *m)
 
 	if (r < 0)
 		note_failed_fork(m, r);
-	return r < 0 ? m->keeper.pool.not_before_ms : until_ms;
+	return until_ms;
 }
 
 /* ----------------------------------------------------------------- signals */
@@ -419,7 +452,7 @@ static void hear_signals(struct master *m)
 			break;
 		case SIGTERM:
 		case SIGINT:
-			log_signal(number, m->is_stopping ? "stop now" : "stop");
+			log_signal(number, is_ending(m) ? "stop now" : "stop");
 			stop(m, EXIT_SUCCESS);
 			break;
 		case SIGHUP:
@@ -446,7 +479,7 @@ static void hear_signals(struct master *m)
 static enum control_state state_of(const struct master *m)
 {
 	if (m->is_stopping)
-		return m->kill_at_ms == UINT64_MAX ? CONTROL_DRAINING : CONTROL_STOPPING;
+		return is_ending(m) ? CONTROL_STOPPING : CONTROL_DRAINING;
 	if (!m->keeper.pool.was_ever_ready)
 		return CONTROL_STARTING;
 	return m->lineage.candidate != NULL ? CONTROL_RELOADING : CONTROL_RUNNING;
@@ -467,8 +500,8 @@ static int act(
 		atomic_store(&m->crew.board->verbose, argument);
 		return 0;
 	case CONTROL_STOP:
-		*ret_text = m->is_stopping ? "stopping now"
-					   : "stopping; messages in flight may finish";
+		*ret_text = is_ending(m) ? "stopping now"
+					 : "stopping; messages in flight may finish";
 		stop(m, EXIT_SUCCESS);
 		return 0;
 	case CONTROL_DRAIN:

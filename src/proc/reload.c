@@ -44,3 +44,12 @@ struct config *reload_read(const char *file, const struct config_overrides *over
 	free(text);
 	return r < 0 ? NULL : c;
 }
+
+void reload_note_unchangeable(const struct config *before, const struct config *now)
+{
+	const char *old = before->runtime_dir, *new = now->runtime_dir;
+
+	if (old != new && (old == NULL || new == NULL || strcmp(old, new) != 0))
+		reload_log(LOG_WARN, "runtime-dir stays as it was, going on",
+			"it is read at the start only");
+}

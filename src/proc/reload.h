@@ -12,4 +12,7 @@ void reload_log(enum log_level level, const char *action, const char *reason);
  * if it has mistakes: each is a line of the log. */
 struct config *reload_read(const char *file, const struct config_overrides *overrides);
 
+/* Say what was changed in the file that a reload cannot change. */
+void reload_note_unchangeable(const struct config *before, const struct config *now);
+
 #endif

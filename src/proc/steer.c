@@ -199,8 +199,8 @@ void steer_open(const char *runtime, bool is_successor, int *ret_fd)
 	if (runtime[0] == '\0')
 		return;
 	r = control_open(runtime, name, ret_fd);
-	if (r == 0 && is_successor)
-		r = control_take_place(runtime);
+	if (r == 0 && is_successor && (r = control_take_place(runtime)) < 0)
+		control_close(ret_fd, runtime, CONTROL_NEXT_NAME);
 	if (r < 0)
 		log_event(LOG_WARN, EV_CONTROL_FAILED, LOG_TEXT("step", "open"),
 			LOG_TEXT("path", runtime), LOG_ERRNO(r),

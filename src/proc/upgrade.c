@@ -196,6 +196,15 @@ void upgrade_request(struct upgrade *u, const struct upgrade_env *env,
 		LOG_NUM("new", u->pid), LOG_TEXT("path", env->binary));
 }
 
+/* It may have said that it serves, and died before we heard it. */
+static bool has_ended(pid_t pid)
+{
+	siginfo_t info = {0};
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+	       info.si_pid == pid;
+}
+
 bool upgrade_hear(struct upgrade *u)
 {
 	char text[REASON_MAX];
@@ -213,8 +222,8 @@ bool upgrade_hear(struct upgrade *u)
 	(void)fdio_close(&u->fd);
 	u->deadline_ms = UINT64_MAX;
 	text[got < 0 ? 0 : got] = '\0';
-	u->is_ready = got > 0 && text[0] == '\0';
-	if (!u->is_ready && got > 0)
+	u->is_ready = got > 0 && text[0] == '\0' && !has_ended(u->pid);
+	if (got > 0 && text[0] != '\0')
 		log_event(LOG_ERROR, EV_SERVER_UPGRADE, LOG_TEXT("result", "failed"),
 			LOG_NUM("new", u->pid),
 			LOG_STR("line", ((struct str){text, strcspn(text, "\n")})));

@@ -3,6 +3,7 @@ used changes nothing."""
 
 import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -20,9 +21,15 @@ def connect_to(port):
 
 
 def free_ports(count):
+    """Ports that nobody listens on, below those that the kernel gives to clients."""
     with contextlib.ExitStack() as stack:
-        return [stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-                for _ in range(count)]
+        ports = []
+        while len(ports) < count:
+            with contextlib.suppress(OSError):
+                port = random.randrange(20000, 32000)
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                ports.append(port)
+        return ports
 
 
 def listen_on(*ports):
