@@ -55,6 +55,7 @@ src_libsinkd_a_SOURCES = \
 	src/ctl/snapshot.c src/ctl/snapshot.h \
 	src/ctl/status.c \
 	src/proc/board.c src/proc/board.h \
+	src/proc/change.c src/proc/change.h \
 	src/proc/confine.c src/proc/confine.h \
 	src/proc/control.c src/proc/control.h \
 	src/proc/counters.c src/proc/counters.h \
@@ -65,7 +66,7 @@ src_libsinkd_a_SOURCES = \
 	src/proc/inherit.c src/proc/inherit.h \
 	src/proc/keeper.c src/proc/keeper.h \
 	src/proc/lineage.c src/proc/lineage.h \
-	src/proc/master.c src/proc/master.h \
+	src/proc/master.c src/proc/master.h src/proc/master_state.h \
 	src/proc/notices.c src/proc/notices.h \
 	src/proc/pool.c src/proc/pool.h \
 	src/proc/ready.c src/proc/ready.h \

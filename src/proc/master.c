@@ -2,12 +2,8 @@
  *
  * Runs with the rights of whoever started the server, maybe root, so it does
  * little: it reads no byte of a client, runs no command, and believes nothing a
- * worker says beyond comparing it.  All signals come through a descriptor, and
- * the loop has one place to wait.
- *
- * A reload makes a candidate: a generation with one worker.  When that one is idle the
- * candidate becomes the current generation and the one before it is dismissed; when it
- * fails, nothing has changed. */
+ * worker says beyond comparing and adding it.  All signals come through a descriptor, and
+ * the loop has one place to wait. */
 #include "proc/master.h"
 
 #include <errno.h>
@@ -26,17 +22,13 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "net/conn.h"
-#include "proc/crew.h"
+#include "proc/change.h"
 #include "proc/daemon.h"
 #include "proc/inherit.h"
-#include "proc/keeper.h"
-#include "proc/lineage.h"
+#include "proc/master_state.h"
 #include "proc/ready.h"
-#include "proc/reload.h"
 #include "proc/runtime.h"
 #include "proc/signals.h"
-#include "proc/steer.h"
-#include "proc/upgrade.h"
 #include "proc/worker.h"
 
 /* Workers notice the end of the grace time within a tick of one second, and then
@@ -45,28 +37,6 @@
 
 /* A first worker that is killed so often will not be there the next time. */
 #define FIRST_DEATHS_MAX 3
-
-struct master {
-	const struct master_options *options;
-	struct crew crew;
-	struct keeper keeper;
-	struct lineage lineage;
-	int signal_fd;
-	struct upgrade upgrade;
-	char runtime_dir[PATH_MAX]; /* "": we have none */
-	int control_fd;             /* -1: sinkctl cannot reach us */
-	struct steer_moment started, loaded;
-	struct slot_counts at_reload; /* the totals when the configuration was loaded */
-	int waiting_fd;               /* who waits for a daemon to be ready; -1: nobody */
-	/* What was asked for, for when nothing else is under way. */
-	bool is_reload_wanted;
-	bool is_reopen_wanted;
-	bool is_upgrade_wanted;
-	bool is_stopping;
-	bool is_handed_over; /* to the server that an upgrade has started */
-	uint64_t kill_at_ms; /* while stopping; UINT64_MAX: not needed any more */
-	int exit_status;
-};
 
 /* ------------------------------------------------------------- setting up */
 
@@ -97,139 +67,6 @@ static int set_up(struct master *m, struct config *c)
 	if (r == 0)
 		atomic_store(&m->crew.board->generation, m->lineage.current->number);
 	return r;
-}
-
-/* ------------------------------------------------------------------- reload */
-
-/* The log that was opened has the level of its configuration; sinkctl may have said
- * otherwise. */
-static void keep_log_level(const struct master *m)
-{
-	int32_t level = atomic_load(&m->crew.board->log_level);
-
-	if (level >= 0)
-		log_set_level((enum log_level)level);
-}
-
-/* The candidate will not do. */
-static void abandon_candidate(struct master *m)
-{
-	lineage_abandon(&m->lineage);
-	keep_log_level(m);
-	reload_log(LOG_ERROR, "failed, going on as before",
-		"no worker could be started; what it said is in the log that it was to "
-		"have");
-	ready_notify("READY=1");
-}
-
-/* Start a generation beside the current one.  Returns whether it is under way. */
-static bool start_candidate(struct master *m, const struct config *c)
-{
-	int r;
-
-	if (lineage_open(&m->lineage, c, LOG_ERROR, &m->lineage.candidate) != 0) {
-		reload_log(LOG_ERROR, "refused, going on as before", "see above");
-		ready_notify("READY=1");
-		return false;
-	}
-	/* The log was opened with the rest. */
-	m->is_reopen_wanted = false;
-	keep_log_level(m);
-	r = crew_start_worker(&m->crew, m->lineage.candidate);
-	if (r < 0) {
-		log_event(LOG_ERROR, EV_WORKER_FAILED, LOG_TEXT("step", "fork"),
-			LOG_ERRNO(r));
-		abandon_candidate(m);
-	}
-	return r == 0;
-}
-
-/* The configuration anew.  Whoever waits for the end of a reload is told of one that
- * fails, too.  Returns 0, or a positive errno; *ret_text says what is done. */
-static int reload(struct master *m, const char **ret_text)
-{
-	struct config *c;
-
-	m->is_reload_wanted = false;
-	ready_notify_reloading();
-	c = reload_read(m->options->file, m->options->overrides);
-	if (c == NULL) {
-		ready_notify("READY=1");
-		*ret_text = "the configuration has mistakes, going on as before; "
-			    "see the log";
-		return EINVAL;
-	}
-	*ret_text = "reloading";
-	if (start_candidate(m, c))
-		return 0;
-	*ret_text = "the reload failed, going on as before; see the log";
-	return EIO;
-}
-
-/* The same configuration, but each process opens the log anew. */
-static void reopen_log(struct master *m)
-{
-	m->is_reopen_wanted = false;
-	ready_notify_reloading();
-	(void)start_candidate(m, m->lineage.current->config);
-}
-
-/* One change at a time: while sockets change hands nobody else may bind or remove them,
- * and before the first worker is idle there is nothing to go back to. */
-static bool can_change(const struct master *m)
-{
-	return m->keeper.pool.was_ever_ready && !m->is_stopping &&
-	       m->lineage.candidate == NULL;
-}
-
-static int request_reload(struct master *m, const char **ret_text)
-{
-	if (can_change(m) && m->upgrade.pid == 0)
-		return reload(m, ret_text);
-	m->is_reload_wanted = true;
-	*ret_text = "will reload when what is under way has ended";
-	return 0;
-}
-
-static void make_changes(struct master *m)
-{
-	const char *text;
-
-	while (can_change(m)) {
-		const struct generation *g = m->lineage.current;
-
-		/* A second upgrade is refused. */
-		if (m->is_upgrade_wanted)
-			upgrade_request(&m->upgrade, m->options->upgrade, g->listeners,
-				g->listener_count);
-		m->is_upgrade_wanted = false;
-		if (m->is_reload_wanted && m->upgrade.pid == 0)
-			(void)reload(m, &text);
-		else if (m->is_reopen_wanted && m->upgrade.pid == 0)
-			reopen_log(m);
-		else
-			return;
-	}
-}
-
-/* The candidate can serve: new clients are its. */
-static void promote_candidate(struct master *m)
-{
-	struct crew_counts before = crew_count(&m->crew, m->lineage.current);
-	bool is_same = m->lineage.current->config == m->lineage.candidate->config;
-
-	reload_note_unchangeable(
-		m->lineage.current->config, m->lineage.candidate->config);
-	pool_refill(&m->keeper.pool, before.idle + before.busy);
-	lineage_promote(&m->lineage);
-	if (!is_same) {
-		m->loaded = steer_now();
-		crew_total(&m->crew, &m->at_reload);
-	}
-	atomic_store(&m->crew.board->generation, m->lineage.current->number);
-	log_event(LOG_INFO, EV_SERVER_RELOAD, LOG_TEXT("action", "done"),
-		LOG_NUM("generation", m->lineage.current->number));
-	ready_notify("READY=1");
 }
 
 /* ----------------------------------------------------------------- workers */
@@ -283,7 +120,7 @@ static void hear_ready(struct master *m)
 		if (is_first)
 			announce(m);
 		else if (child->generation == m->lineage.candidate)
-			promote_candidate(m);
+			change_promote(m);
 	}
 }
 
@@ -386,7 +223,7 @@ static void bury(struct master *m, struct child *child, int status)
 	if (m->is_stopping)
 		return;
 	if (is_candidate)
-		abandon_candidate(m);
+		change_abandon(m);
 	/* What stops the very first worker is in the way of the whole server. */
 	else if (!m->keeper.pool.was_ever_ready && WIFEXITED(status))
 		stop(m, EX_CONFIG);
@@ -512,7 +349,7 @@ static int act(
 		return 0;
 	case CONTROL_RELOAD:
 		*ret_text = "the server is ending";
-		return m->is_stopping ? EBUSY : request_reload(m, ret_text);
+		return m->is_stopping ? EBUSY : change_request_reload(m, ret_text);
 	case CONTROL_SNAPSHOT:
 	case CONTROL_COMMANDS:
 		break;
@@ -579,7 +416,7 @@ static void run(struct master *m)
 		hear_upgrade(m);
 		hear_signals(m);
 		hear_control(m);
-		make_changes(m);
+		change_make(m);
 	}
 }
 

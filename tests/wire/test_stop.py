@@ -4,6 +4,7 @@ test_master_death.)"""
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -178,6 +179,46 @@ def who_hangs_does_not_keep_a_drained_server():
         assert f"worker={worker} " in hung, hung
 
 
+def term_again_and_again_puts_nothing_off():
+    with Server("-w", "1", config='timeouts { grace = "1s" }\n') as server, greeted(server):
+        [worker] = server.workers()
+        os.kill(worker, signal.SIGSTOP)
+        started = time.monotonic()
+        server.terminate()
+
+        def has_ended():
+            # Now and then, as an impatient script does.
+            if time.monotonic() - started > 0.3 * has_ended.sent:
+                has_ended.sent += 1
+                with contextlib.suppress(ProcessLookupError):
+                    server.terminate()
+            return server.process.poll() is not None
+
+        has_ended.sent = 1
+        wait_until(has_ended, 6, "the end")
+        assert server.process.returncode == 0
+        assert has_ended.sent > 3, "nothing was tried"
+
+
+def who_drains_under_stress_is_as_patient_as_ever():
+    config = ('workers { start = 1  max = 1 }\n'
+              'timeouts { command = "30s"  busy-command = "1s" }\n')
+    with Server(config=config) as server, greeted(server) as client:
+        def is_stressed():
+            client.command("NOOP", "250")
+            return json.loads(server.sinkctl("status", "--format", "json")[0])["stressed"]
+
+        wait_until(is_stressed, what="stress")
+        server.sinkctl("drain")
+        client.socket.settimeout(2.5)
+        with contextlib.suppress(TimeoutError):
+            raise AssertionError(client.socket.recv(100))
+        client.socket.settimeout(10)
+        client.command("NOOP", "250")
+        client.command("QUIT", "221")
+        assert server.wait_exit() == 0
+
+
 def drain_ends_an_upgrade():
     with Upgraded("-w", "1", config="") as server, slow_start(server):
         server.ask()
@@ -191,4 +232,5 @@ become_reaper()
 run(a_killed_master_leaves_whole_mail_and_no_zombie, a_master_killed_in_a_reload_leaves_nothing,
     a_master_killed_in_an_upgrade_leaves_the_new_server, term_stops_a_reload,
     term_stops_an_upgrade, a_second_term_ends_a_reload_at_once,
-    who_hangs_does_not_keep_a_drained_server, drain_ends_an_upgrade)
+    who_hangs_does_not_keep_a_drained_server, term_again_and_again_puts_nothing_off,
+    who_drains_under_stress_is_as_patient_as_ever, drain_ends_an_upgrade)
