@@ -321,6 +321,17 @@ const struct listener *listeners_find(
 	return NULL;
 }
 
+/* Whether somebody has removed the socket from the file system, where no client finds it
+ * any more. */
+static bool is_lost(const struct endpoint *e)
+{
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&e->address;
+	struct stat st;
+
+	return un->sun_family == AF_UNIX && lstat(un->sun_path, &st) < 0 &&
+	       errno == ENOENT;
+}
+
 /* What listeners_open works on. */
 struct opening {
 	const struct listen_settings *settings;
@@ -347,7 +358,7 @@ static const struct listener *find_existing(
 	for (size_t i = 0; i < o->existing_count; i++) {
 		const struct endpoint *there = &o->existing[i].endpoint;
 
-		if (listeners_find(o->l, o->count, there) != NULL)
+		if (listeners_find(o->l, o->count, there) != NULL || is_lost(there))
 			continue;
 		if (endpoint_equal(there, e) ||
 			(is_any_port_of(e, there) && !is_configured(o, there)))

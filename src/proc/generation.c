@@ -24,14 +24,25 @@ static const char *advice_for(int error)
 {
 	switch (-error) {
 	case EADDRINUSE:
-		return "another server listens there; stop it, or choose with --listen";
+		return "another server listens there, or this one at an address that has "
+		       "to go first; stop it, or choose with --listen";
 	case EADDRNOTAVAIL:
 		return "this machine does not have that address";
 	case EACCES:
 		return "choose another place, or start as a user who may";
+	case EMFILE:
+		return "allow more open files (ulimit -n)";
 	default:
 		return "see sinkd(8)";
 	}
+}
+
+/* What the machine lacks today is no mistake in the configuration. */
+static int status_of(int error)
+{
+	bool is_lack = error == -EMFILE || error == -ENFILE || error == -ENOMEM;
+
+	return is_lack ? EXIT_FAILURE : EX_CONFIG;
 }
 
 static int fail(enum log_level level, const char *step, const char *subject, int error,
@@ -100,7 +111,7 @@ static int prepare_deliveries(struct generation *g, enum log_level level)
 
 	if (r < 0)
 		return fail(level, "make the directory of a delivery",
-			c->deliveries[failed].path, r, EX_CONFIG);
+			c->deliveries[failed].path, r, status_of(r));
 	return 0;
 }
 

@@ -14,6 +14,12 @@
 /* After a birth that failed; how long births wait is for the pool to say. */
 #define RETRY_MS 1000
 
+/* A client that waits for so long is not seen by those that are idle. */
+#define DOUBT_AFTER_MS 1000
+
+/* Where workers do not wake us that should, nobody waits longer. */
+#define LOOK_MS 10000
+
 static struct pool_limits limits_of(const struct config *c)
 {
 	return (struct pool_limits){
@@ -44,10 +50,26 @@ static void tell_workers(struct board *board, const struct pool_decision *d)
 	atomic_store_explicit(&board->wake_below, d->wake_below, memory_order_relaxed);
 }
 
-static void report(const struct config *c, const struct pool_decision *d)
+static void report(struct keeper *k, const struct crew *c, const struct config *config,
+	const struct pool_decision *d)
 {
-	log_event(LOG_WARN, EV_POOL_FULL, LOG_NUM("max", c->workers.max),
-		LOG_NUM("times", d->report_hits), LOG_NUM("waiting", d->report_waited));
+	k->max_hits += d->report_hits;
+	log_event(LOG_WARN, EV_POOL_FULL, LOG_NUM("max", config->workers.max),
+		LOG_NUM("times", d->report_hits), LOG_NUM("waiting", d->report_waited),
+		LOG_NUM("refused", c->refused - k->told_refused));
+	k->told_refused = c->refused;
+}
+
+/* Idle workers take a client at once.  Where one waits on and on, those that claim to be
+ * idle are stopped, or lie, and are not counted on. */
+static void doubt_idle(struct keeper *k, struct pool_counts *counts, uint64_t now_ms)
+{
+	if (counts->waiting == 0)
+		k->waiting_since_ms = 0;
+	else if (k->waiting_since_ms == 0)
+		k->waiting_since_ms = now_ms;
+	else if (now_ms - k->waiting_since_ms >= DOUBT_AFTER_MS)
+		counts->idle = 0;
 }
 
 static int start_workers(struct crew *c, struct generation *g, unsigned n)
@@ -78,6 +100,12 @@ void keeper_rest(struct keeper *k, struct crew *c)
 	tell_workers(c->board, &nothing);
 }
 
+static void look_by(uint64_t *until_ms, uint64_t at_ms)
+{
+	if (*until_ms > at_ms)
+		*until_ms = at_ms;
+}
+
 int keeper_look(
 	struct keeper *k, struct crew *c, struct generation *g, uint64_t *ret_until_ms)
 {
@@ -85,7 +113,7 @@ int keeper_look(
 	uint64_t now_ms = clock_monotonic_ms();
 	uint32_t hint = counters_get_idle(c->counters);
 	struct crew_counts crew = crew_count(c, g);
-	const struct pool_counts counts = {
+	struct pool_counts counts = {
 		.idle = crew.idle,
 		.busy = crew.busy,
 		.starting = crew.starting,
@@ -93,9 +121,11 @@ int keeper_look(
 		.others = crew.others,
 		.waiting = generation_count_waiting(g),
 	};
-	struct pool_decision d = pool_decide(&k->pool, &limits, &counts, now_ms);
+	struct pool_decision d;
 	int r;
 
+	doubt_idle(k, &counts, now_ms);
+	d = pool_decide(&k->pool, &limits, &counts, now_ms);
 	counters_correct_idle(c->counters, hint, crew.idle);
 	tell_workers(c->board, &d);
 	tell_status(k, &counts, now_ms);
@@ -106,17 +136,16 @@ int keeper_look(
 	k->is_refusing = d.refuse;
 	if (d.refuse && counts.waiting > 0)
 		refuse(k, c, g);
-	if (d.report) {
-		k->max_hits += d.report_hits;
-		report(g->config, &d);
-	}
+	if (d.report)
+		report(k, c, g->config, &d);
 	if (crew.first_due_ms <= now_ms)
 		crew_kill_hung(c, now_ms);
 	r = start_workers(c, g, d.births);
 	*ret_until_ms =
 		d.look_again_ms < crew.first_due_ms ? d.look_again_ms : crew.first_due_ms;
+	look_by(ret_until_ms, now_ms + LOOK_MS);
 	/* The next birth is tried later. */
-	if (r < 0 && *ret_until_ms > now_ms + RETRY_MS)
-		*ret_until_ms = now_ms + RETRY_MS;
+	if (r < 0)
+		look_by(ret_until_ms, now_ms + RETRY_MS);
 	return r;
 }

@@ -91,6 +91,10 @@ static void fill_workers(const struct steer_view *view, struct control_status *s
 	status->starting = counts.starting;
 	status->retiring = generation_count_retiring(g);
 	status->old = counts.others;
+	if (view->lineage->candidate != NULL) {
+		status->old -= view->lineage->candidate->alive;
+		status->starting += view->lineage->candidate->alive;
+	}
 	status->is_stressed = view->keeper->is_stressed;
 	status->max_hits = view->keeper->max_hits;
 	status->births = view->crew->births;

@@ -30,7 +30,8 @@ struct smtp {
 	bool has_greeted; /* EHLO or HELO was accepted */
 	bool has_quit;
 	bool is_draining;
-	int reply_code; /* of the last whole reply; 0: none since the command */
+	const char *drain_text; /* static: why, for the client */
+	int reply_code;         /* of the last whole reply; 0: none since the command */
 	unsigned errors;
 	uint64_t line_count;
 	uint32_t pause_ms;

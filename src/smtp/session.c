@@ -13,6 +13,8 @@
 #include "smtp/transaction.h"
 #include "smtp/verbs.h"
 
+static const char shutting_down[] = "Service is shutting down";
+
 struct smtp *smtp_new(const struct smtp_settings *settings, const struct smtp_env *env)
 {
 	struct smtp *s = calloc(1, sizeof(*s));
@@ -97,7 +99,7 @@ void engine_close(struct smtp *s, const char *enhanced, const char *text)
 void engine_leave_if_due(struct smtp *s)
 {
 	if (s->is_draining && s->mode == MODE_COMMAND && !s->has_sender)
-		engine_close(s, "4.3.2", "Service is shutting down");
+		engine_close(s, "4.3.2", s->drain_text);
 }
 
 void engine_error(struct smtp *s, int code, const char *enhanced, const char *text)
@@ -265,16 +267,18 @@ void smtp_notify(struct smtp *s, enum smtp_event event)
 		break;
 	case SMTP_RETIRE:
 		s->is_draining = true;
+		s->drain_text = "Service has a new configuration, connect again";
 		if (s->mode == MODE_COMMAND && !s->has_sender)
-			last_words(s, "4.3.2", "Service is shutting down");
+			last_words(s, "4.3.2", s->drain_text);
 		break;
 	case SMTP_DRAIN:
 		s->is_draining = true;
+		s->drain_text = shutting_down;
 		if (s->mode == MODE_COMMAND)
-			last_words(s, "4.3.2", "Service is shutting down");
+			last_words(s, "4.3.2", s->drain_text);
 		break;
 	case SMTP_DRAIN_NOW:
-		last_words(s, "4.3.2", "Service is shutting down");
+		last_words(s, "4.3.2", shutting_down);
 		break;
 	}
 }

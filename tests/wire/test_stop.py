@@ -206,7 +206,7 @@ def who_drains_under_stress_is_as_patient_as_ever():
     with Server(config=config) as server, greeted(server) as client:
         def is_stressed():
             client.command("NOOP", "250")
-            return json.loads(server.sinkctl("status", "--format", "json")[0])["stressed"]
+            return json.loads(server.sinkctl("status", "--format", "json")[0])["workers"]["stressed"]
 
         wait_until(is_stressed, what="stress")
         server.sinkctl("drain")
