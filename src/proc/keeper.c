@@ -64,7 +64,7 @@ static void report(struct keeper *k, const struct crew *c, const struct config *
  * idle are stopped, or lie, and are not counted on. */
 static void doubt_idle(struct keeper *k, struct pool_counts *counts, uint64_t now_ms)
 {
-	if (counts->waiting == 0)
+	if (counts->waiting == 0 || counts->idle == 0)
 		k->waiting_since_ms = 0;
 	else if (k->waiting_since_ms == 0)
 		k->waiting_since_ms = now_ms;

@@ -11,15 +11,15 @@
 /* A zeroed one is a valid start. */
 struct keeper {
 	struct pool pool;
-	bool is_refusing; /* clients who come now are refused by the master */
-	bool is_stressed; /* all workers are busy, and no more can be had */
-	unsigned waiting; /* clients, at the last look */
-	uint64_t
-		waiting_since_ms; /* somebody has waited at every look since; 0: nobody */
-	uint64_t max_hits;        /* times that clients had to wait for want of max */
-	uint64_t told_refused;    /* clients refused, when the last line told of it */
-	struct pool_counts told;  /* by the last line for systemctl status */
-	uint64_t tell_at_ms;      /* no earlier than this the next one */
+	bool is_refusing;          /* clients who come now are refused by the master */
+	bool is_stressed;          /* all workers are busy, and no more can be had */
+	unsigned waiting;          /* clients, at the last look */
+	uint64_t waiting_since_ms; /* since then a client waited though workers were idle
+				    */
+	uint64_t max_hits;         /* times that clients had to wait for want of max */
+	uint64_t told_refused;     /* clients refused, when the last line told of it */
+	struct pool_counts told;   /* by the last line for systemctl status */
+	uint64_t tell_at_ms;       /* no earlier than this the next one */
 };
 
 /* Count the workers, start some of generation g or send some away, tell them all what

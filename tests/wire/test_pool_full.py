@@ -21,7 +21,7 @@ def check_reports(server, maximum, waiting):
     times = []
     for line in lines:
         stamp, limit, hits, waited = re.fullmatch(
-            r"time=(\S+) .* max=(\d+) times=(\d+) waiting=(\d+)", line).groups()
+            r"time=(\S+) .* max=(\d+) times=(\d+) waiting=(\d+) refused=\d+", line).groups()
         times.append(datetime.datetime.fromisoformat(stamp))
         assert int(limit) == maximum and int(hits) >= 1 and 1 <= int(waited) <= waiting, line
     for earlier, later in zip(times, times[1:]):
