@@ -312,10 +312,12 @@ static void test_retire_in_transaction(void)
 			"500 5.5.1 Command not recognized\r\n"},
 		{"RSET", "RSET\r\n" MAIL,
 			"250 2.0.0 Ok\r\n"
-			"421 4.3.2 sink.example.test Service is shutting down\r\n"},
+			"421 4.3.2 sink.example.test Service has a new configuration, "
+			"connect again\r\n"},
 		{"HELO", "HELO again\r\n" MAIL,
 			"250 sink.example.test\r\n"
-			"421 4.3.2 sink.example.test Service is shutting down\r\n"},
+			"421 4.3.2 sink.example.test Service has a new configuration, "
+			"connect again\r\n"},
 		{"QUIT", "QUIT\r\n", "221 2.0.0 Bye\r\n"},
 	};
 

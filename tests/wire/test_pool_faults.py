@@ -92,6 +92,22 @@ def newborns_that_serve_nobody():
     newborns_are_killed(lambda server: server.idle_workers())
 
 
+def idle_workers_that_do_not_wake_are_not_counted_on():
+    with Server(config='workers { start = 2  min-spare = 1  max = 8 }\n') as server:
+        server.wait_idle(2)
+        stopped = server.idle_workers()
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            # The master looks every ten seconds, and then doubts them for one.
+            with server.connect(seconds=15 * PATIENCE) as client:
+                client.greet()
+                client.deliver(b"Subject: served at last\r\n\r\n")
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+
+
 def abort_sessions(server, count, seed, failures):
     """Connect and go away, with an RST, at some point of a session."""
     script = (b"EHLO client.example\r\nMAIL FROM:<a@example.com>\r\n"
@@ -147,4 +163,5 @@ def ten_thousand_aborts_leave_all_as_it_was():
 
 
 run(a_worker_that_hangs_is_replaced, newborns_that_never_come_to_wait,
-    newborns_that_serve_nobody, ten_thousand_aborts_leave_all_as_it_was, together=True)
+    newborns_that_serve_nobody, idle_workers_that_do_not_wake_are_not_counted_on,
+    ten_thousand_aborts_leave_all_as_it_was, together=True)

@@ -170,6 +170,11 @@ def listeners_of_all_kinds_are_kept():
         assert not os.path.exists(server.path("two"))
         with Client(server.path("three")) as client:
             client.greet()
+        # Somebody removes it; nobody would find the socket any more.
+        os.unlink(server.path("three"))
+        server.reload(config.format(server.directory, "three", 10))
+        with Client(server.path("three")) as client:
+            client.greet()
     # Leaving has found the directory without processes; the sockets went with them.
 
 
