@@ -54,7 +54,9 @@ static const struct rule client_calls[] = {
 	{CALL(accept4)},
 	{CALL(recvfrom)},
 	{CALL(sendto)},
-	{CALL(shutdown)}, /* before we wait for a client to hear our last words */
+	/* Before we wait for a client to hear our last words.  Of a listening socket,
+	 * which all workers share, the other directions would be its end. */
+	{CALL(shutdown), .arg_count = 1, .args = {ARG_IS(1, SHUT_WR)}},
 	{CALL(close)},
 	/* The tick of a client on a Unix socket, which does not inherit it. */
 	{CALL(setsockopt), .arg_count = 2,
