@@ -538,7 +538,7 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	unsigned sessions;
 
 	begin_session(v, listener, from);
-	conn_take_fd(&v->conn, fd);
+	conn_take_fd(&v->conn, fd, listener_gives_tick(listener));
 	setproctitle("worker %u [%s]", v->env->worker_number, v->address);
 	log_event(LOG_INFO, EV_SESSION_START, LOG_STR("client", peer.address),
 		LOG_NUM("port", peer.port), LOG_STR("listener", peer.listener));

@@ -384,11 +384,6 @@ static bool accept_and_serve(struct worker *w, const struct listener *listener)
 		(void)nanosleep(&pause, NULL);
 		return false;
 	}
-	/* Without the tick a client could hold this worker for ever. */
-	if (listener_adopt(listener, fd) < 0) {
-		(void)fdio_close(&fd);
-		return false;
-	}
 	/* First: the master looks at once when it is woken, and may not look again. */
 	slot_set_state(w->slot, SLOT_COMMAND);
 	turn_busy(w);

@@ -31,8 +31,7 @@
 		BITS3(unlinkat, faccessat, mmap) | BITS3(close, log_write, write) |      \
 		BITS3(close_range, prctl, getrandom) |                                   \
 		BITS3(epoll_create1, epoll_ctl, epoll_wait) |                            \
-		BITS3(sigaction, sigprocmask, accept4) | FAULT_BIT(CALL_setsockopt) |    \
-		FAULT_BIT(CALL_read))
+		BITS3(sigaction, sigprocmask, accept4) | BITS3(poll, read, recv))
 
 /* To become another user, which only root can. */
 #define IDENTITY_CALLS BITS3(setgroups, setresgid, setresuid)

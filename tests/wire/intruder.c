@@ -101,6 +101,16 @@ static long try_listener_shutdown(const struct board *board, const char *argumen
 	return shutdown(listener_fd, how);
 }
 
+/* A tick so long that a client could hold a sibling for ever. */
+static long try_listener_tick(const struct board *board, const char *argument)
+{
+	const struct timeval tick = {.tv_sec = 3600};
+
+	(void)board;
+	return setsockopt(listener_fd, SOL_SOCKET,
+		argument[0] == 'r' ? SO_RCVTIMEO : SO_SNDTIMEO, &tick, sizeof(tick));
+}
+
 static long try_read(const struct board *board, const char *argument)
 {
 	(void)board;
@@ -299,6 +309,7 @@ static const struct {
 	{"socket", try_socket},
 	{"connect", try_connect},
 	{"listener_shutdown", try_listener_shutdown},
+	{"listener_tick", try_listener_tick},
 	{"read", try_read},
 	{"write", try_write},
 	{"create", try_create},
