@@ -70,7 +70,7 @@ static const struct call_error {
 	[CALL_shutdown] = {SEEN(ENOTCONN)},
 	[CALL_epoll_create1] = {SEEN(EMFILE)},
 	[CALL_epoll_ctl] = {SEEN(ENOMEM), SEEN(ENOSPC)},
-	[CALL_epoll_wait] = {HARMLESS(EINTR)},
+	[CALL_epoll_wait] = {SEEN(EINVAL), HARMLESS(EINTR)},
 	[CALL_poll] = {SEEN(ENOMEM), HARMLESS(EINTR)},
 	[CALL_ppoll] = {HARMLESS(EINTR), HARMLESS(ENOMEM)},
 	[CALL_pipe2] = {SEEN(EMFILE)},
