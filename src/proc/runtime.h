@@ -11,9 +11,11 @@
  * -ENAMETOOLONG; path is terminated either way. */
 int runtime_default(char path[PATH_MAX]);
 
-/* Whether the directory can be trusted: it is one, it is ours, and nobody else may
- * write to it.  Below /tmp it may not be a symbolic link either.  Returns 0 or a
- * negative errno: -EPERM when it belongs to, or can be written by, somebody else. */
+/* Whether the directory, an absolute path, can be trusted: it is one and no symbolic
+ * link, it is ours, nobody else may write to it, and nobody but root and us can put
+ * another in its place: each directory above it, and each link on the way, is root's or
+ * ours, and others may write there only if it is sticky, as /tmp is.  Returns 0 or a
+ * negative errno: -EPERM when somebody else could change it. */
 int runtime_check(const char *path);
 
 /* Make the directory unless it is there, and check it.  configured NULL: the default
