@@ -108,9 +108,9 @@ page, rules, help_text = read("docs/man/sinkd.8"), read("etc/local.mk"), output_
 header, sysusers = read("src/proc/identity.h"), read("etc/sinkd.sysusers")
 with tempfile.NamedTemporaryFile(suffix=".conf") as empty:
     printed = output_of("--print-config", "--config", empty.name)
-found = [*unknown_options(unit, help_text), *hears_workers(unit), *unknown_signals(unit, page), *odd_paths(unit, rules),
-         *odd_statuses(unit, page), *socket_differs(socket_unit, printed),
-         *account_differs(sysusers, header), *rejected(unit, socket_unit)]
+found = [*unknown_options(unit, help_text), *hears_workers(unit),
+         *unknown_signals(unit, page), *odd_paths(unit, rules), *odd_statuses(unit, page),
+         *socket_differs(socket_unit, printed), *account_differs(sysusers, header), *rejected(unit, socket_unit)]
 planted = [list(hears_workers("NotifyAccess=all\n")), list(hears_workers("")),
            list(unknown_options("ExecStart=@sbindir@/sinkd --planted\n", help_text)),
            list(unknown_signals("ExecReload=/bin/kill -PLANTED $MAINPID\n", page)),
