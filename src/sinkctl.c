@@ -105,7 +105,7 @@ static void default_socket(char path[PATH_MAX])
 	char directory[PATH_MAX];
 
 	if (runtime_default(directory) < 0 ||
-		control_path(directory, CONTROL_NAME, path) < 0)
+		runtime_path(directory, CONTROL_NAME, path, CONTROL_PATH_MAX) < 0)
 		path[0] = '\0';
 }
 

@@ -161,9 +161,9 @@ int runtime_prepare(const char *configured, char path[PATH_MAX])
 	return runtime_check(path);
 }
 
-static int join(const char *directory, const char *name, char path[PATH_MAX])
+int runtime_path(const char *directory, const char *name, char *path, size_t size)
 {
-	return checked(snprintf(path, PATH_MAX, "%s/%s", directory, name), PATH_MAX);
+	return checked(snprintf(path, size, "%s/%s", directory, name), size);
 }
 
 /* The pid in the file, or 0. */
@@ -234,11 +234,11 @@ static int write_file(const char *path, const char *text)
 int runtime_write_pid(const char *directory, pid_t predecessor)
 {
 	char path[PATH_MAX], new_path[PATH_MAX], text[24];
-	int r = join(directory, PID_FILE, path);
+	int r = runtime_path(directory, PID_FILE, path, sizeof(path));
 	pid_t pid;
 
 	if (r == 0)
-		r = join(directory, PID_FILE_NEW, new_path);
+		r = runtime_path(directory, PID_FILE_NEW, new_path, sizeof(new_path));
 	if (r < 0)
 		return r;
 	pid = read_pid(path);
@@ -280,7 +280,8 @@ void runtime_remove_pid(const char *directory)
 {
 	char path[PATH_MAX];
 
-	if (directory[0] != '\0' && join(directory, PID_FILE, path) == 0 &&
+	if (directory[0] != '\0' &&
+		runtime_path(directory, PID_FILE, path, sizeof(path)) == 0 &&
 		read_pid(path) == getpid())
 		(void)unlink(path);
 }

@@ -3,6 +3,7 @@
 #define SINKD_PROC_RUNTIME_H
 
 #include <limits.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 /* Where it is when the configuration does not say: the first directory of
@@ -21,6 +22,9 @@ int runtime_check(const char *path);
 /* Make the directory unless it is there, and check it.  configured NULL: the default
  * one.  path: which it is, also on failure.  Returns as runtime_check does. */
 int runtime_prepare(const char *configured, char path[PATH_MAX]);
+
+/* "directory/name" into path, which has size bytes.  Returns 0 or -ENAMETOOLONG. */
+int runtime_path(const char *directory, const char *name, char *path, size_t size);
 
 /* Write our pid to sinkd.pid in this directory, in one step.  One that names another
  * running server stays, and the result is -EBUSY, unless that is predecessor, which
