@@ -10,7 +10,7 @@ from wire_test import output_of, run
 def listening(*arguments, **options):
     """A server on the socket "sink" in its own directory."""
     server = Server(*arguments, listen=None, **options)
-    os.chmod(server.directory, 0o777)
+    os.chmod(server.directory, 0o1777)
     server.arguments += ["-l", "unix:" + server.path("sink")]
     return server
 
