@@ -32,6 +32,7 @@ src_libsinkproto_a_SOURCES = \
 
 src_libsinkd_a_SOURCES = \
 	src/base/clock.h \
+	src/base/number.h \
 	src/base/fdio.c src/base/fdio.h \
 	src/base/log.c src/base/log.h \
 	src/base/syslogd.c src/base/syslogd.h \

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,7 @@ static const char help[] =
 
 struct command_line {
 	char socket[PATH_MAX];
+	bool is_default; /* nobody said which socket */
 	const struct command *command;
 	enum show_format format;
 	int32_t argument;
@@ -103,7 +105,7 @@ static void default_socket(char path[PATH_MAX])
 	char directory[PATH_MAX];
 
 	if (runtime_default(directory) < 0 ||
-		control_path(directory, CONTROL_NAME, path) < 0)
+		runtime_path(directory, CONTROL_NAME, path, CONTROL_PATH_MAX) < 0)
 		path[0] = '\0';
 }
 
@@ -154,10 +156,12 @@ static void parse_command_line(struct command_line *cl, int argc, char **argv)
 	int option;
 
 	default_socket(cl->socket);
+	cl->is_default = true;
 	while ((option = getopt_long(argc, argv, "s:Vh", long_options, NULL)) != -1)
 		switch (option) {
 		case 's':
 			(void)str_copy(cl->socket, sizeof(cl->socket), str_of(optarg));
+			cl->is_default = false;
 			break;
 		case 'F':
 			format = parse_format(optarg);
@@ -210,6 +214,30 @@ static int complain(const struct command_line *cl, int error)
 	return EX_UNAVAILABLE;
 }
 
+/* Whether the default directory is what only a server of ours can have made: one in /tmp
+ * may be anybody's, who would then be told what we want and tell us what he likes. */
+static int check_default(const char *socket)
+{
+	const char *end = strrchr(socket, '/');
+	char directory[CONTROL_PATH_MAX];
+
+	if (end == NULL) /* its path is too long */
+		return -ENAMETOOLONG;
+	(void)str_copy(directory, sizeof(directory),
+		(struct str){socket, (size_t)(end - socket)});
+	return runtime_check(directory);
+}
+
+static int refuse_default(const struct command_line *cl)
+{
+	(void)fprintf(stderr,
+		"sinkctl: not asking at '%s': the directory belongs to somebody else, or "
+		"somebody else can change it or one above it\n"
+		"sinkctl: if it is the right one all the same, name it with --socket\n",
+		cl->socket);
+	return EX_UNAVAILABLE;
+}
+
 static int show(const struct command_line *cl, struct client_answer *answer)
 {
 	struct snapshot s;
@@ -227,9 +255,13 @@ static int run(const struct command_line *cl)
 {
 	struct client_answer answer;
 	char text[OUT_TEXT_MAX];
-	int r = client_ask(
-		cl->socket, cl->command->command, cl->argument, ANSWER_WAIT_MS, &answer);
+	int r = cl->is_default ? check_default(cl->socket) : 0;
 
+	if (r == -EPERM)
+		return refuse_default(cl);
+	if (r == 0)
+		r = client_ask(cl->socket, cl->command->command, cl->argument,
+			ANSWER_WAIT_MS, &answer);
 	if (r < 0)
 		return complain(cl, r);
 	out_printable(text, answer.text);

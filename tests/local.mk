@@ -194,7 +194,7 @@ fault_ldflags = $(AM_LDFLAGS) \
 	-Wl,--wrap=fchownat,--wrap=faccessat,--wrap=socket,--wrap=bind,--wrap=listen \
 	-Wl,--wrap=getsockname,--wrap=setsockopt,--wrap=accept4,--wrap=recv \
 	-Wl,--wrap=send,--wrap=shutdown,--wrap=epoll_create1,--wrap=epoll_ctl \
-	-Wl,--wrap=epoll_wait,--wrap=ppoll,--wrap=__ppoll_chk,--wrap=pipe2,--wrap=memfd_create \
+	-Wl,--wrap=epoll_wait,--wrap=poll,--wrap=ppoll,--wrap=__ppoll_chk,--wrap=pipe2,--wrap=memfd_create \
 	-Wl,--wrap=ftruncate,--wrap=mmap,--wrap=madvise,--wrap=fcntl,--wrap=fork \
 	-Wl,--wrap=signalfd,--wrap=sigaction,--wrap=sigprocmask,--wrap=close_range \
 	-Wl,--wrap=prctl,--wrap=getrandom,--wrap=setgroups,--wrap=setresgid \

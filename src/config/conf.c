@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/number.h"
 #include "config/option.h"
 #include "config/schema.h"
 #include "config/source.h"
@@ -85,17 +86,12 @@ static int override_maildir(struct report *r, const char *path, struct config *c
 	return replace_deliveries(c, "inbox", &delivery_maildir, path);
 }
 
-static unsigned smaller(unsigned a, unsigned b)
-{
-	return a < b ? a : b;
-}
-
 /* A new maximum; what was above it comes down to it. */
 static void limit_workers(struct worker_settings *w, unsigned max)
 {
-	w->start = smaller(w->start, max);
-	w->min_spare = smaller(w->min_spare, max);
-	w->max_spare = smaller(w->max_spare, max);
+	w->start = number_at_most(max, w->start);
+	w->min_spare = number_at_most(max, w->min_spare);
+	w->max_spare = number_at_most(max, w->max_spare);
 	w->max = max;
 }
 

@@ -1,8 +1,9 @@
 /* One client's connection: bytes in through a buffer, bytes out in whole.
  *
- * The socket is blocking with a tick: reads and writes give up after a second
- * (set on the listener), so that the caller can look at its deadlines and at
- * the world, and then go on. */
+ * The socket is blocking with a tick: reads and writes give up after a second, so that
+ * the caller can look at its deadlines and at the world, and then go on.  A socket has
+ * inherited the tick from its listener, or else is waited for so long before each call.
+ */
 #ifndef SINKD_NET_CONN_H
 #define SINKD_NET_CONN_H
 
@@ -19,8 +20,12 @@
 /* How long a closing connection should be allowed to go on talking. */
 #define CONN_LINGER_MS 2000
 
+/* How long a read or a write waits. */
+#define CONN_TICK_MS 1000
+
 struct conn {
 	int fd;
+	bool has_tick;
 	char *input; /* CONN_INPUT_BYTES, kept from client to client */
 	size_t input_len;
 	size_t input_used;
@@ -30,8 +35,9 @@ struct conn {
 int conn_init(struct conn *c);
 void conn_done(struct conn *c);
 
-/* Serve the client on fd, which the conn owns from here on. */
-void conn_take_fd(struct conn *c, int fd);
+/* Serve the client on fd, which the conn owns from here on.  has_tick: its reads and
+ * writes give up by themselves, see listener_gives_tick. */
+void conn_take_fd(struct conn *c, int fd, bool has_tick);
 
 /* What was read and not yet used, and that n bytes of it have been used. */
 struct str conn_input(const struct conn *c);

@@ -20,8 +20,7 @@
 
 #include "base/fdio.h"
 #include "base/str.h"
-
-#define TICK_SECONDS 1
+#include "net/conn.h"
 
 static const char expected[] =
 	"expected ADDRESS:PORT as in 127.0.0.1:1025, [::1]:1025 or localhost:1025, or "
@@ -167,7 +166,7 @@ static int set_option(int fd, int level, int name, int value)
 
 static int set_tick(int fd)
 {
-	struct timeval tick = {.tv_sec = TICK_SECONDS};
+	struct timeval tick = {.tv_sec = CONN_TICK_MS / 1000};
 
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof(tick)) < 0 ||
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof(tick)) < 0)
@@ -450,9 +449,9 @@ void listeners_close(
 	free(l);
 }
 
-int listener_adopt(const struct listener *l, int client_fd)
+bool listener_gives_tick(const struct listener *l)
 {
-	return l->endpoint.address.ss_family == AF_UNIX ? set_tick(client_fd) : 0;
+	return l->endpoint.address.ss_family != AF_UNIX;
 }
 
 unsigned listener_count_waiting(const struct listener *l)

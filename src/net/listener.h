@@ -80,7 +80,7 @@ void listeners_close(
  * whether there are any. */
 unsigned listener_count_waiting(const struct listener *l);
 
-/* Set the tick on an accepted socket that did not inherit it (Unix). */
-int listener_adopt(const struct listener *l, int client_fd);
+/* Whether sockets that are accepted there inherit the tick; Unix sockets do not. */
+bool listener_gives_tick(const struct listener *l);
 
 #endif

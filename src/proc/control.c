@@ -24,6 +24,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "proc/runtime.h"
 
 /* Magic and version. */
 #define HEADER_BYTES (2 * sizeof(uint32_t))
@@ -63,13 +64,6 @@ int control_snapshot(const struct control_status *status,
 }
 
 /* --------------------------------------------------------------- the socket */
-
-int control_path(const char *directory, const char *name, char path[CONTROL_PATH_MAX])
-{
-	int n = snprintf(path, CONTROL_PATH_MAX, "%s/%s", directory, name);
-
-	return n < 0 || (size_t)n >= CONTROL_PATH_MAX ? -ENAMETOOLONG : 0;
-}
 
 static int make_socket(int *ret_fd)
 {
@@ -119,7 +113,7 @@ int control_open(const char *directory, const char *name, int *ret_fd)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = -1;
-	int r = control_path(directory, name, address.sun_path);
+	int r = runtime_path(directory, name, address.sun_path, sizeof(address.sun_path));
 
 	if (r < 0 || (r = make_socket(&fd)) < 0)
 		return r;
@@ -136,10 +130,10 @@ int control_open(const char *directory, const char *name, int *ret_fd)
 int control_take_place(const char *directory)
 {
 	char from[CONTROL_PATH_MAX], to[CONTROL_PATH_MAX];
-	int r = control_path(directory, CONTROL_NEXT_NAME, from);
+	int r = runtime_path(directory, CONTROL_NEXT_NAME, from, sizeof(from));
 
 	if (r == 0)
-		r = control_path(directory, CONTROL_NAME, to);
+		r = runtime_path(directory, CONTROL_NAME, to, sizeof(to));
 	if (r == 0 && rename(from, to) < 0)
 		r = -errno;
 	return r;
@@ -149,7 +143,8 @@ void control_close(int *fd, const char *directory, const char *name)
 {
 	char path[CONTROL_PATH_MAX];
 
-	if (*fd >= 0 && name != NULL && control_path(directory, name, path) == 0)
+	if (*fd >= 0 && name != NULL &&
+		runtime_path(directory, name, path, sizeof(path)) == 0)
 		(void)unlink(path);
 	(void)fdio_close(fd);
 }

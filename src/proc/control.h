@@ -161,9 +161,6 @@ struct control_peer {
 	uid_t uid;
 };
 
-/* "directory/name" into path.  Returns 0 or -ENAMETOOLONG. */
-int control_path(const char *directory, const char *name, char path[CONTROL_PATH_MAX]);
-
 /* Make the socket, with mode 0600; name is one of the two above.  What a server that has
  * died left there is removed.  *ret_fd does not block and is closed on exec.
  * Returns 0, -EADDRINUSE (a server that lives answers there, or something that is not

@@ -5,6 +5,8 @@
  * do more than start up to max workers, or send idle ones away down to min_spare. */
 #include "proc/pool.h"
 
+#include "base/number.h"
+
 /* The next looks: the same need is not met yet; something is under way; no worker is
  * free; and while anybody is busy, since what wakes the master is only a hint. */
 #define LOOK_SOON_MS   10
@@ -39,11 +41,6 @@ struct view {
 	bool is_full;   /* nobody free, and nobody can be born */
 	uint64_t now_ms;
 };
-
-static unsigned smaller(uint64_t a, unsigned b)
-{
-	return a < b ? (unsigned)a : b;
-}
 
 static unsigned larger(unsigned a, unsigned b)
 {
@@ -104,7 +101,7 @@ static uint64_t count_missing(struct pool *p, const struct view *v)
 		return v->own == 0;
 	if (p->is_filled)
 		return missing;
-	target = smaller(larger(v->limits.start, p->fill_to), v->limits.max);
+	target = number_at_most(v->limits.max, larger(v->limits.start, p->fill_to));
 	if (stay >= target)
 		p->is_filled = true;
 	else if (missing < target - stay)
@@ -125,7 +122,7 @@ static void grow(struct pool *p, const struct view *v, struct pool_decision *d)
 {
 	uint64_t missing = count_missing(p, v);
 
-	d->unretire = smaller(missing, v->counts.retiring);
+	d->unretire = number_at_most(v->counts.retiring, missing);
 	missing -= d->unretire;
 	if (missing == 0)
 		return;
@@ -135,7 +132,7 @@ static void grow(struct pool *p, const struct view *v, struct pool_decision *d)
 	} else if (p->throttle_ms > 0) {
 		d->births = v->counts.starting == 0 && v->room > 0;
 	} else {
-		d->births = smaller(missing, smaller(v->room, POOL_STEP));
+		d->births = number_at_most(v->room, number_min(missing, POOL_STEP));
 		if (d->births < missing && d->births < v->room)
 			look_at(d, after(v->now_ms, LOOK_SOON_MS));
 	}
@@ -158,10 +155,10 @@ static void shrink(struct pool *p, const struct view *v, struct pool_decision *d
 		p->low_idle = is_free;
 		p->low_until_ms = after(v->now_ms, SHRINK_MS);
 	}
-	p->low_idle = smaller(p->low_idle, is_free);
+	p->low_idle = number_at_most(p->low_idle, is_free);
 	if (v->now_ms >= p->low_until_ms) {
 		excess = beyond(p->low_idle, v->limits.max_spare);
-		d->retire = smaller(excess, POOL_STEP);
+		d->retire = number_at_most(POOL_STEP, excess);
 		p->low_idle -= d->retire;
 		p->low_until_ms = 0;
 		if (d->retire < excess)
@@ -198,7 +195,7 @@ static void note_waiting(struct pool *p, const struct view *v)
  * not to be had: with more than n * busy-command / 1 s silent clients it takes longer. */
 static uint32_t choose_command_ms(const struct pool *p, const struct view *v)
 {
-	uint64_t busy_ms = smaller(v->limits.busy_command_ms, UINT32_MAX);
+	uint64_t busy_ms = number_min(v->limits.busy_command_ms, UINT32_MAX);
 	uint64_t budget_ms = (busy_ms + TICK_MS / 2) * 25 / 26;
 	uint64_t workers = larger(v->own + v->counts.others, 1);
 	uint64_t waiting = larger(p->peak_waiting, p->earlier_peak), ms;

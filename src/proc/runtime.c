@@ -3,6 +3,8 @@
  * Runs in the master, maybe as root, and in sinkctl; input is the configuration, the
  * environment, and a place in /tmp where others may have been first.  What passes
  * runtime_check cannot be changed by others afterwards, so its path may be used.
+ * "Others" are users that are neither root nor us; access control lists show in the mode
+ * of the group.
  *
  * Known limit: whether the server that a pid file names still runs is told by the name
  * of that process, since pids are used again. */
@@ -27,7 +29,8 @@
 /* As much of /proc/PID/stat as is looked at. */
 #define STAT_MAX 64
 
-static const char shared_prefix[] = "/tmp/";
+/* As many as the kernel follows. */
+#define LINKS_MAX 40
 
 /* The value, if it is an absolute path. */
 static const char *path_from(const char *variable)
@@ -57,27 +60,91 @@ int runtime_default(char path[PATH_MAX])
 	else if (of_user != NULL)
 		n = snprintf(path, PATH_MAX, "%s/sinkd", of_user);
 	else
-		n = snprintf(
-			path, PATH_MAX, "%ssinkd-%lu", shared_prefix, (unsigned long)uid);
+		n = snprintf(path, PATH_MAX, "/tmp/sinkd-%lu", (unsigned long)uid);
 	return checked(n, PATH_MAX);
+}
+
+/* Whether nobody but root and us can put something else in its place, or, in a directory,
+ * in the place of what is ours there. */
+static bool is_kept(const struct stat *st)
+{
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		return false;
+	/* In a sticky one others only move what is theirs; the mode of a link is void. */
+	return (st->st_mode & (S_IWGRP | S_IWOTH)) == 0 || (st->st_mode & S_ISVTX) != 0 ||
+	       S_ISLNK(st->st_mode);
+}
+
+/* Put what the link way[0..end) stands for in its place. */
+static int expand_link(char way[PATH_MAX], char *end)
+{
+	char target[PATH_MAX], separator = *end;
+	size_t rest = strlen(end) + 1, length;
+	char *from = way;
+	ssize_t n;
+
+	*end = '\0';
+	n = readlink(way, target, sizeof(target));
+	if (n < 0)
+		return -errno;
+	if (target[0] != '/')
+		from = strrchr(way, '/') + 1;
+	*end = separator;
+	length = (size_t)n;
+	if (length + rest > (size_t)(way + PATH_MAX - from))
+		return -ENAMETOOLONG;
+	memmove(from + length, end, rest);
+	memcpy(from, target, length);
+	return 0;
+}
+
+/* Go from the root to the end of way, or to a link, which is then expanded; whatever
+ * comes before a step has been seen to stay as it is.  Returns 1 for a link, 0 at the
+ * end, or a negative errno. */
+static int walk(char way[PATH_MAX])
+{
+	struct stat st;
+	char *end = way, *next;
+
+	for (;;) {
+		char separator = *end;
+		int r;
+
+		*end = '\0';
+		r = lstat(end == way ? "/" : way, &st) < 0 ? -errno : 0;
+		*end = separator;
+		if (r < 0)
+			return r;
+		if (!is_kept(&st))
+			return -EPERM;
+		next = end + strspn(end, "/");
+		if (S_ISLNK(st.st_mode) && *next != '\0') {
+			r = expand_link(way, end);
+			return r < 0 ? r : 1;
+		}
+		if (!S_ISDIR(st.st_mode))
+			return -ENOTDIR;
+		if (*next == '\0')
+			break;
+		end = next + strcspn(next, "/");
+	}
+	return st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0 ? -EPERM
+										 : 0;
 }
 
 int runtime_check(const char *path)
 {
-	bool is_shared = strncmp(path, shared_prefix, sizeof(shared_prefix) - 1) == 0;
-	struct stat st;
-	int fd = open(
-		path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (is_shared ? O_NOFOLLOW : 0));
-	int r = 0;
+	char way[PATH_MAX];
+	int r = checked(snprintf(way, sizeof(way), "%s", path), sizeof(way));
 
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0)
-		r = -errno;
-	else if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		r = -EPERM;
-	(void)fdio_close(&fd);
-	return r;
+	if (r < 0)
+		return r;
+	if (path[0] != '/')
+		return -EINVAL;
+	r = 1;
+	for (int i = 0; i <= LINKS_MAX && r > 0; i++)
+		r = walk(way);
+	return r > 0 ? -ELOOP : r;
 }
 
 int runtime_prepare(const char *configured, char path[PATH_MAX])
@@ -94,9 +161,9 @@ int runtime_prepare(const char *configured, char path[PATH_MAX])
 	return runtime_check(path);
 }
 
-static int join(const char *directory, const char *name, char path[PATH_MAX])
+int runtime_path(const char *directory, const char *name, char *path, size_t size)
 {
-	return checked(snprintf(path, PATH_MAX, "%s/%s", directory, name), PATH_MAX);
+	return checked(snprintf(path, size, "%s/%s", directory, name), size);
 }
 
 /* The pid in the file, or 0. */
@@ -167,11 +234,11 @@ static int write_file(const char *path, const char *text)
 int runtime_write_pid(const char *directory, pid_t predecessor)
 {
 	char path[PATH_MAX], new_path[PATH_MAX], text[24];
-	int r = join(directory, PID_FILE, path);
+	int r = runtime_path(directory, PID_FILE, path, sizeof(path));
 	pid_t pid;
 
 	if (r == 0)
-		r = join(directory, PID_FILE_NEW, new_path);
+		r = runtime_path(directory, PID_FILE_NEW, new_path, sizeof(new_path));
 	if (r < 0)
 		return r;
 	pid = read_pid(path);
@@ -190,8 +257,14 @@ void runtime_give_up(char path[PATH_MAX], int error)
 {
 	log_event(LOG_WARN, EV_SERVER_RUNTIME, LOG_TEXT("path", path), LOG_ERRNO(error),
 		LOG_TEXT("advice",
-			"going on without pid file and sinkctl; set runtime-dir to "
-			"a directory that only this server uses"));
+			error == -EPERM
+				? "going on without pid file and sinkctl; set "
+				  "runtime-dir to a directory that belongs to the user "
+				  "who starts the server, and that, like all above it, "
+				  "nobody else can change"
+				: "going on without pid file and sinkctl; set "
+				  "runtime-dir to a directory that only this server "
+				  "uses"));
 	path[0] = '\0';
 }
 
@@ -207,7 +280,8 @@ void runtime_remove_pid(const char *directory)
 {
 	char path[PATH_MAX];
 
-	if (directory[0] != '\0' && join(directory, PID_FILE, path) == 0 &&
+	if (directory[0] != '\0' &&
+		runtime_path(directory, PID_FILE, path, sizeof(path)) == 0 &&
 		read_pid(path) == getpid())
 		(void)unlink(path);
 }

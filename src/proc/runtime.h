@@ -3,6 +3,7 @@
 #define SINKD_PROC_RUNTIME_H
 
 #include <limits.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 /* Where it is when the configuration does not say: the first directory of
@@ -11,14 +12,19 @@
  * -ENAMETOOLONG; path is terminated either way. */
 int runtime_default(char path[PATH_MAX]);
 
-/* Whether the directory can be trusted: it is one, it is ours, and nobody else may
- * write to it.  Below /tmp it may not be a symbolic link either.  Returns 0 or a
- * negative errno: -EPERM when it belongs to, or can be written by, somebody else. */
+/* Whether the directory, an absolute path, can be trusted: it is one and no symbolic
+ * link, it is ours, nobody else may write to it, and nobody but root and us can put
+ * another in its place: each directory above it, and each link on the way, is root's or
+ * ours, and others may write there only if it is sticky, as /tmp is.  Returns 0 or a
+ * negative errno: -EPERM when somebody else could change it. */
 int runtime_check(const char *path);
 
 /* Make the directory unless it is there, and check it.  configured NULL: the default
  * one.  path: which it is, also on failure.  Returns as runtime_check does. */
 int runtime_prepare(const char *configured, char path[PATH_MAX]);
+
+/* "directory/name" into path, which has size bytes.  Returns 0 or -ENAMETOOLONG. */
+int runtime_path(const char *directory, const char *name, char *path, size_t size);
 
 /* Write our pid to sinkd.pid in this directory, in one step.  One that names another
  * running server stays, and the result is -EBUSY, unless that is predecessor, which

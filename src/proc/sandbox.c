@@ -54,13 +54,14 @@ static const struct rule client_calls[] = {
 	{CALL(accept4)},
 	{CALL(recvfrom)},
 	{CALL(sendto)},
-	{CALL(shutdown)}, /* before we wait for a client to hear our last words */
+	/* Before we wait for a client to hear our last words.  Of a listening socket,
+	 * which all workers share, the other directions would be its end. */
+	{CALL(shutdown), .arg_count = 1, .args = {ARG_IS(1, SHUT_WR)}},
 	{CALL(close)},
-	/* The tick of a client on a Unix socket, which does not inherit it. */
-	{CALL(setsockopt), .arg_count = 2,
-		.args = {ARG_IS(1, SOL_SOCKET), ARG_IS(2, SO_RCVTIMEO)}},
-	{CALL(setsockopt), .arg_count = 2,
-		.args = {ARG_IS(1, SOL_SOCKET), ARG_IS(2, SO_SNDTIMEO)}},
+	/* The tick on a Unix socket, which does not inherit it; setsockopt would reach
+	 * the listening sockets too.  And a delay that a hook asked for. */
+	{CALL(poll)},
+	{CALL(ppoll)},
 };
 
 /* Storing messages.  Which files these reach is for Landlock to say. */
@@ -92,8 +93,6 @@ static const struct rule time_calls[] = {
 	{CALL(clock_gettime)},
 	{CALL(clock_nanosleep)}, /* the pause after a failed accept */
 	{CALL(nanosleep)},
-	{CALL(poll)}, /* a delay that a hook asked for */
-	{CALL(ppoll)},
 	{CALL(restart_syscall)}, /* a wait goes on after the process was stopped */
 	{CALL(getrandom)},
 };

@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "net/conn.h"
 #include "proc/notices.h"
 #include "proc/stamp.h"
@@ -57,11 +58,6 @@ struct server {
 	bool has_timed_out;
 	bool is_refused; /* it was never let in */
 };
-
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 static void stamp_message(void *user, struct message_stamp *ret)
 {
@@ -271,7 +267,7 @@ static void flush_output(struct server *v)
 		look_at_notices(v, now_ms);
 		if (sent < 0 && sent != -EAGAIN) {
 			lose_client(v, (int)sent);
-		} else if (now_ms >= earlier(deadline_ms, v->session_deadline_ms)) {
+		} else if (now_ms >= number_min(deadline_ms, v->session_deadline_ms)) {
 			v->has_timed_out = true;
 			lose_client(v, -ETIMEDOUT);
 		}
@@ -300,8 +296,8 @@ static void start_wait(struct server *v, uint64_t now_ms)
 			v->message_start_ms = now_ms;
 			v->message_bytes = 0;
 		}
-		v->data_deadline_ms = earlier(now_ms + t->data_ms,
-			earlier(v->message_start_ms + t->data_total_ms,
+		v->data_deadline_ms = number_min(now_ms + t->data_ms,
+			number_min(v->message_start_ms + t->data_total_ms,
 				rate_deadline(v, t->min_rate)));
 	} else if (v->was_in_data || !smtp_is_mid_line(v->engine) ||
 		   v->line_count != smtp_line_count(v->engine)) {
@@ -390,7 +386,7 @@ static void wait_pause(struct server *v)
 	flush_output(v);
 	slot_set_deadline(v->env->slot, end_ms);
 	while (smtp_next(v->engine) == SMTP_PAUSE && now_ms < end_ms) {
-		(void)poll(NULL, 0, (int)earlier(end_ms - now_ms, PAUSE_SLICE_MS));
+		(void)poll(NULL, 0, (int)number_min(end_ms - now_ms, PAUSE_SLICE_MS));
 		now_ms = clock_monotonic_ms();
 		look_at_notices(v, now_ms);
 	}
@@ -538,7 +534,7 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	unsigned sessions;
 
 	begin_session(v, listener, from);
-	conn_take_fd(&v->conn, fd);
+	conn_take_fd(&v->conn, fd, listener_gives_tick(listener));
 	setproctitle("worker %u [%s]", v->env->worker_number, v->address);
 	log_event(LOG_INFO, EV_SESSION_START, LOG_STR("client", peer.address),
 		LOG_NUM("port", peer.port), LOG_STR("listener", peer.listener));

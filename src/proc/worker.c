@@ -384,11 +384,6 @@ static bool accept_and_serve(struct worker *w, const struct listener *listener)
 		(void)nanosleep(&pause, NULL);
 		return false;
 	}
-	/* Without the tick a client could hold this worker for ever. */
-	if (listener_adopt(listener, fd) < 0) {
-		(void)fdio_close(&fd);
-		return false;
-	}
 	/* First: the master looks at once when it is woken, and may not look again. */
 	slot_set_state(w->slot, SLOT_COMMAND);
 	turn_busy(w);
@@ -418,7 +413,8 @@ static bool is_dismissed(const struct worker *w)
 	return fdio_read(w->env->quit_fd, &byte, 1) != -EAGAIN;
 }
 
-static void accept_clients(struct worker *w)
+/* Returns 0 when it is time to go, or a negative errno. */
+static int accept_clients(struct worker *w)
 {
 	while (goes_on(w)) {
 		struct epoll_event event;
@@ -426,8 +422,10 @@ static void accept_clients(struct worker *w)
 
 		if (n < 0 && errno != EINTR && !is_leaving) {
 			/* Going round would only burn the processor. */
-			(void)fail_step("wait for clients", -errno);
-			return;
+			int r = fail_step("wait for clients", -errno);
+
+			(void)counters_take_idle(w->counters);
+			return r;
 		}
 		if (n < 1)
 			continue;
@@ -437,15 +435,17 @@ static void accept_clients(struct worker *w)
 			serve_last(w);
 			if (goes_on(w)) /* and so counts as idle */
 				(void)counters_take_idle(w->counters);
-			return;
+			return 0;
 		}
 	}
+	return 0;
 }
 
 void worker_main(const struct worker_env *env)
 {
 	struct worker w = {.env = env, .epoll_fd = -1};
 	sigset_t all;
+	int r;
 
 	(void)sigfillset(&all);
 	log_note_process();
@@ -456,10 +456,10 @@ void worker_main(const struct worker_env *env)
 	counters_give_idle(w.counters);
 	if (tell_ready(&w) < 0)
 		exit(WORKER_EXIT_SETUP);
-	accept_clients(&w);
+	r = accept_clients(&w);
 	/* Whatever tells us to go comes too late. */
 	(void)sigprocmask(SIG_BLOCK, &all, NULL);
 	serve_free(w.server);
 	delivery_close(w.delivery);
-	exit(WORKER_EXIT_DONE);
+	exit(r < 0 ? WORKER_EXIT_FAILED : WORKER_EXIT_DONE);
 }

@@ -12,10 +12,11 @@
 #include "proc/identity.h"
 #include "proc/sandbox.h"
 
-/* Exit statuses, a protocol with the master: ended as it should, or could not
- * start (it has logged why). */
-#define WORKER_EXIT_DONE  0
-#define WORKER_EXIT_SETUP 1
+/* Exit statuses, a protocol with the master: ended as it should, could not start, or
+ * could not go on (it has logged why).  2 is SANDBOX_EXIT_TRAPPED. */
+#define WORKER_EXIT_DONE   0
+#define WORKER_EXIT_SETUP  1
+#define WORKER_EXIT_FAILED 3
 
 /* All that a worker gets from its master; what is pointed to never changes. */
 struct worker_env {

@@ -22,14 +22,14 @@
 
 #define CALLS                                                                            \
 	(BITS3(malloc, calloc, realloc) | BITS3(write, log_write, fsync) |               \
-		BITS3(recv, send, close) | FAULT_BIT(CALL_openat) |                      \
-		FAULT_BIT(CALL_renameat2))
+		BITS3(recv, send, close) | BITS3(poll, openat, renameat2))
 
 struct session_case {
 	const char *name;
 	struct scene_settings settings;
 	unsigned mailboxes;
 	bool leaves_early; /* the client goes away in the middle of the text */
+	bool is_unix;      /* the socket has no tick */
 	unsigned repeats;  /* so many recipients more than the others, all the same */
 };
 
@@ -37,6 +37,9 @@ static const struct session_case cases[] = {
 	{"session, one mailbox",
 		.settings = {.path = "inbox", .headers = "\"Received\"", .sync = "full"},
 		.mailboxes = 1},
+	{"session, Unix socket",
+		.settings = {.path = "inbox", .headers = "", .sync = "full"},
+		.mailboxes = 1, .is_unix = true},
 	{"session, several mailboxes",
 		.settings = {.path = "%{recipient}", .headers = "", .sync = "full"},
 		.mailboxes = 2},
@@ -181,6 +184,7 @@ static void sweep_case(const struct session_case *c)
 	env.config = b.scene.config;
 	env.delivery = delivery;
 	b.listener.settings = &b.scene.config->listeners[0];
+	b.listener.endpoint.address.ss_family = c->is_unix ? AF_UNIX : AF_INET;
 	b.server = serve_new(&env);
 	CHECK(b.server != NULL);
 	run_case(&b, &none);

@@ -1,7 +1,8 @@
 /* Each call of a worker's start, and of its first client, fails, one after the other.
  *
  * Then: it says why in the log and ends with WORKER_EXIT_SETUP, or it is ready, serves
- * and ends as it should when it is told to go.  It never dies of a fault. */
+ * and ends as it should when it is told to go; or it cannot wait for clients, says so and
+ * ends with WORKER_EXIT_FAILED.  It never dies of a fault. */
 #include "client.h"
 #include "faults.h"
 #include "mail.h"
@@ -31,8 +32,7 @@
 		BITS3(unlinkat, faccessat, mmap) | BITS3(close, log_write, write) |      \
 		BITS3(close_range, prctl, getrandom) |                                   \
 		BITS3(epoll_create1, epoll_ctl, epoll_wait) |                            \
-		BITS3(sigaction, sigprocmask, accept4) | FAULT_BIT(CALL_setsockopt) |    \
-		FAULT_BIT(CALL_read))
+		BITS3(sigaction, sigprocmask, accept4) | BITS3(poll, read, recv))
 
 /* To become another user, which only root can. */
 #define IDENTITY_CALLS BITS3(setgroups, setresgid, setresuid)
@@ -106,6 +106,11 @@ static struct client send_message(const struct bench *b)
 	return client;
 }
 
+static bool cannot_wait(const struct fault *fault)
+{
+	return (fault->calls & FAULT_BIT(CALL_epoll_wait)) != 0 && !fault->is_harmless;
+}
+
 static void check_worker(const struct bench *b, const struct fault *fault, bool is_ready,
 	const struct client *client, int status)
 {
@@ -120,6 +125,12 @@ static void check_worker(const struct bench *b, const struct fault *fault, bool 
 		CHECK(WEXITSTATUS(status) == WORKER_EXIT_SETUP);
 		CHECK(!fault->is_harmless && faults_has_struck());
 		CHECK(is_log || scene_logged(&b->scene, "worker.failed") == 1);
+		return;
+	}
+	if (cannot_wait(fault) && faults_has_struck()) {
+		CHECK(WEXITSTATUS(status) == WORKER_EXIT_FAILED);
+		CHECK(scene_logged(&b->scene, "worker.failed") == 1);
+		CHECK(counters_get_idle(b->counters) == 0);
 		return;
 	}
 	CHECK(WEXITSTATUS(status) == WORKER_EXIT_DONE);
@@ -162,7 +173,9 @@ static void run_worker(void *user, const struct fault *fault)
 	is_ready = read_pid(p.ready[0], &told);
 	if (is_ready) {
 		CHECK(told == pid);
-		client = send_message(b);
+		/* A client that nobody takes would wait for ever. */
+		if (!cannot_wait(fault) || fault->nth > 1)
+			client = send_message(b);
 	}
 	(void)close(p.quit[1]);
 	(void)close(p.ready[0]);

@@ -46,6 +46,7 @@
 	X(epoll_create1)                                                                 \
 	X(epoll_ctl)                                                                     \
 	X(epoll_wait)                                                                    \
+	X(poll)                                                                          \
 	X(ppoll)                                                                         \
 	X(pipe2)                                                                         \
 	X(memfd_create)                                                                  \
@@ -104,7 +105,8 @@ void faults_pause(bool is_paused);
 /* For wraps.c: whether this call fails; errno is set then. */
 bool faults_strike(enum fault_call call);
 
-/* Called before each recv, for a client that lives in the same process. */
+/* Called before each recv that waits, or the poll in its stead, for a client that lives
+ * in the same process. */
 extern void (*faults_before_recv)(void);
 
 /* One run of a scene with a fault that is to be armed in it.  It checks what it

@@ -61,6 +61,16 @@ WRAP(int, -1, epoll_ctl, (int set, int op, int fd, struct epoll_event *e),
 	(set, op, fd, e))
 WRAP(int, -1, epoll_wait, (int set, struct epoll_event *e, int n, int timeout),
 	(set, e, n, timeout))
+WRAPPED(int, poll, (struct pollfd * p, nfds_t n, int timeout_ms))
+{
+	if (faults_strike(CALL_poll))
+		return -1;
+	if (faults_before_recv != NULL && n > 0 && (p->events & POLLIN) != 0 &&
+		__real_poll(p, n, 0) == 0)
+		faults_before_recv();
+	return __real_poll(p, n, timeout_ms);
+}
+
 WRAP(int, -1, ppoll,
 	(struct pollfd * p, nfds_t n, const struct timespec *timeout, const sigset_t *s),
 	(p, n, timeout, s))
@@ -122,7 +132,8 @@ WRAPPED(ssize_t, recv, (int fd, void *p, size_t n, int flags))
 {
 	if (faults_strike(CALL_recv))
 		return -1;
-	if (faults_before_recv != NULL)
+	/* Who does not wait here has waited in poll. */
+	if (faults_before_recv != NULL && (flags & MSG_DONTWAIT) == 0)
 		faults_before_recv();
 	return __real_recv(fd, p, n, flags);
 }

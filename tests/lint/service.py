@@ -32,6 +32,12 @@ def unknown_signals(unit, page):
             yield f"sinkd.service: sinkd(8) knows no SIG{signal}"
 
 
+def hears_workers(unit):
+    """A worker could name another main process, if systemd listened to it."""
+    if [value for name, value in settings(unit) if name == "NotifyAccess"] != ["main"]:
+        yield "sinkd.service: not the main process alone is heard (NotifyAccess)"
+
+
 def odd_paths(unit, rules):
     """A path in the unit is one that configure chose, or that of a directory setting."""
     for name, value in settings(unit):
@@ -102,10 +108,11 @@ page, rules, help_text = read("docs/man/sinkd.8"), read("etc/local.mk"), output_
 header, sysusers = read("src/proc/identity.h"), read("etc/sinkd.sysusers")
 with tempfile.NamedTemporaryFile(suffix=".conf") as empty:
     printed = output_of("--print-config", "--config", empty.name)
-found = [*unknown_options(unit, help_text), *unknown_signals(unit, page), *odd_paths(unit, rules),
-         *odd_statuses(unit, page), *socket_differs(socket_unit, printed),
-         *account_differs(sysusers, header), *rejected(unit, socket_unit)]
-planted = [list(unknown_options("ExecStart=@sbindir@/sinkd --planted\n", help_text)),
+found = [*unknown_options(unit, help_text), *hears_workers(unit),
+         *unknown_signals(unit, page), *odd_paths(unit, rules), *odd_statuses(unit, page),
+         *socket_differs(socket_unit, printed), *account_differs(sysusers, header), *rejected(unit, socket_unit)]
+planted = [list(hears_workers("NotifyAccess=all\n")), list(hears_workers("")),
+           list(unknown_options("ExecStart=@sbindir@/sinkd --planted\n", help_text)),
            list(unknown_signals("ExecReload=/bin/kill -PLANTED $MAINPID\n", page)),
            list(odd_paths("ExecStart=/usr/planted/sinkd\n", rules)),
            list(odd_paths("ExecStart=@sbindir@/@planted@\n", rules)),

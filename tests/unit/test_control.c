@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "ctl/snapshot.h"
 #include "proc/control.h"
+#include "proc/runtime.h"
 #include "proc/steer.h"
 #include "unit.h"
 
@@ -29,7 +30,8 @@ static void set_up(struct fixture *f)
 {
 	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/sinkd-unit-XXXXXX");
 	CU_ASSERT_FATAL(mkdtemp(f->dir) != NULL);
-	CU_ASSERT_FATAL(control_path(f->dir, CONTROL_NAME, f->path) == 0);
+	CU_ASSERT_FATAL(
+		runtime_path(f->dir, CONTROL_NAME, f->path, sizeof(f->path)) == 0);
 	f->fd = -1;
 	CU_ASSERT_FATAL(control_open(f->dir, CONTROL_NAME, &f->fd) == 0);
 }

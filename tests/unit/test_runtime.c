@@ -106,10 +106,68 @@ static void test_not_trusted(void)
 	}
 	(void)snprintf(target, sizeof(target), "%s/target", f.dir);
 	CU_ASSERT(mkdir(target, 0700) == 0 && symlink(target, f.path) == 0);
-	CHECK("a link in /tmp", runtime_prepare(f.path, path) < 0);
+	CHECK("a link", runtime_prepare(f.path, path) == -ENOTDIR);
+	(void)snprintf(path, sizeof(path), "%s/", f.path);
+	CHECK("a link with a slash", runtime_check(path) == -ENOTDIR);
 	CU_ASSERT(rmdir(target) == 0 && unlink(f.path) == 0);
 	CU_ASSERT(mknod(f.path, S_IFREG | 0600, 0) == 0);
 	CHECK("a file", runtime_prepare(f.path, path) == -ENOTDIR);
+	tear_down(&f);
+}
+
+struct above {
+	const char *name;
+	mode_t mode;
+	uid_t uid;
+	int result;
+};
+
+/* Each directory above it counts, and each link on the way. */
+static void test_above(void)
+{
+	static const struct above cases[] = {
+		{"ours", 0755, 0, 0},
+		{"the group's", 0775, 0, -EPERM},
+		{"anybody's", 0757, 0, -EPERM},
+		{"sticky", 01777, 0, 0},
+		{"somebody else's", 0755, 1, -EPERM},
+		{"somebody else's and sticky", 01777, 1, -EPERM},
+	};
+	char above[128], below[160], link[128], linked[160], loop[128], looped[160];
+	const bool is_root = geteuid() == 0;
+	struct fixture f;
+
+	set_up(&f);
+	(void)snprintf(above, sizeof(above), "%s/above", f.dir);
+	(void)snprintf(below, sizeof(below), "%s/run", above);
+	(void)snprintf(link, sizeof(link), "%s/link", f.dir);
+	(void)snprintf(linked, sizeof(linked), "%s/run", link);
+	(void)snprintf(loop, sizeof(loop), "%s/loop", f.dir);
+	(void)snprintf(looped, sizeof(looped), "%s/run", loop);
+	CU_ASSERT_FATAL(mkdir(above, 0700) == 0 && mkdir(below, 0700) == 0);
+	CU_ASSERT_FATAL(symlink("./above", link) == 0 && symlink("loop", loop) == 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct above *c = &cases[i];
+
+		if (c->uid != 0 && !is_root)
+			continue;
+		CU_ASSERT(c->uid == 0 || chown(above, c->uid, c->uid) == 0);
+		CU_ASSERT(chmod(above, c->mode) == 0);
+		CHECK(c->name, runtime_check(below) == c->result);
+		CHECK(c->name, runtime_check(linked) == c->result);
+	}
+	CU_ASSERT(!is_root || chown(above, 0, 0) == 0);
+	CU_ASSERT(chmod(above, 0755) == 0);
+	CHECK("links without an end", runtime_check(looped) == -ELOOP);
+	CHECK("relative", runtime_check("run") == -EINVAL);
+	CU_ASSERT(unlink(link) == 0 && symlink(above, link) == 0);
+	CHECK("an absolute link", runtime_check(linked) == 0);
+	if (is_root) {
+		CU_ASSERT(lchown(link, 1, 1) == 0);
+		CHECK("somebody else's link", runtime_check(linked) == -EPERM);
+	}
+	CU_ASSERT(unlink(link) == 0 && unlink(loop) == 0);
+	CU_ASSERT(rmdir(below) == 0 && rmdir(above) == 0);
 	tear_down(&f);
 }
 
@@ -192,6 +250,7 @@ void suite_runtime(void)
 	CU_add_test(s, "where it is", test_default);
 	CU_add_test(s, "it is made", test_made);
 	CU_add_test(s, "what is not trusted", test_not_trusted);
+	CU_add_test(s, "what is above it", test_above);
 	CU_add_test(s, "pid file", test_pid_file);
 	CU_add_test(s, "another server's pid file", test_other_server);
 }

@@ -32,6 +32,7 @@ struct server {
 static struct slot *own_slot;
 static struct counters *counters;
 static size_t own_index;
+static int listener_fd;
 
 /* All return 0 if it could be done, else -1 with errno. */
 typedef long (*try_fn)(const struct board *board, const char *argument);
@@ -89,6 +90,25 @@ static long try_connect(const struct board *board, const char *argument)
 	(void)board;
 	return connect((int)strtol(argument, NULL, 10), (const struct sockaddr *)&to,
 		sizeof(to));
+}
+
+/* The socket that all workers share: "read", "write" or "both" directions. */
+static long try_listener_shutdown(const struct board *board, const char *argument)
+{
+	int how = argument[0] == 'r' ? SHUT_RD : argument[0] == 'w' ? SHUT_WR : SHUT_RDWR;
+
+	(void)board;
+	return shutdown(listener_fd, how);
+}
+
+/* A tick so long that a client could hold a sibling for ever. */
+static long try_listener_tick(const struct board *board, const char *argument)
+{
+	const struct timeval tick = {.tv_sec = 3600};
+
+	(void)board;
+	return setsockopt(listener_fd, SOL_SOCKET,
+		argument[0] == 'r' ? SO_RCVTIMEO : SO_SNDTIMEO, &tick, sizeof(tick));
 }
 
 static long try_read(const struct board *board, const char *argument)
@@ -288,6 +308,8 @@ static const struct {
 	{"clone3", try_clone3},
 	{"socket", try_socket},
 	{"connect", try_connect},
+	{"listener_shutdown", try_listener_shutdown},
+	{"listener_tick", try_listener_tick},
 	{"read", try_read},
 	{"write", try_write},
 	{"create", try_create},
@@ -335,10 +357,10 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	char line[256], answer[64] = "unknown\n", *argument;
 	ssize_t n;
 
-	(void)listener;
 	/* Else its death would look like that of a worker which never served. */
 	own_slot = v->env->slot;
 	counters = v->env->counters;
+	listener_fd = listener->fd;
 	own_index = v->env->worker_number - 1;
 	slot_begin_session(own_slot, from, clock_monotonic_ms());
 	(void)snprintf(line, sizeof(line), "%ld\n", (long)getpid());

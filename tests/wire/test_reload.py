@@ -148,7 +148,7 @@ def listeners_of_all_kinds_are_kept():
     config = ('listen "a" {{ address = {{"127.0.0.1:0", "localhost:0", "unix:{0}/one"}} }}\n'
               'listen "b" {{ address = {{"unix:{0}/{1}"}}  backlog = {2} }}\n')
     server = Upgraded(config="", listen=None)
-    os.chmod(server.directory, 0o777)
+    os.chmod(server.directory, 0o1777)
     server.write_config(config.format(server.directory, "two", 10))
     with server:
         ports = [address[1] for address in server.addresses if isinstance(address, tuple)]
@@ -241,7 +241,7 @@ def an_address_that_is_taken_changes_nothing():
     kept, = free_ports(1)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = Upgraded(config='greeting = "old"\n' + listen_on(kept), listen=None)
-        os.chmod(server.directory, 0o777)
+        os.chmod(server.directory, 0o1777)
         with server:
             port = taken.getsockname()[1]
             server.reload(f'listen "b" {{ address = {{"unix:{server.path("socket")}"}} }}\n'
@@ -318,7 +318,7 @@ class Logging(Upgraded):
     def __init__(self, extra=""):
         super().__init__(config="")
         self.write_config(self.to("first") + extra)
-        os.chmod(self.directory, 0o777)
+        os.chmod(self.directory, 0o1777)
 
     def to(self, name):
         return f'log {{ target = "{self.path(name)}" }}\n'

@@ -185,6 +185,25 @@ def the_socket_is_found_as_the_server_found_it():
         assert f"process {server.pid}" in text
 
 
+def a_directory_that_others_can_change_is_not_asked():
+    with Server("-w", "1") as server:
+        environment = {**os.environ, "RUNTIME_DIRECTORY": server.path("run")}
+        os.chmod(server.path("run"), 0o777)
+        text = output_of(SINKCTL, "stop", status=69, env=environment)
+        assert "not asking at" in text and "--socket" in text, text
+        os.chmod(server.path("run"), 0o755)
+        os.chmod(server.directory, 0o777)
+        text = output_of(SINKCTL, "stop", status=69, env=environment)
+        assert "not asking at" in text, text
+        # Whoever names it has looked at it.
+        text = output_of(SINKCTL, "-s", server.path("run", "control"), "status", env=environment)
+        assert f"process {server.pid}" in text, text
+        os.chmod(server.directory, 0o755)
+        environment["RUNTIME_DIRECTORY"] = server.path("none")
+        text = output_of(SINKCTL, "status", status=69, env=environment)
+        assert "no sinkd answers at" in text and "No such file" in text, text
+
+
 # --- steering ------------------------------------------------------------------------
 
 def levels_change_while_it_runs():
@@ -444,7 +463,8 @@ def what_a_killed_server_leaves_is_replaced():
 
 
 run(the_checker_of_openmetrics_sees, numbers_follow_what_happens, tables_are_for_people,
-    the_socket_is_found_as_the_server_found_it, an_order_and_questions_at_once,
+    the_socket_is_found_as_the_server_found_it,
+    a_directory_that_others_can_change_is_not_asked, an_order_and_questions_at_once,
     levels_change_while_it_runs, what_a_client_calls_itself_is_shown_harmless,
     stop_is_like_term, there_is_no_server, wrong_usage, servers_that_are_none, a_server_that_says_nothing, garbage_of_many_sizes,
     clients_that_never_read, strangers_are_refused, root_may_steer_the_server_of_another,

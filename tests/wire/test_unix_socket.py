@@ -10,7 +10,7 @@ from wire_test import output_of, run
 def listening(*arguments, **options):
     """A server on the socket "sink" in its own directory."""
     server = Server(*arguments, listen=None, **options)
-    os.chmod(server.directory, 0o777)
+    os.chmod(server.directory, 0o1777)
     server.arguments += ["-l", "unix:" + server.path("sink")]
     return server
 
@@ -36,6 +36,28 @@ def a_silent_client_is_let_go():
         client.greet()
         client.expect("421 4.4.2")
         client.expect_closed()
+
+
+def a_client_that_never_reads_is_let_go():
+    config = 'timeouts { command = "60s"  data = "2s" }'
+    with listening("-w", "1", config=config) as server, server.connect() as client:
+        client.greet()
+        try:
+            while True:  # The worker stops reading when it cannot write any more.
+                client.send(b"EHLO client.example\r\nHELP\r\n" * 100)
+        except OSError as error:
+            assert not isinstance(error, TimeoutError), "it would go on for ever"
+        with server.connect() as following:
+            following.greet()
+
+
+def a_silent_client_notices_the_end():
+    with listening("-w", "1") as server, server.connect() as client:
+        client.greet()
+        server.terminate()
+        client.expect("421 4.3.2")
+        client.expect_closed()
+        server.wait_exit()
 
 
 def a_dead_socket_is_replaced():
@@ -82,5 +104,6 @@ def a_full_backlog_does_not_hang_the_next_start():
             client.close()
 
 
-run(a_message_over_a_unix_socket, a_silent_client_is_let_go, a_dead_socket_is_replaced,
+run(a_message_over_a_unix_socket, a_silent_client_is_let_go,
+    a_client_that_never_reads_is_let_go, a_silent_client_notices_the_end, a_dead_socket_is_replaced,
     what_is_no_dead_socket_stays, a_full_backlog_does_not_hang_the_next_start)
