@@ -3,13 +3,19 @@
  * Runs as whoever starts it; input is that person's, and the server's answer. */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <limits.h>
+<<<<<<< HEAD
 #include <stdbool.h>
+=======
+#include <poll.h>
+>>>>>>> 5e9edbdc43ed33d501ad0748c6eb6e72043920d9
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "ctl/client.h"
@@ -19,6 +25,10 @@
 #include "proc/runtime.h"
 
 #define ANSWER_WAIT_MS 5000
+
+/* A reload ends when its first worker is idle, or has not become so. */
+#define RELOAD_WAIT_MS  60000
+#define RELOAD_PAUSE_MS 50
 
 /* A word that follows a command, and what it means. */
 struct word {
@@ -30,26 +40,30 @@ static const struct word level_words[] = {{"debug", LOG_DEBUG}, {"info", LOG_INF
 	{"warn", LOG_WARN}, {"error", LOG_ERROR}, {NULL, 0}};
 static const struct word switch_words[] = {{"on", 1}, {"off", 0}, {NULL, 0}};
 
-/* Commands that show something have a function and the forms it knows (bits). */
+/* Commands that take a word say which; those that show something have a function and the
+ * forms it knows (bits). */
 static const struct command {
 	const char *name;
 	enum control_command command;
 	const struct word *words;
+	const char *takes;
 	void (*show)(FILE *file, enum show_format format, const struct snapshot *s);
 	unsigned formats;
 	enum show_format default_format;
 } commands[] = {
-	{"status", CONTROL_SNAPSHOT, NULL, show_status, 1 << SHOW_TABLE | 1 << SHOW_JSON,
-		SHOW_TABLE},
-	{"sessions", CONTROL_SNAPSHOT, NULL, show_sessions,
+	{"status", CONTROL_SNAPSHOT, NULL, NULL, show_status,
 		1 << SHOW_TABLE | 1 << SHOW_JSON, SHOW_TABLE},
-	{"metrics", CONTROL_SNAPSHOT, NULL, show_metrics,
+	{"sessions", CONTROL_SNAPSHOT, NULL, NULL, show_sessions,
+		1 << SHOW_TABLE | 1 << SHOW_JSON, SHOW_TABLE},
+	{"metrics", CONTROL_SNAPSHOT, NULL, NULL, show_metrics,
 		1 << SHOW_TABLE | 1 << SHOW_JSON | 1 << SHOW_PROMETHEUS, SHOW_PROMETHEUS},
-	{"reload", CONTROL_RELOAD, NULL, NULL, 0, SHOW_TABLE},
-	{"stop", CONTROL_STOP, NULL, NULL, 0, SHOW_TABLE},
-	{"drain", CONTROL_DRAIN, NULL, NULL, 0, SHOW_TABLE},
-	{"log-level", CONTROL_LOG_LEVEL, level_words, NULL, 0, SHOW_TABLE},
-	{"verbose", CONTROL_VERBOSE, switch_words, NULL, 0, SHOW_TABLE},
+	{"reload", CONTROL_RELOAD, NULL, NULL, NULL, 0, SHOW_TABLE},
+	{"stop", CONTROL_STOP, NULL, NULL, NULL, 0, SHOW_TABLE},
+	{"drain", CONTROL_DRAIN, NULL, NULL, NULL, 0, SHOW_TABLE},
+	{"log-level", CONTROL_LOG_LEVEL, level_words,
+		"log-level takes debug, info, warn or error", NULL, 0, SHOW_TABLE},
+	{"verbose", CONTROL_VERBOSE, switch_words, "verbose takes on or off", NULL, 0,
+		SHOW_TABLE},
 };
 
 static const char *const format_words[SHOW_FORMATS] = {
@@ -117,14 +131,12 @@ static enum show_format parse_format(const char *text)
 	fail_usage("--format takes table, json or prometheus", text);
 }
 
-static int32_t parse_word(const struct word *words, const char *command, const char *text)
+static int32_t parse_word(const struct command *command, const char *text)
 {
-	if (text == NULL)
-		fail_usage("a word is missing after", command);
-	for (; words->text != NULL; words++)
-		if (strcmp(words->text, text) == 0)
-			return words->value;
-	fail_usage("this is not what goes with the command", text);
+	for (const struct word *w = command->words; text != NULL && w->text != NULL; w++)
+		if (strcmp(w->text, text) == 0)
+			return w->value;
+	fail_usage(command->takes, text);
 }
 
 static void parse_command(struct command_line *cl, char **words, enum show_format format)
@@ -140,7 +152,7 @@ static void parse_command(struct command_line *cl, char **words, enum show_forma
 	cl->command = &commands[i];
 	words++;
 	if (commands[i].words != NULL) {
-		cl->argument = parse_word(commands[i].words, commands[i].name, *words);
+		cl->argument = parse_word(&commands[i], *words);
 		words++;
 	}
 	if (*words != NULL)
@@ -148,6 +160,15 @@ static void parse_command(struct command_line *cl, char **words, enum show_forma
 	cl->format = format == SHOW_FORMATS ? commands[i].default_format : format;
 	if (format != SHOW_FORMATS && (commands[i].formats & 1U << format) == 0)
 		fail_usage("this command has no such form", format_words[format]);
+}
+
+/* How the program ends when it would end with status: what it wrote must be out. */
+static int finish(int status)
+{
+	if (fflush(stdout) == 0 && ferror(stdout) == 0)
+		return status;
+	(void)fprintf(stderr, "sinkctl: cannot write to standard output\n");
+	return EXIT_FAILURE;
 }
 
 static void parse_command_line(struct command_line *cl, int argc, char **argv)
@@ -168,10 +189,10 @@ static void parse_command_line(struct command_line *cl, int argc, char **argv)
 			break;
 		case 'V':
 			(void)printf("sinkctl %s\n", PACKAGE_VERSION);
-			exit(EXIT_SUCCESS);
+			exit(finish(EXIT_SUCCESS));
 		case 'h':
 			(void)printf(help, cl->socket);
-			exit(EXIT_SUCCESS);
+			exit(finish(EXIT_SUCCESS));
 		default:
 			/* getopt_long has said what is wrong. */
 			(void)fprintf(stderr, "Try 'sinkctl --help'.\n");
@@ -214,6 +235,7 @@ static int complain(const struct command_line *cl, int error)
 	return EX_UNAVAILABLE;
 }
 
+<<<<<<< HEAD
 /* Whether the default directory is what only a server of ours can have made: one in /tmp
  * may be anybody's, who would then be told what we want and tell us what he likes. */
 static int check_default(const char *socket)
@@ -239,22 +261,102 @@ static int refuse_default(const struct command_line *cl)
 }
 
 static int show(const struct command_line *cl, struct client_answer *answer)
+=======
+/* Ask, and say what goes wrong.  Returns the exit status: 0 with *ret, whose snapshot is
+ * the caller's to free, or another. */
+static int ask(const struct command_line *cl, enum control_command command,
+	struct client_answer *ret)
 {
-	struct snapshot s;
+	struct client_answer answer = {0};
+	char text[OUT_TEXT_MAX];
+	int r = client_ask(cl->socket, command, cl->argument, ANSWER_WAIT_MS, &answer);
+
+	if (r == 0 && (answer.status == 0 || answer.status == EINPROGRESS)) {
+		*ret = answer;
+		return EXIT_SUCCESS;
+	}
+	free(answer.snapshot);
+	if (r < 0 || answer.status == EPROTONOSUPPORT)
+		return complain(cl, r < 0 ? r : -EPROTONOSUPPORT);
+	out_printable(text, answer.text);
+	(void)fprintf(stderr, "sinkctl: the server refuses: %s\n", text);
+	return EXIT_FAILURE;
+}
+
+/* The numbers in the answer, views into it.  Returns the exit status. */
+static int parse_answer(const struct command_line *cl, const struct client_answer *answer,
+	struct snapshot *ret)
+>>>>>>> 5e9edbdc43ed33d501ad0748c6eb6e72043920d9
+{
 	int r = answer->snapshot == NULL
 			? -EBADMSG
-			: snapshot_parse(answer->snapshot, answer->snapshot_bytes, &s);
+			: snapshot_parse(answer->snapshot, answer->snapshot_bytes, ret);
 
-	if (r < 0)
-		return complain(cl, r);
-	cl->command->show(stdout, cl->format, &s);
-	return EXIT_SUCCESS;
+	return r < 0 ? complain(cl, r) : EXIT_SUCCESS;
+}
+
+/* What the server is doing.  Returns the exit status. */
+static int look(const struct command_line *cl, struct control_status *ret)
+{
+	struct client_answer answer;
+	struct snapshot s;
+	int status = ask(cl, CONTROL_SNAPSHOT, &answer);
+
+	if (status != EXIT_SUCCESS)
+		return status;
+	status = parse_answer(cl, &answer, &s);
+	if (status == EXIT_SUCCESS)
+		*ret = *s.status;
+	free(answer.snapshot);
+	return status;
+}
+
+static int fail_reload(const char *text)
+{
+	(void)fprintf(stderr, "sinkctl: %s; see the log\n", text);
+	return EXIT_FAILURE;
+}
+
+/* The reload has begun; before is the server before that.  It has no word for the end but
+ * its state, and the generation, which rises when the reload succeeds. */
+static int wait_for_reload(
+	const struct command_line *cl, const struct control_status *before)
+{
+	uint64_t until_ms = clock_monotonic_ms() + RELOAD_WAIT_MS;
+	struct control_status now;
+
+	for (;;) {
+		int status = look(cl, &now);
+
+		if (status != EXIT_SUCCESS)
+			return status;
+		if (now.pid != before->pid)
+			return fail_reload("another server has taken the place of this "
+					   "one meanwhile");
+		if (now.generation > before->generation) {
+			(void)printf(
+				"reloaded, generation %" PRIu32 "\n", now.generation);
+			return EXIT_SUCCESS;
+		}
+		if (now.state == CONTROL_STOPPING || now.state == CONTROL_DRAINING)
+			return fail_reload("the server is ending and was not reloaded");
+		if (now.state != CONTROL_RELOADING)
+			return fail_reload("the reload failed, the server goes on as "
+					   "before");
+		if (clock_monotonic_ms() >= until_ms)
+			return fail_reload("the reload has not ended within a minute");
+		(void)poll(NULL, 0, RELOAD_PAUSE_MS);
+	}
 }
 
 static int run(const struct command_line *cl)
 {
+	const struct command *c = cl->command;
+	struct control_status before = {0};
 	struct client_answer answer;
+	struct snapshot s;
 	char text[OUT_TEXT_MAX];
+<<<<<<< HEAD
 	int r = cl->is_default ? check_default(cl->socket) : 0;
 
 	if (r == -EPERM)
@@ -272,23 +374,36 @@ static int run(const struct command_line *cl)
 		r = EXIT_FAILURE;
 	} else if (cl->command->show != NULL) {
 		r = show(cl, &answer);
+=======
+	int status = c->command == CONTROL_RELOAD ? look(cl, &before) : EXIT_SUCCESS;
+
+	if (status == EXIT_SUCCESS)
+		status = ask(cl, c->command, &answer);
+	if (status != EXIT_SUCCESS)
+		return status;
+	if (c->show != NULL) {
+		status = parse_answer(cl, &answer, &s);
+		if (status == EXIT_SUCCESS)
+			c->show(stdout, cl->format, &s);
+	} else if (answer.status == EINPROGRESS) {
+		status = wait_for_reload(cl, &before);
+>>>>>>> 5e9edbdc43ed33d501ad0748c6eb6e72043920d9
 	} else {
+		out_printable(text, answer.text);
 		(void)printf("%s\n", text);
 	}
 	free(answer.snapshot);
-	return r;
+	return status;
 }
 
 int main(int argc, char **argv)
 {
 	struct command_line cl = {.command = NULL};
-	int status;
+	char name[] = "sinkctl";
 
+	/* getopt_long begins with it, as all that we say does. */
+	if (argc > 0)
+		argv[0] = name;
 	parse_command_line(&cl, argc, argv);
-	status = run(&cl);
-	if (fflush(stdout) != 0 || ferror(stdout) != 0) {
-		(void)fprintf(stderr, "sinkctl: cannot write to standard output\n");
-		return EXIT_FAILURE;
-	}
-	return status;
+	return finish(run(&cl));
 }

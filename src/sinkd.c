@@ -79,6 +79,15 @@ static void fail_usage(const char *text, const char *value)
 	exit(EX_USAGE);
 }
 
+/* How the program ends when all that it was to do is written: that must be out. */
+static int finish_output(void)
+{
+	if (fflush(stdout) == 0 && ferror(stdout) == 0)
+		return EXIT_SUCCESS;
+	(void)fprintf(stderr, "sinkd: cannot write to standard output\n");
+	return EXIT_FAILURE;
+}
+
 /* A decimal number up to max, or the end of the program. */
 static unsigned parse_number(const char *option, const char *text, unsigned max)
 {
@@ -140,10 +149,10 @@ static void parse_option(struct command_line *cl, int option)
 		break;
 	case 'V':
 		(void)printf("sinkd %s\n", PACKAGE_VERSION);
-		exit(EXIT_SUCCESS);
+		exit(finish_output());
 	case 'h':
 		(void)printf(help, default_config);
-		exit(EXIT_SUCCESS);
+		exit(finish_output());
 	default:
 		/* getopt_long has said what is wrong. */
 		(void)fprintf(stderr, "Try 'sinkd --help'.\n");
@@ -241,8 +250,7 @@ static int act(const struct command_line *cl, struct inherit *inherit,
 		break;
 	case ACTION_PRINT:
 		config_print(config, stdout);
-		if (fflush(stdout) != 0 || ferror(stdout) != 0)
-			status = EXIT_FAILURE;
+		status = finish_output();
 		break;
 	case ACTION_RUN:
 		return run(cl, config, inherit, upgrade);

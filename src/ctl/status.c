@@ -44,7 +44,7 @@ static const struct number events[] = {
 	{"births", "started", OFFSET(births)},
 	{"deaths", "ended", OFFSET(deaths)},
 	{"hung_kills", "killed because they hung", OFFSET(hung_kills)},
-	{"max_hits", "wanted beyond max", OFFSET(max_hits)},
+	{"max_hits", "not started because of max", OFFSET(max_hits)},
 };
 
 static const struct number clients[] = {
@@ -120,6 +120,9 @@ static void put_listeners(FILE *file, const struct snapshot *s)
 {
 	char text[OUT_TEXT_MAX];
 
+	/* One that ends has closed them. */
+	if (s->listener_count == 0)
+		return;
 	(void)fprintf(file, "\n%-24s %-32s %8s\n", "LISTENER", "ADDRESS", "WAITING");
 	for (size_t i = 0; i < s->listener_count; i++) {
 		out_printable(text, s->listeners[i].name);

@@ -54,23 +54,24 @@ static bool start_candidate(struct master *m, const struct config *c)
 }
 
 /* The configuration anew.  Whoever waits for the end of a reload is told of one that
- * fails, too.  Returns 0, or a positive errno; *ret_text says what is done. */
+ * fails, too.  Returns EINPROGRESS when it has begun, or another positive errno;
+ * *ret_text says what is done. */
 static int reload(struct master *m, const char **ret_text)
 {
 	struct config *c;
 
 	m->is_reload_wanted = false;
 	ready_notify_reloading();
-	c = reload_read(m->options->file, m->options->overrides);
+	c = reload_read(
+		m->options->file, m->options->overrides, m->mistake, sizeof(m->mistake));
 	if (c == NULL) {
 		ready_notify("READY=1");
-		*ret_text = "the configuration has mistakes, going on as before; "
-			    "see the log";
+		*ret_text = m->mistake;
 		return EINVAL;
 	}
 	*ret_text = "reloading";
 	if (start_candidate(m, c))
-		return 0;
+		return EINPROGRESS;
 	*ret_text = "the reload failed, going on as before; see the log";
 	return EIO;
 }

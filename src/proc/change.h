@@ -4,8 +4,9 @@
 
 #include "proc/master_state.h"
 
-/* The configuration anew, now or when what is under way has ended.  Returns 0, or a
- * positive errno; *ret_text, static, says what is done. */
+/* The configuration anew, now or when what is under way has ended.  Returns EINPROGRESS
+ * when it has begun, 0 when it is put off, or another positive errno; *ret_text, which is
+ * static or m's, says what is done. */
 int change_request_reload(struct master *m, const char **ret_text);
 
 /* Begin what is wanted, if nothing is under way. */

@@ -52,8 +52,9 @@ struct control_request {
 	char name[64];
 };
 
-/* status: 0, or a positive errno.  The text is terminated; it says what is done, or why
- * it is not. */
+/* status: 0, EINPROGRESS (a reload has begun; snapshots say when it has ended), or
+ * another positive errno.  The text is terminated; it says what is done, or why it is
+ * not. */
 struct control_reply {
 	uint32_t magic;
 	uint32_t version;

@@ -186,12 +186,12 @@ static void hear_upgrade(struct master *m)
 {
 	if (!upgrade_hear(&m->upgrade) || m->is_stopping)
 		return;
+	ready_notify_main_pid(m->upgrade.pid);
 	/* It may have read the file, and opened the log, before we were asked. */
 	if (m->is_reload_wanted)
 		(void)kill(m->upgrade.pid, SIGHUP);
 	if (m->is_reopen_wanted)
 		(void)kill(m->upgrade.pid, SIGUSR1);
-	ready_notify_main_pid(m->upgrade.pid);
 	control_close(&m->control_fd, m->runtime_dir, NULL);
 	drain(m, true);
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proc/control.h"
 #include "proc/crew.h"
 #include "proc/keeper.h"
 #include "proc/lineage.h"
@@ -29,6 +30,7 @@ struct master {
 	bool is_reload_wanted;
 	bool is_reopen_wanted;
 	bool is_upgrade_wanted;
+	char mistake[CONTROL_TEXT_MAX]; /* the first one of the file that was read last */
 	bool is_stopping;
 	bool is_handed_over; /* to the server that an upgrade has started */
 	uint64_t kill_at_ms; /* while stopping; UINT64_MAX: not needed any more */

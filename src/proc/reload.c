@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
+
 void reload_log(enum log_level level, const char *action, const char *reason)
 {
 	log_event(level, EV_SERVER_RELOAD, LOG_TEXT("action", action),
@@ -21,8 +23,10 @@ static void log_mistakes(char *text)
 			reload_log(LOG_ERROR, "refused, going on as before", line);
 }
 
-struct config *reload_read(const char *file, const struct config_overrides *overrides)
+struct config *reload_read(const char *file, const struct config_overrides *overrides,
+	char *ret_mistake, size_t size)
 {
+	static const char no_memory[] = "out of memory";
 	struct config *c = NULL;
 	char *text = NULL;
 	size_t n = 0;
@@ -31,16 +35,21 @@ struct config *reload_read(const char *file, const struct config_overrides *over
 	int r;
 
 	if (errors == NULL) {
-		reload_log(LOG_ERROR, "refused, going on as before", "out of memory");
+		(void)str_copy(ret_mistake, size, str_of(no_memory));
+		reload_log(LOG_ERROR, "refused, going on as before", no_memory);
 		return NULL;
 	}
 	r = config_load(file, overrides, errors, &c);
 	/* Without memory for what is wrong there is no text. */
 	has_text = fclose(errors) == 0 && text != NULL && text[0] != '\0';
-	if (r < 0 && has_text)
+	if (r < 0 && has_text) {
+		(void)str_copy(
+			ret_mistake, size, (struct str){text, strcspn(text, "\n")});
 		log_mistakes(text);
-	else if (r < 0)
-		reload_log(LOG_ERROR, "refused, going on as before", "out of memory");
+	} else if (r < 0) {
+		(void)str_copy(ret_mistake, size, str_of(no_memory));
+		reload_log(LOG_ERROR, "refused, going on as before", no_memory);
+	}
 	free(text);
 	return r < 0 ? NULL : c;
 }

@@ -9,8 +9,10 @@
 void reload_log(enum log_level level, const char *action, const char *reason);
 
 /* Read the configuration as it was read at the start.  Returns it, the caller's, or NULL
- * if it has mistakes: each is a line of the log. */
-struct config *reload_read(const char *file, const struct config_overrides *overrides);
+ * if it has mistakes: each is a line of the log, and the first is in ret_mistake too, cut
+ * to size bytes with its end. */
+struct config *reload_read(const char *file, const struct config_overrides *overrides,
+	char *ret_mistake, size_t size);
 
 /* Say what was changed in the file that a reload cannot change. */
 void reload_note_unchangeable(const struct config *before, const struct config *now);

@@ -29,8 +29,8 @@ struct steer_view {
 	const struct slot_counts *at_reload; /* the totals then */
 
 	void *user;
-	/* Do it.  *ret_text, static, says what is done now, or why it is not.  Returns 0
-	 * or a positive errno. */
+	/* Do it.  *ret_text, which lives until the next call, says what is done now, or
+	 * why it is not.  Returns 0 or a positive errno. */
 	int (*act)(void *user, enum control_command command, int32_t argument,
 		const char **ret_text);
 };

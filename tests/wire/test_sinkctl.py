@@ -2,6 +2,7 @@
 
 import array
 import contextlib
+import errno
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import struct
 import tempfile
 import time
 
-from sinkd_server import SINKCTL, Server, wait_until
+from sinkd_server import SINKCTL, SINKD, Server, wait_until
 from wire_test import need_root, output_of, run
 
 MAGIC, VERSION = b"sink", 1
@@ -170,6 +171,7 @@ def tables_are_for_people():
         client.greet()
         text = server.sinkctl("status")[0]
         assert f"process {server.pid}: running\n" in text and "\nsessions " in text, text
+        assert "\nLISTENER " in text, text
         head, *rows = server.sinkctl("sessions")[0].splitlines()
         assert head.split()[:4] == ["WORKER", "PROCESS", "GEN", "STATE"], head
         assert len(rows) == 2 and sum(" 127.0.0.1 " in row for row in rows) == 1, rows
@@ -267,12 +269,66 @@ def stop_is_like_term():
         assert server.sinkctl("stop")[0].startswith("stopping;")
         # It can still be asked, for as long as it has a client.
         assert status_of(server)["state"] == "stopping"
+        assert "LISTENER" not in server.sinkctl("status")[0]
         busy.send(b"\r\n.\r\n")
         busy.expect("250 2.0.0 Ok: ")
         assert server.wait_exit(5) == 0
         assert not os.path.exists(control_of(server))
         [line] = server.events("control.request")
         assert "command=stop" in line and f"uid={os.geteuid()}" in line, line
+
+
+def configure(server, text):
+    with open(server.path("sinkd.conf"), "w") as file:
+        file.write(text)
+
+
+def reload_waits_for_the_end():
+    with Server("-w", "1", config='greeting = "one"\n') as server:
+        configure(server, 'greeting = "two"\n')
+        assert server.sinkctl("reload") == ("reloaded, generation 2\n", "")
+        with server.connect() as client:
+            assert client.expect("220 ") == "220 two"
+        conf = server.path("sinkd.conf")
+        configure(server, '\nlimits { recipients = 0 }\ntimeouts { grace = "never" }\n')
+        output, error = server.sinkctl("reload", status=1)
+        assert output == "" and error.startswith(f"sinkctl: the server refuses: {conf}:2: ") \
+            and error.count("\n") == 1, error
+        os.unlink(conf)
+        _, error = server.sinkctl("reload", status=1)
+        assert "cannot read" in error and "No such file" in error, error
+        configure(server, 'log { target = "/nonexistent/log" }\n')
+        _, error = server.sinkctl("reload", status=1)
+        assert "the reload failed, going on as before; see the log" in error, error
+        assert status_of(server)["generation"] == 2
+
+
+def reload_tells_that_workers_cannot_be_started():
+    with Server("-w", "1", config="") as server:
+        for part in "", "new", "cur", "tmp":
+            os.mkdir(server.path("readonly", part), 0o555)
+        configure(server, 'deliver "a" { type = "maildir"  path = "readonly" }\n')
+        output, error = server.sinkctl("reload", status=1)
+        assert output == "" and error == ("sinkctl: the reload failed, the server goes on as "
+                                          "before; see the log\n"), (output, error)
+        assert 'step="write to delivery"' in server.log()
+        assert status_of(server)["generation"] == 1
+
+
+def reload_behind_another_says_so():
+    with Server("-w", "1", config="") as server, raw_client() as client:
+        # The server hears both orders at once, so the second one finds the first under way.
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            client.sendto(request(RELOAD), control_of(server))
+            client.sendto(request(RELOAD), control_of(server))
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        client.settimeout(10)
+        answers = [client.recv(1000) for _ in range(2)]
+        assert [REPLY.unpack_from(data)[2] for data in answers] == [errno.EINPROGRESS, 0], answers
+        assert b"will reload when" in answers[1], answers
+        wait_until(lambda: status_of(server)["generation"] == 3, what="both reloads")
 
 
 # --- what goes wrong -----------------------------------------------------------------
@@ -295,9 +351,22 @@ def wrong_usage():
                   ["verbose", "maybe"], ["--format", "xml", "status"], ["--planted"],
                   ["status", "--format", "prometheus"], ["stop", "--format", "json"]):
         text = output_of(SINKCTL, *words, status=64)
-        assert "Try 'sinkctl --help'." in text, text
+        assert text.startswith("sinkctl: ") and "Try 'sinkctl --help'." in text, text
+    for words, takes in ((["verbose", "maybe"], "verbose takes on or off: maybe"),
+                         (["verbose"], "verbose takes on or off"),
+                         (["log-level", "loud"],
+                          "log-level takes debug, info, warn or error: loud")):
+        assert output_of(SINKCTL, *words, status=64).startswith(f"sinkctl: {takes}\n")
     assert output_of(SINKCTL, "-V").startswith("sinkctl ")
-    assert "/dev/full" and output_of("sh", "-c", f"{SINKCTL} -h >/dev/null") == ""
+
+
+def what_cannot_be_written_is_a_failure():
+    for program, options in ((SINKCTL, ("-h", "-V")), (SINKD, ("-h", "-V", "-p"))):
+        name = os.path.basename(program)
+        for option in options:
+            assert output_of(program, option)
+            text = output_of("sh", "-c", f"{program} {option} >/dev/full", status=1)
+            assert text == f"{name}: cannot write to standard output\n", (option, text)
 
 
 def answer_of(answer, *words, status):
@@ -343,9 +412,9 @@ def servers_that_are_none():
                 ((reply(), [fds[1]]), "another release")):
             text = answer_of(answer, status=69)
             assert expected in text and "sinkctl: " in text, (answer, text)
-    text = answer_of((reply(status=1, text=b"no \x1b[31m way"), []), "reload", status=1)
+    text = answer_of((reply(status=1, text=b"no \x1b[31m way"), []), "stop", status=1)
     assert text == "sinkctl: the server refuses: no \\x1B[31m way\n", text
-    assert answer_of((reply(text=b"\x9bdone"), []), "reload", status=0) == "\\x9Bdone\n"
+    assert answer_of((reply(text=b"\x9bdone"), []), "stop", status=0) == "\\x9Bdone\n"
 
 
 def a_server_that_says_nothing():
@@ -466,6 +535,9 @@ run(the_checker_of_openmetrics_sees, numbers_follow_what_happens, tables_are_for
     the_socket_is_found_as_the_server_found_it,
     a_directory_that_others_can_change_is_not_asked, an_order_and_questions_at_once,
     levels_change_while_it_runs, what_a_client_calls_itself_is_shown_harmless,
-    stop_is_like_term, there_is_no_server, wrong_usage, servers_that_are_none, a_server_that_says_nothing, garbage_of_many_sizes,
+    stop_is_like_term, reload_waits_for_the_end, reload_tells_that_workers_cannot_be_started,
+    reload_behind_another_says_so, there_is_no_server, wrong_usage,
+    what_cannot_be_written_is_a_failure, servers_that_are_none, a_server_that_says_nothing,
+    garbage_of_many_sizes,
     clients_that_never_read, strangers_are_refused, root_may_steer_the_server_of_another,
     a_second_server_leaves_the_first_alone, what_a_killed_server_leaves_is_replaced)
