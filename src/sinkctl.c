@@ -5,11 +5,8 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
-<<<<<<< HEAD
-#include <stdbool.h>
-=======
 #include <poll.h>
->>>>>>> 5e9edbdc43ed33d501ad0748c6eb6e72043920d9
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,23 +232,24 @@ static int complain(const struct command_line *cl, int error)
 	return EX_UNAVAILABLE;
 }
 
-<<<<<<< HEAD
 /* Whether the default directory is what only a server of ours can have made: one in /tmp
- * may be anybody's, who would then be told what we want and tell us what he likes. */
-static int check_default(const char *socket)
+ * may be anybody's, who would then be told what we want and tell us what he likes.
+ * Returns the exit status. */
+static int check_default(const struct command_line *cl)
 {
-	const char *end = strrchr(socket, '/');
+	const char *end = strrchr(cl->socket, '/');
 	char directory[CONTROL_PATH_MAX];
+	int r;
 
+	if (!cl->is_default)
+		return EXIT_SUCCESS;
 	if (end == NULL) /* its path is too long */
-		return -ENAMETOOLONG;
+		return complain(cl, -ENAMETOOLONG);
 	(void)str_copy(directory, sizeof(directory),
-		(struct str){socket, (size_t)(end - socket)});
-	return runtime_check(directory);
-}
-
-static int refuse_default(const struct command_line *cl)
-{
+		(struct str){cl->socket, (size_t)(end - cl->socket)});
+	r = runtime_check(directory);
+	if (r != -EPERM)
+		return r < 0 ? complain(cl, r) : EXIT_SUCCESS;
 	(void)fprintf(stderr,
 		"sinkctl: not asking at '%s': the directory belongs to somebody else, or "
 		"somebody else can change it or one above it\n"
@@ -260,8 +258,6 @@ static int refuse_default(const struct command_line *cl)
 	return EX_UNAVAILABLE;
 }
 
-static int show(const struct command_line *cl, struct client_answer *answer)
-=======
 /* Ask, and say what goes wrong.  Returns the exit status: 0 with *ret, whose snapshot is
  * the caller's to free, or another. */
 static int ask(const struct command_line *cl, enum control_command command,
@@ -286,7 +282,6 @@ static int ask(const struct command_line *cl, enum control_command command,
 /* The numbers in the answer, views into it.  Returns the exit status. */
 static int parse_answer(const struct command_line *cl, const struct client_answer *answer,
 	struct snapshot *ret)
->>>>>>> 5e9edbdc43ed33d501ad0748c6eb6e72043920d9
 {
 	int r = answer->snapshot == NULL
 			? -EBADMSG
@@ -356,27 +351,10 @@ static int run(const struct command_line *cl)
 	struct client_answer answer;
 	struct snapshot s;
 	char text[OUT_TEXT_MAX];
-<<<<<<< HEAD
-	int r = cl->is_default ? check_default(cl->socket) : 0;
+	int status = check_default(cl);
 
-	if (r == -EPERM)
-		return refuse_default(cl);
-	if (r == 0)
-		r = client_ask(cl->socket, cl->command->command, cl->argument,
-			ANSWER_WAIT_MS, &answer);
-	if (r < 0)
-		return complain(cl, r);
-	out_printable(text, answer.text);
-	if (answer.status == EPROTONOSUPPORT) {
-		r = complain(cl, -EPROTONOSUPPORT);
-	} else if (answer.status != 0) {
-		(void)fprintf(stderr, "sinkctl: the server refuses: %s\n", text);
-		r = EXIT_FAILURE;
-	} else if (cl->command->show != NULL) {
-		r = show(cl, &answer);
-=======
-	int status = c->command == CONTROL_RELOAD ? look(cl, &before) : EXIT_SUCCESS;
-
+	if (status == EXIT_SUCCESS && c->command == CONTROL_RELOAD)
+		status = look(cl, &before);
 	if (status == EXIT_SUCCESS)
 		status = ask(cl, c->command, &answer);
 	if (status != EXIT_SUCCESS)
@@ -387,7 +365,6 @@ static int run(const struct command_line *cl)
 			c->show(stdout, cl->format, &s);
 	} else if (answer.status == EINPROGRESS) {
 		status = wait_for_reload(cl, &before);
->>>>>>> 5e9edbdc43ed33d501ad0748c6eb6e72043920d9
 	} else {
 		out_printable(text, answer.text);
 		(void)printf("%s\n", text);
