@@ -2,7 +2,6 @@
 
 import array
 import contextlib
-import errno
 import json
 import os
 import re
@@ -315,22 +314,6 @@ def reload_tells_that_workers_cannot_be_started():
         assert status_of(server)["generation"] == 1
 
 
-def reload_behind_another_says_so():
-    with Server("-w", "1", config="") as server, raw_client() as client:
-        # The server hears both orders at once, so the second one finds the first under way.
-        os.kill(server.pid, signal.SIGSTOP)
-        try:
-            client.sendto(request(RELOAD), control_of(server))
-            client.sendto(request(RELOAD), control_of(server))
-        finally:
-            os.kill(server.pid, signal.SIGCONT)
-        client.settimeout(10)
-        answers = [client.recv(1000) for _ in range(2)]
-        assert [REPLY.unpack_from(data)[2] for data in answers] == [errno.EINPROGRESS, 0], answers
-        assert b"will reload when" in answers[1], answers
-        wait_until(lambda: status_of(server)["generation"] == 3, what="both reloads")
-
-
 # --- what goes wrong -----------------------------------------------------------------
 
 def there_is_no_server():
@@ -536,7 +519,7 @@ run(the_checker_of_openmetrics_sees, numbers_follow_what_happens, tables_are_for
     a_directory_that_others_can_change_is_not_asked, an_order_and_questions_at_once,
     levels_change_while_it_runs, what_a_client_calls_itself_is_shown_harmless,
     stop_is_like_term, reload_waits_for_the_end, reload_tells_that_workers_cannot_be_started,
-    reload_behind_another_says_so, there_is_no_server, wrong_usage,
+    there_is_no_server, wrong_usage,
     what_cannot_be_written_is_a_failure, servers_that_are_none, a_server_that_says_nothing,
     garbage_of_many_sizes,
     clients_that_never_read, strangers_are_refused, root_may_steer_the_server_of_another,
