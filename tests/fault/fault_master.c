@@ -128,8 +128,8 @@ static void reload(const struct bench *b, pid_t master, const struct fault *faul
 	while (!has_reloaded(b) && looks++ < LOOKS_MAX)
 		(void)poll(NULL, 0, LOOK_MS);
 	CHECK(looks < LOOKS_MAX);
-	/* It goes on with the one or the other, and the rest ends.  It may have been about
-	 * to close one more when we counted. */
+	/* It goes on with the one or the other, and the rest ends.  It may have been
+	 * about to close one more when we counted. */
 	while (count_descriptors(master) > before && looks++ < LOOKS_MAX)
 		(void)poll(NULL, 0, LOOK_MS);
 	CHECK(looks < LOOKS_MAX);
