@@ -293,14 +293,14 @@ static int parse_answer(const struct command_line *cl, const struct client_answe
 /* What the server is doing.  Returns the exit status. */
 static int look(const struct command_line *cl, struct control_status *ret)
 {
-	struct client_answer answer;
-	struct snapshot s;
+	struct client_answer answer = {0};
+	struct snapshot s = {0};
 	int status = ask(cl, CONTROL_SNAPSHOT, &answer);
 
 	if (status != EXIT_SUCCESS)
 		return status;
 	status = parse_answer(cl, &answer, &s);
-	if (status == EXIT_SUCCESS)
+	if (status == EXIT_SUCCESS && s.status != NULL)
 		*ret = *s.status;
 	free(answer.snapshot);
 	return status;
@@ -318,7 +318,7 @@ static int wait_for_reload(
 	const struct command_line *cl, const struct control_status *before)
 {
 	uint64_t until_ms = clock_monotonic_ms() + RELOAD_WAIT_MS;
-	struct control_status now;
+	struct control_status now = {0};
 
 	for (;;) {
 		int status = look(cl, &now);
@@ -348,8 +348,8 @@ static int run(const struct command_line *cl)
 {
 	const struct command *c = cl->command;
 	struct control_status before = {0};
-	struct client_answer answer;
-	struct snapshot s;
+	struct client_answer answer = {0};
+	struct snapshot s = {0};
 	char text[OUT_TEXT_MAX];
 	int status = check_default(cl);
 
