@@ -258,6 +258,14 @@ class Server:
     def idle_workers(self):
         return [pid for pid, title in self.titles().items() if title.endswith("(idle)")]
 
+    def make_readonly_maildir(self, name):
+        """A Maildir that nobody may write to, not even its owner."""
+        parts = [self.path(name, part) for part in ("new", "cur", "tmp", "")]
+        for path in parts[:3]:
+            os.makedirs(path)
+        for path in parts:
+            os.chmod(path, 0o555)
+
     def wait_idle(self, count, seconds=5):
         """Wait until all workers, count of them, wait for a client."""
         wait_until(lambda: len(self.idle_workers()) == len(self.workers()) == count,

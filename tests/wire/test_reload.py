@@ -256,8 +256,7 @@ def a_directory_that_cannot_be_used_changes_nothing():
     with Upgraded(config=config.format("old", "Maildir")) as server:
         server.reload(config.format("new", "out/below/a/file"), "refused")
         goes_on(server, "subject=out/below/a/file")
-        for part in "", "new", "cur", "tmp":
-            os.mkdir(server.path("readonly", part), 0o555)
+        server.make_readonly_maildir("readonly")
         server.reload(config.format("new", "readonly"), "failed")
         goes_on(server, 'step="write to delivery"')
 
@@ -274,8 +273,7 @@ def nothing_leaks():
            good + 'deliver "inbox" { type = "maildir"  path = "out/below" }\n',
            good + 'deliver "inbox" { type = "maildir"  path = "readonly" }\n']
     with Upgraded(config=good) as server, socket.create_server(("127.0.0.1", 0)) as taken:
-        for part in "", "new", "cur", "tmp":
-            os.mkdir(server.path("readonly", part), 0o555)
+        server.make_readonly_maildir("readonly")
         # The address is that of the command line.
         bad.append(f'{good}listen "b" {{ address = {{"127.0.0.1:{taken.getsockname()[1]}"}} }}\n')
         server.wait_idle(1)
@@ -463,8 +461,7 @@ def whoever_started_us_is_told():
             expect_reload()
             server.reload('log { target = "/nonexistent/log" }\n', "refused")
             expect_reload()
-            for part in "", "new", "cur", "tmp":
-                os.mkdir(server.path("readonly", part), 0o555)
+            server.make_readonly_maildir("readonly")
             server.reload('deliver "a" { type = "maildir"  path = "readonly" }\n', "failed")
             expect_reload()
             os.kill(server.pid, signal.SIGUSR1)

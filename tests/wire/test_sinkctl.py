@@ -304,8 +304,7 @@ def reload_waits_for_the_end():
 
 def reload_tells_that_workers_cannot_be_started():
     with Server("-w", "1", config="") as server:
-        for part in "", "new", "cur", "tmp":
-            os.mkdir(server.path("readonly", part), 0o555)
+        server.make_readonly_maildir("readonly")
         configure(server, 'deliver "a" { type = "maildir"  path = "readonly" }\n')
         output, error = server.sinkctl("reload", status=1)
         assert output == "" and error == ("sinkctl: the reload failed, the server goes on as "
