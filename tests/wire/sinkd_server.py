@@ -115,6 +115,7 @@ class Server:
         self.prepare = prepare
         self.passed = []  # descriptors that it gets besides
         self.process = None
+        self.readonly = []
         self.addresses = []
 
     def path(self, *names):
@@ -225,6 +226,8 @@ class Server:
     def discard_all(self):
         if self.process:
             self.kill()
+        for path in reversed(self.readonly):
+            os.chmod(path, 0o755)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     # --- processes -----------------------------------------------------------------
@@ -265,6 +268,7 @@ class Server:
             os.makedirs(path)
         for path in parts:
             os.chmod(path, 0o555)
+        self.readonly += parts
 
     def wait_idle(self, count, seconds=5):
         """Wait until all workers, count of them, wait for a client."""
