@@ -22,7 +22,6 @@ struct generation {
 	size_t listener_count;
 	int quit_pipe[2]; /* workers read; its end tells them to go */
 	unsigned alive;   /* workers, those starting among them */
-	bool was_ready;   /* one of them has been idle */
 	struct generation *older;
 };
 

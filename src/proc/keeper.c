@@ -131,7 +131,6 @@ int keeper_look(
 	tell_status(k, &counts, now_ms);
 	generation_retire(g, d.retire);
 	generation_unretire(g, d.unretire);
-	k->waiting = counts.waiting;
 	k->is_stressed = d.is_stressed;
 	k->is_refusing = d.refuse;
 	if (d.refuse && counts.waiting > 0)

@@ -13,7 +13,6 @@ struct keeper {
 	struct pool pool;
 	bool is_refusing;          /* clients who come now are refused by the master */
 	bool is_stressed;          /* all workers are busy, and no more can be had */
-	unsigned waiting;          /* clients, at the last look */
 	uint64_t waiting_since_ms; /* since then a client waited though workers were idle
 				    */
 	uint64_t max_hits;         /* times that clients had to wait for want of max */

@@ -113,7 +113,6 @@ static void hear_ready(struct master *m)
 		if (child == NULL)
 			continue;
 		child->was_ready = true;
-		child->generation->was_ready = true;
 		pool_note_ready(&m->keeper.pool);
 		if (m->is_stopping)
 			continue;

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -117,20 +118,40 @@ static unsigned count_descriptors(pid_t pid)
 	return n;
 }
 
+/* Wait until the master waits: then it has closed what it opens for a moment. */
+static void wait_at_rest(pid_t pid)
+{
+	char path[32];
+	long call = -1;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/syscall", (int)pid);
+	for (unsigned looks = 0; call != SYS_ppoll && looks < LOOKS_MAX; looks++) {
+		FILE *file = fopen(path, "re");
+
+		if (file != NULL && fscanf(file, "%ld", &call) != 1)
+			call = -1;
+		if (file != NULL)
+			(void)fclose(file);
+		(void)poll(NULL, 0, LOOK_MS);
+	}
+	CHECK(call == SYS_ppoll);
+}
+
 /* HUP, and what becomes of it. */
 static void reload(const struct bench *b, pid_t master, const struct fault *fault)
 {
-	unsigned before = count_descriptors(master), looks = 0;
+	unsigned before, looks = 0;
 
+	wait_at_rest(master);
+	before = count_descriptors(master);
 	/* The first READY came before the line that made us come here. */
 	(void)hear_notices(b);
 	CHECK(kill(master, SIGHUP) == 0);
 	while (!has_reloaded(b) && looks++ < LOOKS_MAX)
 		(void)poll(NULL, 0, LOOK_MS);
 	CHECK(looks < LOOKS_MAX);
-	/* It goes on with the one or the other, and the rest ends.  It may have been
-	 * about to close one more when we counted. */
-	while (count_descriptors(master) > before && looks++ < LOOKS_MAX)
+	/* It goes on with the one or the other, and the rest ends. */
+	while (count_descriptors(master) != before && looks++ < LOOKS_MAX)
 		(void)poll(NULL, 0, LOOK_MS);
 	CHECK(looks < LOOKS_MAX);
 	if (scene_logged(&b->scene, "action=done") == 0)
