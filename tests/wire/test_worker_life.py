@@ -31,6 +31,24 @@ def titles_tell_what_a_worker_does():
         server.wait_idle(3)
 
 
+def only_workers_wait_for_the_processor_like_batch_jobs():
+    with Server(workers=2) as server:
+        server.wait_idle(2)
+        policies = {os.sched_getscheduler(pid) for pid in server.titles()}
+        assert policies == {os.SCHED_BATCH}, policies
+        assert os.sched_getscheduler(server.process.pid) == os.SCHED_OTHER
+
+
+def the_policy_that_somebody_chose_stays():
+    def choose_idle():
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+    with Server(workers=2, prepare=choose_idle) as server:
+        server.wait_idle(2)
+        policies = {os.sched_getscheduler(pid) for pid in server.titles()}
+        assert policies == {os.SCHED_IDLE}, policies
+
+
 def a_worker_is_replaced_after_its_sessions():
     with Server(config='log { level = "debug" }\n'
                        "workers { start = 2  min-spare = 2  max-spare = 2  max = 2"
@@ -92,5 +110,6 @@ def one_client_has_so_many_sessions():
             assert line.endswith(" client=127.0.0.1 sessions=3 limit=2"), line
 
 
-run(titles_tell_what_a_worker_does, a_worker_is_replaced_after_its_sessions,
+run(titles_tell_what_a_worker_does, only_workers_wait_for_the_processor_like_batch_jobs,
+    the_policy_that_somebody_chose_stays, a_worker_is_replaced_after_its_sessions,
     one_client_has_so_many_sessions, together=True)
