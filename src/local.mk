@@ -25,6 +25,7 @@ src_libsinkproto_a_SOURCES = \
 	src/smtp/line.c src/smtp/line.h \
 	src/smtp/reply.c src/smtp/reply.h \
 	src/smtp/session.c src/smtp/session.h \
+	src/smtp/sasl.h \
 	src/smtp/settings.h \
 	src/smtp/sink.h \
 	src/smtp/transaction.c src/smtp/transaction.h \
@@ -44,6 +45,9 @@ src_libsinkd_a_SOURCES = \
 	src/delivery/text.c src/delivery/text.h \
 	src/net/conn.c src/net/conn.h \
 	src/net/listener.c src/net/listener.h \
+	src/net/tls.h \
+	src/policy/sasl.h \
+	src/policy/users.h \
 	src/config/conf.c src/config/conf.h \
 	src/config/option.c src/config/option.h \
 	src/config/schema.c src/config/schema.h \
@@ -86,7 +90,7 @@ src_libsinkd_a_SOURCES = \
 src_sinkd_SOURCES = src/sinkd.c
 src_sinkd_LDFLAGS = $(HARDEN_LDFLAGS) $(LTO_CFLAGS)
 src_sinkd_LDADD = src/libsinkd.a src/libsinkproto.a $(CONFUSE_LIBS) $(BSD_LIBS) \
-	$(SECCOMP_LIBS)
+	$(SECCOMP_LIBS) $(GNUTLS_LIBS) $(GSASL_LIBS) $(CRYPT_LIBS)
 
 src_sinkctl_SOURCES = src/sinkctl.c
 src_sinkctl_CFLAGS = $(AM_CFLAGS) $(LTO_CFLAGS)

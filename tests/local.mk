@@ -13,7 +13,7 @@ AM_TESTS_ENVIRONMENT = \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
 tests_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools
-tests_server_libs = src/libsinkd.a src/libsinkproto.a $(CONFUSE_LIBS) $(BSD_LIBS) $(SECCOMP_LIBS)
+tests_server_libs = src/libsinkd.a src/libsinkproto.a $(CONFUSE_LIBS) $(BSD_LIBS) $(SECCOMP_LIBS) $(GNUTLS_LIBS) $(GSASL_LIBS) $(CRYPT_LIBS)
 
 # The engine on a bench: it takes the place of the server's processes and disks.
 check_LIBRARIES += tests/tools/librig.a

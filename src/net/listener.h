@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
+#include "smtp/settings.h"
+
 /* Sockets that all sections may have together; each worker holds them all. */
 #define LISTENERS_MAX 60
 
@@ -41,6 +43,7 @@ struct listen_settings {
 	size_t endpoint_count;
 	int backlog;
 	size_t delivery; /* index into the deliver sections */
+	struct smtp_listen_settings smtp;
 };
 
 /* One bound socket.  endpoint is where it really listens (port 0 resolved). */

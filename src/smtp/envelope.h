@@ -24,6 +24,14 @@ struct message_stamp {
 /* RFC 1652 and 6152 */
 enum body_type { BODY_UNSPECIFIED, BODY_7BIT, BODY_8BITMIME };
 
+/* The TLS session of a client; all empty without one. */
+struct envelope_tls {
+	struct str version; /* "TLSv1.3" */
+	struct str cipher;  /* "TLS_AES_256_GCM_SHA384" */
+	struct str
+		subject; /* of the client's certificate, if it was verified (RFC 4514) */
+};
+
 /* The connection's part, the same for all its messages. */
 struct envelope_client {
 	struct str address;  /* "192.0.2.7", "2001:db8::1" or "unix" */
@@ -32,6 +40,8 @@ struct envelope_client {
 	struct str server;   /* the name we go by */
 	struct str helo;
 	bool is_esmtp;
+	struct envelope_tls tls;
+	struct str user; /* who it is, by AUTH; empty: nobody has asked */
 };
 
 struct recipient {

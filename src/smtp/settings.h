@@ -14,14 +14,40 @@ enum bare_newline {
 	BARE_NEWLINE_PRESERVE,  /* bytes as they came */
 };
 
+/* What TLS is to the clients of a listener. */
+enum listen_tls {
+	LISTEN_TLS_OFF,
+	LISTEN_TLS_STARTTLS, /* RFC 3207: they may */
+	LISTEN_TLS_REQUIRED, /* they must, before MAIL */
+	LISTEN_TLS_IMPLICIT, /* RFC 8314: before the greeting */
+};
+
+/* What AUTH (RFC 4954) is to them; required: before MAIL. */
+enum listen_auth { LISTEN_AUTH_OFF, LISTEN_AUTH_OPTIONAL, LISTEN_AUTH_REQUIRED };
+
+/* Where mechanisms that show the password are offered without TLS. */
+enum plaintext_auth {
+	PLAINTEXT_AUTH_NEVER,
+	PLAINTEXT_AUTH_LOOPBACK, /* to clients on this machine */
+	PLAINTEXT_AUTH_ALWAYS,
+};
+
+/* What one listen section decides. */
+struct smtp_listen_settings {
+	enum listen_tls tls;
+	enum listen_auth auth;
+};
+
 struct smtp_settings {
 	const char *hostname;
-	const char *greeting;      /* "%{hostname}" in it stands for the server's name */
-	uint64_t message_size_max; /* octets as RFC 1870 counts them */
-	size_t recipients_max;     /* per transaction */
-	size_t line_length_max;    /* command lines, with their CR LF */
-	unsigned errors_max;       /* 5xx of ours without a message delivered */
-	size_t memory_max;         /* bytes per session */
+	const char *greeting;       /* "%{hostname}" in it stands for the server's name */
+	uint64_t message_size_max;  /* octets as RFC 1870 counts them */
+	size_t recipients_max;      /* per transaction */
+	size_t line_length_max;     /* command lines, with their CR LF */
+	unsigned errors_max;        /* 5xx of ours without a message delivered */
+	unsigned auth_failures_max; /* of one session; then 421 */
+	enum plaintext_auth plaintext_auth;
+	size_t memory_max; /* bytes per session */
 	enum bare_newline bare_newline;
 };
 

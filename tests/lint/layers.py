@@ -16,10 +16,16 @@ MAY_INCLUDE = {
     "config": {"api", "base", "smtp", "policy", "delivery", "net", "config"},
     "proc": {"api", "base", "smtp", "policy", "delivery", "net", "config", "proc"},
     # Of the server only what both sides must know.
-    "ctl": {"base", "ctl", "proc/control.h", "proc/runtime.h", "smtp/session.h"},
+    "ctl": {"base", "ctl", "policy/users.h", "proc/control.h", "proc/runtime.h",
+            "smtp/session.h"},
 }
 MAY_INCLUDE["mains"] = set(MAY_INCLUDE)
-ONLY_IN = {"confuse.h": {"src/config/schema.c"}, "seccomp.h": {"src/proc/sandbox.c"}}
+ONLY_IN = {
+    "confuse.h": {"src/config/schema.c"},
+    "seccomp.h": {"src/proc/sandbox.c"},
+    "gsasl.h": {"src/policy/sasl.c"},
+    "crypt.h": {"src/policy/users.c"},
+}
 
 
 def room_of(path):
