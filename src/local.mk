@@ -75,6 +75,7 @@ src_libsinkd_a_SOURCES = \
 	src/proc/notices.c src/proc/notices.h \
 	src/proc/pool.c src/proc/pool.h \
 	src/proc/ready.c src/proc/ready.h \
+	src/proc/recorder.c src/proc/recorder.h \
 	src/proc/region.c src/proc/region.h \
 	src/proc/reload.c src/proc/reload.h \
 	src/proc/runtime.c src/proc/runtime.h \

@@ -23,7 +23,7 @@
 #include "base/number.h"
 #include "net/conn.h"
 #include "proc/notices.h"
-#include "proc/stamp.h"
+#include "proc/recorder.h"
 #include "smtp/session.h"
 
 /* Longest wait between two looks at the notice board. */
@@ -38,120 +38,21 @@ struct server {
 	struct smtp_env engine_env;
 	struct conn conn;
 	struct notices notices;
-	struct stamper stamper;
+	struct recorder recorder;
 
 	/* the client being served */
 	char address[INET6_ADDRSTRLEN];
-	char session_id[MESSAGE_ID_SIZE];
 	uint64_t client_key; /* for the limits on one client; 0: it has none */
-	unsigned messages;
-	const char *delivery_name;
-	int failure; /* why the connection broke, a negative errno */
+	int failure;         /* why the connection broke, a negative errno */
 	uint64_t session_deadline_ms;
 	uint64_t message_start_ms; /* 0: the message has not begun */
 	uint64_t message_bytes;
-	uint64_t delivery_start_us; /* 0: none is under way */
 	uint64_t data_deadline_ms;
 	uint64_t command_start_ms; /* of the wait for a whole command line */
 	uint64_t line_count;       /* at that moment */
 	bool was_in_data;
 	bool has_timed_out;
 	bool is_refused; /* it was never let in */
-};
-
-static void stamp_message(void *user, struct message_stamp *ret)
-{
-	struct server *v = user;
-
-	stamp_mint(&v->stamper, ret);
-	v->message_start_ms = 0;
-}
-
-static void log_command(void *user, struct str line)
-{
-	(void)user;
-	log_event(LOG_INFO, EV_SESSION_COMMAND, LOG_STR("line", line));
-}
-
-static void log_reply(void *user, struct str line)
-{
-	(void)user;
-	log_event(LOG_INFO, EV_SESSION_REPLY, LOG_STR("line", line));
-}
-
-/* What became of a message, with its envelope; one recipient stands for all. */
-static void log_outcome(void *user, const struct smtp_outcome *o)
-{
-	struct server *v = user;
-	const struct envelope *e = o->envelope;
-	enum log_event event = o->code == 250 ? EV_MESSAGE_ACCEPTED
-			       : o->code == 0 ? EV_MESSAGE_ABORTED
-					      : EV_MESSAGE_REFUSED;
-
-	if (v->delivery_start_us != 0)
-		slot_count_delivery(
-			v->env->slot, clock_monotonic_us() - v->delivery_start_us);
-	v->delivery_start_us = 0;
-	v->messages += o->code == 250;
-	slot_count_message(v->env->slot, o->code, e->size_bytes);
-	log_event(LOG_INFO, event, LOG_TEXT("id", e->stamp.id),
-		LOG_STR("from", e->sender.mailbox),
-		LOG_STR("to", e->recipients[0].address.mailbox),
-		LOG_NUM("recipients", e->recipient_count), LOG_NUM("size", e->size_bytes),
-		LOG_TEXT("delivery", v->delivery_name), LOG_NUM("code", o->code),
-		LOG_STR("reply", o->reply));
-}
-
-/* For the statistics.  EHLO may come again, under another name. */
-static void count_answer(void *user, enum smtp_verb verb, int code)
-{
-	struct server *v = user;
-
-	slot_count_answer(v->env->slot, verb, code);
-	if ((verb == VERB_EHLO || verb == VERB_HELO) && code == 250)
-		slot_set_helo(v->env->slot, smtp_helo(v->engine));
-}
-
-/* ---------------------------------- the sink: the delivery, with its time taken */
-
-static struct smtp_result sink_begin(void *user, const struct envelope *envelope)
-{
-	return delivery_sink.begin(((struct server *)user)->env->delivery, envelope);
-}
-
-static struct smtp_result sink_chunk(void *user, const void *p, size_t n)
-{
-	return delivery_sink.chunk(((struct server *)user)->env->delivery, p, n);
-}
-
-/* The time runs until the outcome is known. */
-static void sink_prepare(void *user, struct smtp_result *results)
-{
-	struct server *v = user;
-
-	v->delivery_start_us = clock_monotonic_us();
-	slot_set_state(v->env->slot, SLOT_DELIVERY);
-	slot_set_deadline(v->env->slot,
-		v->delivery_start_us / 1000 + v->env->config->timeouts.data_ms);
-	delivery_sink.prepare(v->env->delivery, results);
-}
-
-static void sink_commit(void *user, const bool *keep, struct smtp_result *results)
-{
-	delivery_sink.commit(((struct server *)user)->env->delivery, keep, results);
-}
-
-static void sink_abort(void *user)
-{
-	delivery_sink.abort(((struct server *)user)->env->delivery);
-}
-
-static const struct smtp_sink timed_sink = {
-	.begin = sink_begin,
-	.chunk = sink_chunk,
-	.prepare = sink_prepare,
-	.commit = sink_commit,
-	.abort = sink_abort,
 };
 
 struct server *serve_new(const struct serve_env *env)
@@ -168,19 +69,15 @@ struct server *serve_new(const struct serve_env *env)
 		.leave = env->leave,
 		.log_level = -1,
 	};
-	v->engine_env = (struct smtp_env){
-		.sink = &timed_sink,
-		.sink_user = v,
-		.user = v,
-		.stamp = stamp_message,
-		.answered = count_answer,
-		.outcome = log_outcome,
-	};
+	recorder_attach(&v->recorder, &v->engine_env);
 	v->engine = smtp_new(&env->config->smtp, &v->engine_env);
-	if (v->engine == NULL || conn_init(&v->conn) < 0 || stamp_init(&v->stamper) < 0) {
+	if (v->engine == NULL || conn_init(&v->conn) < 0 ||
+		recorder_init(&v->recorder, env->slot, env->delivery,
+			env->config->timeouts.data_ms) < 0) {
 		serve_free(v);
 		return NULL;
 	}
+	v->recorder.engine = v->engine;
 	return v;
 }
 
@@ -201,18 +98,10 @@ static void end_late_session(struct server *v, enum smtp_event event)
 	smtp_notify(v->engine, event);
 }
 
-static void hear_verbose(struct server *v)
-{
-	bool is_verbose = notices_is_verbose(&v->notices);
-
-	v->engine_env.command = is_verbose ? log_command : NULL;
-	v->engine_env.reply = is_verbose ? log_reply : NULL;
-}
-
 /* What the master has to say, and the session's own end. */
 static void look_at_notices(struct server *v, uint64_t now_ms)
 {
-	hear_verbose(v);
+	recorder_set_verbose(&v->engine_env, notices_is_verbose(&v->notices));
 	switch (notices_look(&v->notices, now_ms)) {
 	case NOTICE_NONE:
 		break;
@@ -291,6 +180,9 @@ static void start_wait(struct server *v, uint64_t now_ms)
 	const struct timeout_settings *t = &v->env->config->timeouts;
 	bool is_in_data = smtp_is_in_data(v->engine);
 
+	if (v->recorder.has_new_message)
+		v->message_start_ms = 0;
+	v->recorder.has_new_message = false;
 	if (is_in_data) {
 		if (v->message_start_ms == 0) {
 			v->message_start_ms = now_ms;
@@ -441,21 +333,6 @@ static struct smtp_peer describe_peer(struct server *v, const struct listener *l
 	return peer;
 }
 
-static void log_end(struct server *v)
-{
-	const char *how = smtp_has_quit(v->engine)             ? "quit"
-			  : v->failure != 0                    ? "broken"
-			  : smtp_next(v->engine) == SMTP_CLOSE ? "closed"
-							       : "gone";
-
-	if (v->failure != 0)
-		log_event(LOG_INFO, EV_SESSION_END, LOG_TEXT("how", how),
-			LOG_ERRNO(v->failure), LOG_NUM("messages", v->messages));
-	else
-		log_event(LOG_INFO, EV_SESSION_END, LOG_TEXT("how", how),
-			LOG_NUM("messages", v->messages));
-}
-
 /* After QUIT a client sends nothing more, one that was refused has not begun, and one
  * that let its time pass says nothing; while others wait it is not to hold us longer
  * than it must.  In all other cases it may be in the middle of something, and should
@@ -504,17 +381,13 @@ static void begin_session(struct server *v, const struct listener *listener,
 {
 	const struct config *config = v->env->config;
 	uint64_t now_ms = clock_monotonic_ms();
-	struct message_stamp stamp = {0};
 
 	/* What is said of the level has to be heard before the first line. */
 	(void)notices_look(&v->notices, now_ms);
-	hear_verbose(v);
-	stamp_message(v, &stamp);
-	memcpy(v->session_id, stamp.id, sizeof(v->session_id));
-	log_set_session(str_of(v->session_id));
-	v->delivery_name = config->deliveries[listener->settings->delivery].name;
+	recorder_set_verbose(&v->engine_env, notices_is_verbose(&v->notices));
+	recorder_begin(
+		&v->recorder, config->deliveries[listener->settings->delivery].name);
 	delivery_select(v->env->delivery, listener->settings->delivery);
-	v->messages = 0;
 	v->failure = 0;
 	v->line_count = 0;
 	v->was_in_data = false;
@@ -546,8 +419,7 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	converse(v);
 	smtp_end(v->engine);
 
-	log_end(v);
-	log_set_session((struct str){0});
+	recorder_end(&v->recorder, v->failure);
 	note_client(v, 0);
 	conn_close(&v->conn, linger_ms(v));
 	slot_end_session(v->env->slot, v->has_timed_out);

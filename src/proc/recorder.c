@@ -1,0 +1,157 @@
+/* What is recorded of a session; see recorder.h.  Runs in workers; the texts are
+ * clients', and the log escapes them. */
+#include "proc/recorder.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+/* --------------------------------------------------------- what the engine tells */
+
+static void stamp_message(void *user, struct message_stamp *ret)
+{
+	struct recorder *r = user;
+
+	stamp_mint(&r->stamper, ret);
+	r->has_new_message = true;
+}
+
+static void log_command(void *user, struct str line)
+{
+	(void)user;
+	log_event(LOG_INFO, EV_SESSION_COMMAND, LOG_STR("line", line));
+}
+
+static void log_reply(void *user, struct str line)
+{
+	(void)user;
+	log_event(LOG_INFO, EV_SESSION_REPLY, LOG_STR("line", line));
+}
+
+/* What became of a message, with its envelope; one recipient stands for all. */
+static void log_outcome(void *user, const struct smtp_outcome *o)
+{
+	struct recorder *r = user;
+	const struct envelope *e = o->envelope;
+	enum log_event event = o->code == 250 ? EV_MESSAGE_ACCEPTED
+			       : o->code == 0 ? EV_MESSAGE_ABORTED
+					      : EV_MESSAGE_REFUSED;
+
+	if (r->delivery_start_us != 0)
+		slot_count_delivery(r->slot, clock_monotonic_us() - r->delivery_start_us);
+	r->delivery_start_us = 0;
+	r->messages += o->code == 250;
+	slot_count_message(r->slot, o->code, e->size_bytes);
+	log_event(LOG_INFO, event, LOG_TEXT("id", e->stamp.id),
+		LOG_STR("from", e->sender.mailbox),
+		LOG_STR("to", e->recipients[0].address.mailbox),
+		LOG_NUM("recipients", e->recipient_count), LOG_NUM("size", e->size_bytes),
+		LOG_TEXT("delivery", r->delivery_name), LOG_NUM("code", o->code),
+		LOG_STR("reply", o->reply));
+}
+
+/* For the statistics.  EHLO may come again, under another name. */
+static void count_answer(void *user, enum smtp_verb verb, int code)
+{
+	struct recorder *r = user;
+
+	slot_count_answer(r->slot, verb, code);
+	if ((verb == VERB_EHLO || verb == VERB_HELO) && code == 250)
+		slot_set_helo(r->slot, smtp_helo(r->engine));
+}
+
+void recorder_set_verbose(struct smtp_env *env, bool is_verbose)
+{
+	env->command = is_verbose ? log_command : NULL;
+	env->reply = is_verbose ? log_reply : NULL;
+}
+
+/* ------------------------------------------------- the delivery, with its time taken */
+
+static struct smtp_result sink_begin(void *user, const struct envelope *envelope)
+{
+	return delivery_sink.begin(((struct recorder *)user)->delivery, envelope);
+}
+
+static struct smtp_result sink_chunk(void *user, const void *p, size_t n)
+{
+	return delivery_sink.chunk(((struct recorder *)user)->delivery, p, n);
+}
+
+/* The time runs until the outcome is known. */
+static void sink_prepare(void *user, struct smtp_result *results)
+{
+	struct recorder *r = user;
+
+	r->delivery_start_us = clock_monotonic_us();
+	slot_set_state(r->slot, SLOT_DELIVERY);
+	slot_set_deadline(r->slot, r->delivery_start_us / 1000 + r->delivery_ms);
+	delivery_sink.prepare(r->delivery, results);
+}
+
+static void sink_commit(void *user, const bool *keep, struct smtp_result *results)
+{
+	delivery_sink.commit(((struct recorder *)user)->delivery, keep, results);
+}
+
+static void sink_abort(void *user)
+{
+	delivery_sink.abort(((struct recorder *)user)->delivery);
+}
+
+static const struct smtp_sink timed_sink = {
+	.begin = sink_begin,
+	.chunk = sink_chunk,
+	.prepare = sink_prepare,
+	.commit = sink_commit,
+	.abort = sink_abort,
+};
+
+/* -------------------------------------------------------------------- the session */
+
+int recorder_init(struct recorder *r, struct slot *slot, struct delivery *delivery,
+	uint64_t delivery_ms)
+{
+	*r = (struct recorder){
+		.slot = slot, .delivery = delivery, .delivery_ms = delivery_ms};
+	return stamp_init(&r->stamper);
+}
+
+void recorder_attach(struct recorder *r, struct smtp_env *env)
+{
+	env->user = r;
+	env->stamp = stamp_message;
+	env->answered = count_answer;
+	env->outcome = log_outcome;
+	env->sink = &timed_sink;
+	env->sink_user = r;
+}
+
+void recorder_begin(struct recorder *r, const char *delivery_name)
+{
+	struct message_stamp stamp = {0};
+
+	stamp_mint(&r->stamper, &stamp);
+	memcpy(r->session_id, stamp.id, sizeof(r->session_id));
+	log_set_session(str_of(r->session_id));
+	r->delivery_name = delivery_name;
+	r->messages = 0;
+	r->has_new_message = false;
+}
+
+void recorder_end(const struct recorder *r, int error)
+{
+	const char *how = smtp_has_quit(r->engine)             ? "quit"
+			  : error != 0                         ? "broken"
+			  : smtp_next(r->engine) == SMTP_CLOSE ? "closed"
+							       : "gone";
+
+	if (error != 0)
+		log_event(LOG_INFO, EV_SESSION_END, LOG_TEXT("how", how),
+			LOG_ERRNO(error), LOG_NUM("messages", r->messages));
+	else
+		log_event(LOG_INFO, EV_SESSION_END, LOG_TEXT("how", how),
+			LOG_NUM("messages", r->messages));
+	log_set_session((struct str){0});
+}

@@ -1,0 +1,45 @@
+/* What is recorded of a session: lines of the log, and counts in the slot of the worker.
+ * It stands between the engine and the delivery, and takes the time. */
+#ifndef SINKD_PROC_RECORDER_H
+#define SINKD_PROC_RECORDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "delivery/delivery.h"
+#include "proc/slots.h"
+#include "proc/stamp.h"
+#include "smtp/session.h"
+
+struct recorder {
+	struct slot *slot;
+	struct delivery *delivery;
+	uint64_t delivery_ms; /* how long one may take; for the slot */
+	struct stamper stamper;
+	const struct smtp *engine;
+
+	/* the session */
+	char session_id[MESSAGE_ID_SIZE];
+	const char *delivery_name;
+	unsigned messages;          /* accepted */
+	bool has_new_message;       /* MAIL was accepted since the caller last looked */
+	uint64_t delivery_start_us; /* 0: none is under way */
+};
+
+/* Returns 0 or a negative errno.  What is pointed to is kept by reference. */
+int recorder_init(struct recorder *r, struct slot *slot, struct delivery *delivery,
+	uint64_t delivery_ms);
+
+/* What the engine tells the world, but for its commands and replies. */
+void recorder_attach(struct recorder *r, struct smtp_env *env);
+
+/* Commands and replies, too, or not. */
+void recorder_set_verbose(struct smtp_env *env, bool is_verbose);
+
+/* A session begins; from here on its id is in every line. */
+void recorder_begin(struct recorder *r, const char *delivery_name);
+
+/* The session is over.  error: why the connection broke, a negative errno, or 0. */
+void recorder_end(const struct recorder *r, int error);
+
+#endif
