@@ -192,6 +192,36 @@ static void write_messages(struct writer *w)
 	write_by(w, "result", rows, sizeof(rows) / sizeof(rows[0]));
 }
 
+static void write_handshakes(struct writer *w)
+{
+	const uint64_t *n = w->snapshot->status->totals.handshakes;
+	const struct label_number rows[] = {{"full", n[SLOT_HANDSHAKE_FULL]},
+		{"resumed", n[SLOT_HANDSHAKE_RESUMED]},
+		{"failed", n[SLOT_HANDSHAKE_FAILED]}};
+
+	write_by(w, "result", rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+static void write_logins(struct writer *w)
+{
+	const uint64_t *n = w->snapshot->status->totals.logins;
+	const struct label_number rows[] = {
+		{"accepted", n[SLOT_ACCEPTED]}, {"refused", n[SLOT_REFUSED]}};
+
+	write_by(w, "result", rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+static void write_certificates(struct writer *w)
+{
+	for (size_t i = 0; i < w->snapshot->certificate_count; i++) {
+		const struct control_certificate *c = &w->snapshot->certificates[i];
+		const struct label labels[] = {{"subject", c->subject},
+			{"fingerprint", c->fingerprint}, {"server_name", c->name}};
+
+		put_number(w, labels, 3, c->expires_s);
+	}
+}
+
 static void write_listeners(struct writer *w)
 {
 	for (size_t i = 0; i < w->snapshot->listener_count; i++) {
@@ -286,6 +316,12 @@ static const struct family families[] = {
 	{"sinkd_sessions", "counter", "", "Sessions begun", AT(totals.sessions)},
 	{"sinkd_session_timeouts", "counter", "", "Sessions that took too long",
 		AT(totals.timeouts)},
+	{"sinkd_certificate_expiry_seconds", "gauge", "seconds",
+		"End of the validity of a certificate, since 1970", write_certificates,
+		0},
+	{"sinkd_tls_handshakes", "counter", "", "TLS handshakes", write_handshakes, 0},
+	{"sinkd_logins", "counter", "", "Exchanges of AUTH that came to an end",
+		write_logins, 0},
 	{"sinkd_commands", "counter", "", "Commands answered", write_commands, 0},
 	{"sinkd_messages", "counter", "", "Messages", write_messages, 0},
 	{"sinkd_message_bytes", "counter", "bytes", "Octets of messages accepted",

@@ -12,7 +12,8 @@
 #define TERMINATE(field) ((field)[sizeof(field) - 1] = '\0')
 
 static void terminate_all(struct control_status *status,
-	struct control_listener *listeners, struct control_session *sessions)
+	struct control_listener *listeners, struct control_certificate *certificates,
+	struct control_session *sessions)
 {
 	TERMINATE(status->release);
 	TERMINATE(status->hostname);
@@ -20,6 +21,12 @@ static void terminate_all(struct control_status *status,
 	for (uint32_t i = 0; i < status->listener_count; i++) {
 		TERMINATE(listeners[i].name);
 		TERMINATE(listeners[i].address);
+	}
+	for (uint32_t i = 0; i < status->certificate_count; i++) {
+		TERMINATE(certificates[i].name);
+		TERMINATE(certificates[i].subject);
+		TERMINATE(certificates[i].fingerprint);
+		TERMINATE(certificates[i].file);
 	}
 	for (uint32_t i = 0; i < status->session_count; i++) {
 		TERMINATE(sessions[i].state);
@@ -32,6 +39,7 @@ static bool is_our_layout(const struct control_status *s)
 {
 	return s->version == CONTROL_VERSION && s->status_bytes == sizeof(*s) &&
 	       s->listener_bytes == sizeof(struct control_listener) &&
+	       s->certificate_bytes == sizeof(struct control_certificate) &&
 	       s->session_bytes == sizeof(struct control_session);
 }
 
@@ -39,6 +47,7 @@ int snapshot_parse(void *p, size_t n, struct snapshot *ret)
 {
 	struct control_status *status = p;
 	struct control_listener *listeners;
+	struct control_certificate *certificates;
 	struct control_session *sessions;
 	uint64_t expected;
 
@@ -53,16 +62,20 @@ int snapshot_parse(void *p, size_t n, struct snapshot *ret)
 	/* Counts have 32 bits, so that this cannot overflow. */
 	expected = sizeof(*status) +
 		   (uint64_t)status->listener_count * sizeof(*listeners) +
+		   (uint64_t)status->certificate_count * sizeof(*certificates) +
 		   (uint64_t)status->session_count * sizeof(*sessions);
 	if (n != expected)
 		return -EBADMSG;
 	listeners = (struct control_listener *)(status + 1);
-	sessions = (struct control_session *)(listeners + status->listener_count);
-	terminate_all(status, listeners, sessions);
+	certificates = (struct control_certificate *)(listeners + status->listener_count);
+	sessions = (struct control_session *)(certificates + status->certificate_count);
+	terminate_all(status, listeners, certificates, sessions);
 	*ret = (struct snapshot){.status = status,
 		.listeners = listeners,
+		.certificates = certificates,
 		.sessions = sessions,
 		.listener_count = status->listener_count,
+		.certificate_count = status->certificate_count,
 		.session_count = status->session_count};
 	return 0;
 }

@@ -10,8 +10,10 @@
 struct snapshot {
 	const struct control_status *status;
 	const struct control_listener *listeners;
+	const struct control_certificate *certificates;
 	const struct control_session *sessions;
 	size_t listener_count;
+	size_t certificate_count;
 	size_t session_count;
 };
 

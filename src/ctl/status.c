@@ -60,6 +60,11 @@ static const struct number totals[] = {
 	{"messages_aborted", "messages aborted", COUNT(messages_aborted)},
 	{"bytes", "bytes accepted", COUNT(bytes)},
 	{"timeouts", "timeouts", COUNT(timeouts)},
+	{"tls_full", "TLS handshakes", COUNT(handshakes[SLOT_HANDSHAKE_FULL])},
+	{"tls_resumed", "TLS resumptions", COUNT(handshakes[SLOT_HANDSHAKE_RESUMED])},
+	{"tls_failed", "TLS failures", COUNT(handshakes[SLOT_HANDSHAKE_FAILED])},
+	{"logins_accepted", "logins accepted", COUNT(logins[SLOT_ACCEPTED])},
+	{"logins_refused", "logins refused", COUNT(logins[SLOT_REFUSED])},
 };
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
@@ -133,6 +138,51 @@ static void put_listeners(FILE *file, const struct snapshot *s)
 	}
 }
 
+/* From so many days before its end on a certificate is a matter of some urgency. */
+#define EXPIRY_WARNING_DAYS 14
+
+static bool is_expiring(
+	const struct control_status *status, const struct control_certificate *c)
+{
+	return c->expires_s < status->now_s ||
+	       c->expires_s - status->now_s < EXPIRY_WARNING_DAYS * UINT64_C(86400);
+}
+
+static void put_certificate(FILE *file, const struct control_status *status,
+	const struct control_certificate *c)
+{
+	struct date d = date_of(c->expires_s > UINT32_MAX ? 0 : c->expires_s);
+	uint64_t days = (c->expires_s - status->now_s) / 86400;
+	char text[OUT_TEXT_MAX];
+
+	out_printable(text, c->subject);
+	(void)fprintf(file, "certificate %s", text);
+	if (c->name[0] != '\0') {
+		out_printable(text, c->name);
+		(void)fprintf(file, ", for %s", text);
+	}
+	out_printable(text, c->file);
+	(void)fprintf(file, ", %s%s\n",
+		c->file[0] != '\0' ? "of " : "made by sinkd at its start",
+		c->file[0] != '\0' ? text : "");
+	(void)fprintf(file, "    expires %04u-%02u-%02u %02u:%02u UTC", d.year, d.month,
+		d.day, d.hour, d.minute);
+	if (c->expires_s < status->now_s)
+		(void)fputs("  WARNING: it has expired", file);
+	else if (is_expiring(status, c))
+		(void)fprintf(file, "  WARNING: in %" PRIu64 " days", days);
+	out_printable(text, c->fingerprint);
+	(void)fprintf(file, "\n    SHA-256 %s\n", text);
+}
+
+static void put_certificates(FILE *file, const struct snapshot *s)
+{
+	if (s->certificate_count > 0)
+		(void)fputc('\n', file);
+	for (size_t i = 0; i < s->certificate_count; i++)
+		put_certificate(file, s->status, &s->certificates[i]);
+}
+
 static void put_table(FILE *file, const struct snapshot *s)
 {
 	const struct control_status *status = s->status;
@@ -158,6 +208,7 @@ static void put_table(FILE *file, const struct snapshot *s)
 			    "applies\n",
 			file);
 	put_listeners(file, s);
+	put_certificates(file, s);
 	(void)fprintf(file, "\n%-20s %20s %20s\n", "TOTALS", "SINCE THE START",
 		"PER SECOND SINCE LOAD");
 	for (size_t i = 0; i < LENGTH(totals); i++)
@@ -209,6 +260,24 @@ static void put_json_listeners(struct out_json *j, const struct snapshot *s)
 	out_json_close(j, ']');
 }
 
+static void put_json_certificates(struct out_json *j, const struct snapshot *s)
+{
+	out_json_open(j, "certificates", '[');
+	for (size_t i = 0; i < s->certificate_count; i++) {
+		const struct control_certificate *c = &s->certificates[i];
+
+		out_json_open(j, NULL, '{');
+		out_json_text(j, "server_name", c->name);
+		out_json_text(j, "subject", c->subject);
+		out_json_text(j, "sha256", c->fingerprint);
+		out_json_text(j, "file", c->file);
+		out_json_number(j, "expires", c->expires_s);
+		out_json_bool(j, "expiring", is_expiring(s->status, c));
+		out_json_close(j, '}');
+	}
+	out_json_close(j, ']');
+}
+
 static void put_json(FILE *file, const struct snapshot *s)
 {
 	const struct control_status *status = s->status;
@@ -239,6 +308,7 @@ static void put_json(FILE *file, const struct snapshot *s)
 	put_json_numbers(&j, status, clients, LENGTH(clients));
 	out_json_close(&j, '}');
 	put_json_listeners(&j, s);
+	put_json_certificates(&j, s);
 	out_json_open(&j, "totals", '{');
 	put_json_numbers(&j, &status->totals, totals, LENGTH(totals));
 	out_json_close(&j, '}');

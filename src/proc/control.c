@@ -31,29 +31,34 @@
 
 /* ---------------------------------------------------------------- snapshots */
 
-int control_snapshot(const struct control_status *status,
-	const struct control_listener *listeners, size_t listener_count,
-	const struct control_session *sessions, size_t session_count, int *ret_fd)
+int control_snapshot(const struct control_parts *parts, int *ret_fd)
 {
 	static const int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
-	struct control_status head = *status;
+	struct control_status head = *parts->status;
+	const struct {
+		const void *p;
+		size_t n;
+	} pieces[] = {
+		{&head, sizeof(head)},
+		{parts->listeners, parts->listener_count * sizeof(*parts->listeners)},
+		{parts->certificates,
+			parts->certificate_count * sizeof(*parts->certificates)},
+		{parts->sessions, parts->session_count * sizeof(*parts->sessions)},
+	};
 	int fd = memfd_create("sinkd-status", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int r;
+	int r = fd < 0 ? -errno : 0;
 
-	if (fd < 0)
-		return -errno;
 	head.magic = CONTROL_MAGIC;
 	head.version = CONTROL_VERSION;
-	head.status_bytes = sizeof(*status);
-	head.listener_bytes = sizeof(*listeners);
-	head.session_bytes = sizeof(*sessions);
-	head.listener_count = (uint32_t)listener_count;
-	head.session_count = (uint32_t)session_count;
-	r = fdio_write_all(fd, &head, sizeof(head));
-	if (r == 0)
-		r = fdio_write_all(fd, listeners, listener_count * sizeof(*listeners));
-	if (r == 0)
-		r = fdio_write_all(fd, sessions, session_count * sizeof(*sessions));
+	head.status_bytes = sizeof(*parts->status);
+	head.listener_bytes = sizeof(*parts->listeners);
+	head.certificate_bytes = sizeof(*parts->certificates);
+	head.session_bytes = sizeof(*parts->sessions);
+	head.listener_count = (uint32_t)parts->listener_count;
+	head.certificate_count = (uint32_t)parts->certificate_count;
+	head.session_count = (uint32_t)parts->session_count;
+	for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]) && r == 0; i++)
+		r = fdio_write_all(fd, pieces[i].p, pieces[i].n);
 	if (r == 0 && fcntl(fd, F_ADD_SEALS, seals) < 0)
 		r = -errno;
 	if (r < 0)

@@ -29,7 +29,7 @@
 /* "sink" where the lowest byte comes first.  The version changes with any of the
  * structures below, slot_counts included. */
 #define CONTROL_MAGIC   0x6b6e6973U
-#define CONTROL_VERSION 1U
+#define CONTROL_VERSION 2U
 
 #define CONTROL_TEXT_MAX 212
 
@@ -80,6 +80,15 @@ struct control_listener {
 	uint64_t waiting; /* clients that nobody has accepted yet */
 };
 
+/* A certificate that is shown to clients. */
+struct control_certificate {
+	char name[256]; /* the server name it is for; empty: any */
+	char subject[256];
+	char fingerprint[96]; /* SHA-256 of it, in hex with colons */
+	char file[256];       /* empty: made at the start */
+	uint64_t expires_s;   /* since 1970 */
+};
+
 /* A worker.  But for number, pid and generation these are its own words. */
 struct control_session {
 	uint32_t number;
@@ -95,22 +104,25 @@ struct control_session {
 	char helo[64];
 };
 
-/* The head of a snapshot; listener_count listeners and session_count sessions follow.
- * The first seven fields are filled by control_snapshot. */
+/* The head of a snapshot; listeners, certificates and sessions follow, as many as it
+ * says.  The first nine fields are filled by control_snapshot. */
 struct control_status {
 	uint32_t magic;
 	uint32_t version;
 	uint32_t status_bytes;
 	uint32_t listener_bytes;
+	uint32_t certificate_bytes;
 	uint32_t session_bytes;
 	uint32_t listener_count;
+	uint32_t certificate_count;
 	uint32_t session_count;
 
 	uint32_t state; /* enum control_state */
 	int32_t pid;
 	uint32_t generation; /* of the configuration; the first is 1 */
 	uint32_t is_stressed;
-	uint32_t reserved;
+
+	uint64_t now_s; /* by the server's clock, since 1970 */
 
 	char release[32];
 	char hostname[256];
@@ -145,12 +157,21 @@ struct control_status {
 	struct slot_counts at_reload; /* the totals when the configuration was loaded */
 };
 
-/* Write the numbers into a file of memory that nobody can change any more.  Either array
+/* What a snapshot is made of. */
+struct control_parts {
+	const struct control_status *status;
+	const struct control_listener *listeners;
+	const struct control_certificate *certificates;
+	const struct control_session *sessions;
+	size_t listener_count;
+	size_t certificate_count;
+	size_t session_count;
+};
+
+/* Write the numbers into a file of memory that nobody can change any more.  An array
  * may be NULL if its count is 0.  *ret_fd is the caller's to close.  Returns 0 or a
  * negative errno.  Blocks on nothing but memory. */
-int control_snapshot(const struct control_status *status,
-	const struct control_listener *listeners, size_t listener_count,
-	const struct control_session *sessions, size_t session_count, int *ret_fd);
+int control_snapshot(const struct control_parts *parts, int *ret_fd);
 
 /* ---------------------------------------------------------------- the socket */
 

@@ -154,6 +154,16 @@ void slot_count_answer(struct slot *slot, enum smtp_verb verb, int code)
 	COUNT(slot->counts.verbs[verb][is_accepted ? SLOT_ACCEPTED : SLOT_REFUSED], 1);
 }
 
+void slot_count_handshake(struct slot *slot, enum slot_handshake how)
+{
+	COUNT(slot->counts.handshakes[how], 1);
+}
+
+void slot_count_login(struct slot *slot, enum slot_answer how)
+{
+	COUNT(slot->counts.logins[how], 1);
+}
+
 void slot_count_message(struct slot *slot, int code, uint64_t bytes)
 {
 	if (code == 250) {
@@ -216,7 +226,7 @@ static void read_counts(const struct slot *slot, struct slot_counts *ret)
 void slot_read(const struct slot *slot, struct slot_report *ret)
 {
 	static const char *const names[] = {
-		"starting", "idle", "command", "data", "delivery"};
+		"starting", "idle", "command", "data", "delivery", "handshake"};
 	uint32_t state = GET(slot->state);
 
 	*ret = (struct slot_report){.state = "unknown"};
@@ -225,7 +235,7 @@ void slot_read(const struct slot *slot, struct slot_report *ret)
 		if (state == known)
 			ret->state = names[known];
 	read_counts(slot, &ret->counts);
-	if (state != SLOT_COMMAND && state != SLOT_DATA && state != SLOT_DELIVERY)
+	if (state == SLOT_STARTING || state == SLOT_IDLE || state >= SLOT_STATES)
 		return;
 	format_client(slot, ret->client);
 	format_helo(slot, ret->helo);

@@ -24,6 +24,7 @@ enum slot_state {
 	SLOT_COMMAND,
 	SLOT_DATA,
 	SLOT_DELIVERY,
+	SLOT_HANDSHAKE,
 	SLOT_STATES
 };
 
@@ -34,6 +35,14 @@ enum slot_state {
 #define SLOT_SLACK_MS 5000
 
 enum slot_answer { SLOT_ACCEPTED, SLOT_REFUSED, SLOT_ANSWERS };
+
+/* How a TLS handshake ended. */
+enum slot_handshake {
+	SLOT_HANDSHAKE_FULL,
+	SLOT_HANDSHAKE_RESUMED,
+	SLOT_HANDSHAKE_FAILED,
+	SLOT_HANDSHAKES
+};
 
 /* Durations of deliveries: element i counts those of less than 2^i microseconds that are
  * not in the one before; the last also those that took longer. */
@@ -48,6 +57,8 @@ struct slot_counts {
 	uint64_t messages_aborted; /* not sent to their end */
 	uint64_t bytes;            /* of messages accepted, as RFC 1870 counts */
 	uint64_t timeouts;         /* sessions that ended so */
+	uint64_t handshakes[SLOT_HANDSHAKES];
+	uint64_t logins[SLOT_ANSWERS]; /* ends of an exchange of AUTH */
 	uint64_t verbs[VERBS][SLOT_ANSWERS];
 	uint64_t deliveries[SLOT_DURATIONS];
 	uint64_t delivery_us; /* all of them together */
@@ -93,14 +104,15 @@ void slot_set_deadline(struct slot *slot, uint64_t deadline_ms);
 
 void slot_count_input(struct slot *slot, uint64_t bytes);
 void slot_count_answer(struct slot *slot, enum smtp_verb verb, int code);
+void slot_count_handshake(struct slot *slot, enum slot_handshake how);
+void slot_count_login(struct slot *slot, enum slot_answer how);
 void slot_count_message(struct slot *slot, int code, uint64_t bytes);
 void slot_count_delivery(struct slot *slot, uint64_t duration_us);
 
 /* In the master: what a page says, brought into a valid form.  What belongs to a session
  * is empty or 0 when there is none. */
 struct slot_report {
-	const char
-		*state; /* "starting", "idle", "command", "data", "delivery", "unknown" */
+	const char *state; /* as enum slot_state, in small letters, or "unknown" */
 	char client[INET6_ADDRSTRLEN]; /* empty: none */
 	uint16_t port;
 	uint64_t since_ms;

@@ -120,6 +120,7 @@ static void fill_times(const struct steer_view *view, struct control_status *sta
 {
 	uint64_t now_ms = clock_monotonic_ms();
 
+	status->now_s = clock_wall_us() / 1000000;
 	status->started_s = view->started.unix_s;
 	status->reloaded_s = view->loaded.unix_s;
 	status->uptime_ms = now_ms - view->started.monotonic_ms;
@@ -132,11 +133,11 @@ static int make_snapshot(const struct steer_view *view, int *ret_fd)
 	const struct generation *g = view->lineage->current;
 	struct control_status status = {
 		.state = view->state, .pid = getpid(), .generation = g->number};
+	struct control_parts parts = {.status = &status};
 	struct control_listener *listeners =
 		calloc(g->listener_count + 1, sizeof(*listeners));
 	struct control_session *sessions =
 		calloc(view->crew->limit + 1, sizeof(*sessions));
-	size_t session_count;
 	int r = -ENOMEM;
 
 	if (listeners == NULL || sessions == NULL)
@@ -148,9 +149,11 @@ static int make_snapshot(const struct steer_view *view, int *ret_fd)
 		fill_listener(&g->listeners[i], &listeners[i]);
 		status.waiting += listeners[i].waiting;
 	}
-	session_count = fill_sessions(view->crew, sessions);
-	r = control_snapshot(
-		&status, listeners, g->listener_count, sessions, session_count, ret_fd);
+	parts.listeners = listeners;
+	parts.listener_count = g->listener_count;
+	parts.sessions = sessions;
+	parts.session_count = fill_sessions(view->crew, sessions);
+	r = control_snapshot(&parts, ret_fd);
 out:
 	free(listeners);
 	free(sessions);

@@ -186,22 +186,23 @@ static void test_requests(void)
 		int expected;
 		int answer; /* -1: none */
 	} cases[] = {
-		{"right", CONTROL_MAGIC, 1, CONTROL_STOP, sizeof(struct control_request),
-			1, -1},
-		{"nothing", CONTROL_MAGIC, 1, 0, 0, -EBADMSG, -1},
-		{"half a magic", CONTROL_MAGIC, 1, 0, 2, -EBADMSG, -1},
-		{"a head", CONTROL_MAGIC, 1, 0, 8, -EBADMSG, -1},
-		{"one byte less", CONTROL_MAGIC, 1, 0, sizeof(struct control_request) - 1,
+		{"right", CONTROL_MAGIC, CONTROL_VERSION, CONTROL_STOP,
+			sizeof(struct control_request), 1, -1},
+		{"nothing", CONTROL_MAGIC, CONTROL_VERSION, 0, 0, -EBADMSG, -1},
+		{"half a magic", CONTROL_MAGIC, CONTROL_VERSION, 0, 2, -EBADMSG, -1},
+		{"a head", CONTROL_MAGIC, CONTROL_VERSION, 0, 8, -EBADMSG, -1},
+		{"one byte less", CONTROL_MAGIC, CONTROL_VERSION, 0,
+			sizeof(struct control_request) - 1, -EBADMSG, -1},
+		{"one byte more", CONTROL_MAGIC, CONTROL_VERSION, 0,
+			sizeof(struct control_request) + 1, -EBADMSG, -1},
+		{"much more", CONTROL_MAGIC, CONTROL_VERSION, 0, 100000, -EBADMSG, -1},
+		{"other magic", 1, CONTROL_VERSION, 0, sizeof(struct control_request),
 			-EBADMSG, -1},
-		{"one byte more", CONTROL_MAGIC, 1, 0, sizeof(struct control_request) + 1,
-			-EBADMSG, -1},
-		{"much more", CONTROL_MAGIC, 1, 0, 100000, -EBADMSG, -1},
-		{"other magic", 1, 1, 0, sizeof(struct control_request), -EBADMSG, -1},
-		{"other version", CONTROL_MAGIC, 2, 0, sizeof(struct control_request),
+		{"other version", CONTROL_MAGIC, CONTROL_VERSION + 1, 0,
+			sizeof(struct control_request), -EBADMSG, EPROTONOSUPPORT},
+		{"other version and size", CONTROL_MAGIC, CONTROL_VERSION + 1, 0, 100,
 			-EBADMSG, EPROTONOSUPPORT},
-		{"other version and size", CONTROL_MAGIC, 2, 0, 100, -EBADMSG,
-			EPROTONOSUPPORT},
-		{"no such command", CONTROL_MAGIC, 1, CONTROL_COMMANDS,
+		{"no such command", CONTROL_MAGIC, CONTROL_VERSION, CONTROL_COMMANDS,
 			sizeof(struct control_request), -EBADMSG, EPROTONOSUPPORT},
 	};
 	static union {
@@ -324,6 +325,7 @@ static void test_answers(void)
 {
 	struct control_request request = request_of(CONTROL_STOP);
 	const struct control_status status = {0};
+	const struct control_parts parts = {.status = &status};
 	struct control_peer peer;
 	struct fixture f;
 	int client, snapshot = -1;
@@ -333,7 +335,7 @@ static void test_answers(void)
 	client = client_socket();
 	ask(&f, client, &request, sizeof(request));
 	CU_ASSERT_FATAL(receive(&f, &request, &peer) == 1);
-	CU_ASSERT_FATAL(control_snapshot(&status, NULL, 0, NULL, 0, &snapshot) == 0);
+	CU_ASSERT_FATAL(control_snapshot(&parts, &snapshot) == 0);
 	before = count_descriptors();
 	for (int i = 0; i < 2000; i++)
 		control_reply(&peer, 0, "done", snapshot);
@@ -395,7 +397,10 @@ static void test_snapshot(void)
 {
 	const struct control_status status = {.pid = 4711, .release = "1.2.3"};
 	const struct control_listener listeners[] = {{.name = "mx"}, {.name = "local"}};
+	const struct control_certificate certificate = {.subject = "CN=mx"};
 	const struct control_session session = {.number = 9, .helo = "x"};
+	const struct control_parts parts = {
+		&status, listeners, &certificate, &session, 2, 1, 1};
 	static union {
 		struct control_status status;
 		char bytes[16384];
@@ -404,11 +409,12 @@ static void test_snapshot(void)
 	ssize_t n;
 	int fd = -1;
 
-	CU_ASSERT_FATAL(control_snapshot(&status, listeners, 2, &session, 1, &fd) == 0);
+	CU_ASSERT_FATAL(control_snapshot(&parts, &fd) == 0);
 	n = pread(fd, &image, sizeof(image), 0);
 	CU_ASSERT_FATAL(n > 0 && snapshot_parse(&image, (size_t)n, &s) == 0);
 	CHECK("status", s.status->pid == 4711);
 	CHECK_STR("listeners", str_of(s.listeners[1].name), STR("local"));
+	CHECK_STR("certificates", str_of(s.certificates[0].subject), STR("CN=mx"));
 	CHECK("sessions", s.session_count == 1 && s.sessions[0].number == 9);
 	CHECK("cannot be cut", ftruncate(fd, 10) < 0 && errno == EPERM);
 	CHECK("nor written to", pwrite(fd, "x", 1, 0) < 0 && errno == EPERM);

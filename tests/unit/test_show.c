@@ -14,13 +14,15 @@
 #include "json.h"
 #include "unit.h"
 
-#define LISTENERS 2
-#define SESSIONS  3
+#define LISTENERS    2
+#define CERTIFICATES 3
+#define SESSIONS     3
 
 /* As control_snapshot writes it. */
 struct image {
 	struct control_status status;
 	struct control_listener listeners[LISTENERS];
+	struct control_certificate certificates[CERTIFICATES];
 	struct control_session sessions[SESSIONS];
 };
 
@@ -31,8 +33,10 @@ static struct image sample(void)
 			.version = CONTROL_VERSION,
 			.status_bytes = sizeof(m.status),
 			.listener_bytes = sizeof(m.listeners[0]),
+			.certificate_bytes = sizeof(m.certificates[0]),
 			.session_bytes = sizeof(m.sessions[0]),
 			.listener_count = LISTENERS,
+			.certificate_count = CERTIFICATES,
 			.session_count = SESSIONS,
 			.state = CONTROL_RUNNING,
 			.pid = 4711,
@@ -40,6 +44,7 @@ static struct image sample(void)
 			.release = "1.2.3",
 			.hostname = "mx.example.test",
 			.config_file = "/etc/sinkd/sinkd.conf",
+			.now_s = 1795436048,
 			.started_s = 1795342264,
 			.reloaded_s = 1795342274,
 			.uptime_ms = 93784005,
@@ -50,11 +55,22 @@ static struct image sample(void)
 			.totals = {.sessions = 110,
 				.messages_accepted = 12,
 				.bytes = 1000,
+				.handshakes = {20, 30, 1},
+				.logins = {6, 4},
 				.verbs = {[VERB_MAIL] = {7, 8}},
 				.deliveries = {[0] = 1, [10] = 2, [31] = 4},
 				.delivery_us = 1234567},
 			.at_reload = {.sessions = 100}},
 		.listeners = {{"mx", "0.0.0.0:25", 31}, {"local", "unix:/run/x", 0}},
+		.certificates = {{.subject = "CN=mx.example.test",
+					 .fingerprint = "AA:BB",
+					 .expires_s = 1795436048 + 100 * 86400},
+			{.name = "other.example.test",
+				.subject = "CN=other",
+				.fingerprint = "CC:DD",
+				.file = "/etc/sinkd/other.pem",
+				.expires_s = 1795436048 + 13 * 86400},
+			{.subject = "CN=old", .expires_s = 1795436048 - 1}},
 		.sessions = {{.number = 1,
 				     .pid = 5001,
 				     .generation = 3,
@@ -160,6 +176,11 @@ static void test_lies(void)
 			-EPROTONOSUPPORT},
 		{"longer listeners", offsetof(struct control_status, listener_bytes), 0,
 			-EPROTONOSUPPORT},
+		{"longer certificates",
+			offsetof(struct control_status, certificate_bytes), 1,
+			-EPROTONOSUPPORT},
+		{"most certificates", offsetof(struct control_status, certificate_count),
+			UINT32_MAX, -EBADMSG},
 		{"longer sessions", offsetof(struct control_status, session_bytes),
 			UINT32_MAX, -EPROTONOSUPPORT},
 		{"more listeners", offsetof(struct control_status, listener_count),
@@ -230,6 +251,9 @@ static void test_escapes(void)
 	memset(m.status.config_file, 0xff, sizeof(m.status.config_file));
 	memset(m.listeners[0].name, '\\', sizeof(m.listeners[0].name));
 	memset(m.listeners[0].address, '\n', sizeof(m.listeners[0].address));
+	memset(m.certificates[0].name, '"', sizeof(m.certificates[0].name));
+	memset(m.certificates[1].subject, 0x1b, sizeof(m.certificates[1].subject));
+	memset(m.certificates[2].file, '\n', sizeof(m.certificates[2].file));
 	memset(m.sessions[0].helo, 0x9b, sizeof(m.sessions[0].helo));
 	memset(m.sessions[0].client, '\r', sizeof(m.sessions[0].client));
 	memset(m.sessions[0].state, '\a', sizeof(m.sessions[0].state));
@@ -262,10 +286,19 @@ static void test_status(void)
 		"started   2026-11-22 10:11:04 UTC (1d 02:03:04 ago)\n",
 		"config    /etc/sinkd/sinkd.conf, generation 3\n",
 		"\nworkers   5 idle, 17 busy, 0 starting", "mx                       ",
-		"  2.500\n");
+		"  2.500\n",
+		"certificate CN=mx.example.test, made by sinkd at its start\n"
+		"    expires 2027-03-03 12:14 UTC\n    SHA-256 AA:BB\n",
+		"certificate CN=other, for other.example.test, of /etc/sinkd/other.pem\n"
+		"    expires 2026-12-06 12:14 UTC  WARNING: in 13 days\n",
+		"WARNING: it has expired\n",
+		"\nlogins refused                          4 ");
 	CONTAINS(&forms[1], &s, "\"state\":\"running\"", "\"uptime_seconds\":93784.005",
 		"\"workers\":{\"idle\":5,\"busy\":17,", "\"stressed\":false",
 		"{\"name\":\"mx\",\"address\":\"0.0.0.0:25\",\"waiting\":31}",
+		"{\"server_name\":\"other.example.test\",\"subject\":\"CN=other\","
+		"\"sha256\":\"CC:DD\",\"file\":\"/etc/sinkd/other.pem\","
+		"\"expires\":1796559248,\"expiring\":true}",
 		"\"totals\":{\"sessions\":110,", "\"rates\":{\"sessions\":2.500,");
 	/* Rates when the configuration was loaded just now, and by a liar. */
 	m.status.since_reload_ms = 0;
@@ -302,6 +335,11 @@ static void test_metrics(void)
 	CONTAINS(&forms[4], &s, "# TYPE sinkd_sessions counter\n",
 		"\nsinkd_sessions_total 110\n", "\nsinkd_workers{state=\"busy\"} 17\n",
 		"# UNIT sinkd_message_bytes bytes\n",
+		"sinkd_tls_handshakes_total{result=\"resumed\"} 30\n",
+		"sinkd_logins_total{result=\"accepted\"} 6\n",
+		"sinkd_certificate_expiry_seconds{subject=\"CN=other\",fingerprint=\"CC:"
+		"DD\","
+		"server_name=\"other.example.test\"} 1796559248\n",
 		"sinkd_commands_total{verb=\"MAIL\",result=\"refused\"} 8\n",
 		"sinkd_delivery_seconds_bucket{le=\"0.000001\"} 1\n",
 		"sinkd_delivery_seconds_bucket{le=\"0.000512\"} 1\n",

@@ -15,7 +15,7 @@ import time
 from sinkd_server import SINKCTL, SINKD, Server, wait_until
 from wire_test import need_root, output_of, run
 
-MAGIC, VERSION = b"sink", 1
+MAGIC, VERSION = b"sink", 2
 SNAPSHOT, RELOAD, STOP = range(3)
 REQUEST = struct.Struct("=4sIIi64s")
 REPLY = struct.Struct("=4sIi")
@@ -389,7 +389,7 @@ def servers_that_are_none():
                 ((reply(), []), "Bad message"),  # No snapshot.
                 ((reply(), [fds[0]]), "Bad message"),
                 ((reply(), [fds[2]]), "Bad message"),
-                ((reply(version=2), []), "another release"),
+                ((reply(version=VERSION + 1), []), "another release"),
                 ((reply(status=93), []), "another release"),
                 ((reply(), [fds[1]]), "another release")):
             text = answer_of(answer, status=69)
