@@ -1,5 +1,9 @@
 # Tests against the real processes; each starts its own server on a free port.
 wire_tests = \
+	tests/wire/test_auth.py \
+	tests/wire/test_certificates.py \
+	tests/wire/test_mail_clients.py \
+	tests/wire/test_starttls.py \
 	tests/wire/test_aborts.py \
 	tests/wire/test_big_message.py \
 	tests/wire/test_command_line.py \
@@ -37,6 +41,7 @@ wire_tests = \
 	tests/wire/level_off.py \
 	tests/wire/level_trap.py
 wire_modules = \
+	tests/wire/certificates.py \
 	tests/wire/crowd.py \
 	tests/wire/level_test.py \
 	tests/wire/load.py \

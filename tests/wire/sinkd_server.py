@@ -17,6 +17,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -241,22 +242,28 @@ class Server:
         return [int(pid) for pid in os.listdir("/proc")
                 if pid.isdigit() and is_running_in_session(int(pid), self.pid)]
 
-    def workers(self):
-        """Pids of the workers, oldest first."""
-        return [int(pid) for pid in
-                read_file(f"/proc/{self.pid}/task/{self.pid}/children").split()]
-
-    def titles(self):
-        """What each worker calls itself: {pid: "sinkd: worker 3 (idle)"}."""
+    def children(self):
+        """What each child of the master calls itself: {pid: "sinkd: keys"}, oldest first."""
         titles = {}
-        for pid in self.workers():
+        for pid in read_file(f"/proc/{self.pid}/task/{self.pid}/children").split():
             try:
-                title = read_file(f"/proc/{pid}/cmdline").partition(b"\0")[0].decode()
+                title = read_file(f"/proc/{int(pid)}/cmdline").partition(b"\0")[0].decode()
                 # One that is as long as the command line was gets a space at its end.
-                titles[pid] = title.rstrip()
+                titles[int(pid)] = title.rstrip()
             except (FileNotFoundError, ProcessLookupError):
                 pass  # It has just left.
         return titles
+
+    def titles(self):
+        """The same of workers: {pid: "sinkd: worker 3 (idle)"}."""
+        return {pid: title for pid, title in self.children().items() if "keys" not in title}
+
+    def workers(self):
+        """Pids of the workers, oldest first."""
+        return list(self.titles())
+
+    def keys_processes(self):
+        return [pid for pid, title in self.children().items() if "keys" in title]
 
     def idle_workers(self):
         return [pid for pid, title in self.titles().items() if title.endswith("(idle)")]
@@ -347,7 +354,7 @@ class Client:
         while b"\r\n" not in self.received:
             try:
                 piece = self.socket.recv(65536)
-            except ConnectionResetError:
+            except (ConnectionResetError, ssl.SSLEOFError):
                 piece = b""
             if not piece:
                 assert not self.received, f"closed inside a line: {self.received!r}"
@@ -386,6 +393,15 @@ class Client:
     def address_message(self, recipient="b@example.net", sender="a@example.com"):
         self.command(f"MAIL FROM:<{sender}>", "250 ")
         self.command(f"RCPT TO:<{recipient}>", "250 ")
+
+    def wrap(self, context, name="localhost", session=None):
+        """Shake hands."""
+        assert not self.received
+        self.socket = context.wrap_socket(self.socket, server_hostname=name, session=session)
+
+    def start_tls(self, context, **options):
+        self.command("STARTTLS", "220 2.0.0 ")
+        self.wrap(context, **options)
 
     def open_message(self, **envelope):
         """As far as the 354."""
