@@ -12,6 +12,7 @@ src_sinkd_CFLAGS = $(AM_CFLAGS) $(LTO_CFLAGS)
 src_libsinkproto_a_SOURCES = \
 	src/api/sinkd_module.h \
 	src/base/arena.c src/base/arena.h \
+	src/base/base64.c src/base/base64.h \
 	src/base/buf.c src/base/buf.h \
 	src/base/date.c src/base/date.h \
 	src/base/siphash.c src/base/siphash.h \
