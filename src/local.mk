@@ -47,8 +47,11 @@ src_libsinkd_a_SOURCES = \
 	src/net/conn.c src/net/conn.h \
 	src/net/listener.c src/net/listener.h \
 	src/net/tls.h \
+	src/policy/crypt_hash.c src/policy/crypt_hash.h \
 	src/policy/sasl.h \
-	src/policy/users.h \
+	src/policy/scram.c src/policy/scram.h \
+	src/policy/users.c src/policy/users.h \
+	src/policy/users_line.c \
 	src/config/conf.c src/config/conf.h \
 	src/config/option.c src/config/option.h \
 	src/config/schema.c src/config/schema.h \
