@@ -12,6 +12,7 @@ src_sinkd_CFLAGS = $(AM_CFLAGS) $(LTO_CFLAGS)
 src_libsinkproto_a_SOURCES = \
 	src/api/sinkd_module.h \
 	src/base/arena.c src/base/arena.h \
+	src/base/base64.c src/base/base64.h \
 	src/base/buf.c src/base/buf.h \
 	src/base/date.c src/base/date.h \
 	src/base/siphash.c src/base/siphash.h \
@@ -46,8 +47,11 @@ src_libsinkd_a_SOURCES = \
 	src/net/conn.c src/net/conn.h \
 	src/net/listener.c src/net/listener.h \
 	src/net/tls.h \
+	src/policy/crypt_hash.c src/policy/crypt_hash.h \
 	src/policy/sasl.h \
-	src/policy/users.h \
+	src/policy/scram.c src/policy/scram.h \
+	src/policy/users.c src/policy/users.h \
+	src/policy/users_line.c \
 	src/config/auth_section.c src/config/auth_section.h \
 	src/config/conf.c src/config/conf.h \
 	src/config/endpoints.c src/config/endpoints.h \

@@ -14,6 +14,7 @@
 
 /* Protocol engine: linked with libsinkproto.a alone (suites_proto.c). */
 void suite_arena(void);
+void suite_base64(void);
 void suite_buf(void);
 void suite_date(void);
 void suite_str(void);
