@@ -42,18 +42,21 @@ static void read_mechanisms(struct reader *r, const struct section *s)
 static void read_users(struct reader *r, const struct section *s)
 {
 	struct config *c = r->config;
+	char value[256];
 	int error;
 
 	if (c->auth.users_file != NULL && *c->auth.users_file == '\0')
 		c->auth.users_file = NULL;
 	if (c->auth.users_file == NULL)
 		return;
+	(void)str_printable(value, sizeof(value), str_of(c->auth.users_file));
 	error = users_read(c->auth.users_file, r->report->errors, &c->users);
 	c->auth.users = c->users;
 	if (error == -ENOMEM)
 		r->is_out_of_memory = true;
 	else if (error < 0)
-		reader_mistake(r, s, "users-file", "it cannot be used");
+		reader_mistake(
+			r, s, "users-file", "'%s': cannot be used", c->auth.users_file);
 }
 
 void auth_section_read(struct reader *r, const struct section *s)

@@ -195,7 +195,7 @@ static int set_text(const struct option *o, const char *text, void *base,
 	struct arena *arena, char error[OPTION_ERROR_MAX])
 {
 	char value[256];
-	const char *wrong = o->check == NULL ? NULL : o->check(text);
+	const char *wrong = o->check(text);
 	const char *copy;
 
 	if (wrong != NULL) {

@@ -5,6 +5,7 @@
  * not a client's. */
 #include "config/tables.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -119,6 +120,15 @@ static const char *check_path(const char *text)
 	return mailbox_template_check(text, &error) == 0 ? NULL : error;
 }
 
+/* It appears in messages and in the log as it is. */
+const char *option_check_file(const char *path)
+{
+	for (const char *p = path; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			return "a path with a control character is not supported";
+	return strlen(path) < PATH_MAX ? NULL : "longer than a path can be";
+}
+
 #define NUMBER(n, k, f, from, to)                                                        \
 	.name = (n), .kind = (k), .fallback = (f), .min = (from), .max = (to)
 #define COUNT(n, f, from, to) NUMBER(n, OPTION_COUNT, f, from, to)
@@ -202,7 +212,7 @@ const struct option option_tls[] = {
 	{WORD("session-tickets", "true", flag_words), CONFIG(tls.has_tickets)},
 	{WORD("client-certificate", "off", client_certificate_words),
 		CONFIG(tls.client_certificate)},
-	{TEXT("ca-file", NULL, NULL), CONFIG(tls.ca_file)},
+	{TEXT("ca-file", NULL, option_check_file), CONFIG(tls.ca_file)},
 	{0},
 };
 
@@ -220,7 +230,7 @@ static const struct option_section tls_inner[] = {
 const struct option option_auth[] = {
 	{LIST("mechanisms")},
 	{WORD("accept-any", "false", flag_words), CONFIG(auth.accept_any)},
-	{TEXT("users-file", NULL, NULL), CONFIG(auth.users_file)},
+	{TEXT("users-file", NULL, option_check_file), CONFIG(auth.users_file)},
 	{WORD("plaintext-without-tls", "loopback", plaintext_words),
 		CONFIG(smtp.plaintext_auth)},
 	{0},

@@ -26,4 +26,7 @@ extern const struct option option_deliver[];
 extern const char *const option_mechanism_words[];
 #define OPTION_MECHANISMS_DEFAULT 5
 
+/* What is wrong with the path of a file; NULL: nothing, also if it is empty. */
+const char *option_check_file(const char *path);
+
 #endif

@@ -10,16 +10,21 @@
 #include "config/conf.h"
 #include "config/reader.h"
 #include "config/schema.h"
+#include "config/tables.h"
 #include "smtp/address.h"
 
 static void read_path(struct reader *r, const struct section *s, const char *option,
 	size_t i, const char **ret_path, unsigned *ret_line)
 {
 	const char *path = schema_item(s, option, i);
+	const char *wrong = *path == '\0' ? "the path of a file is expected"
+					  : option_check_file(path);
+	char value[256];
 
-	if (*path == '\0')
-		reader_item_mistake(
-			r, s, option, i, "'': the path of a file is expected");
+	if (wrong != NULL) {
+		(void)str_printable(value, sizeof(value), str_of(path));
+		reader_item_mistake(r, s, option, i, "'%s': %s", value, wrong);
+	}
 	*ret_path = reader_copy_text(r, path);
 	*ret_line = schema_item_line(s, option, i);
 }
