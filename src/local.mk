@@ -49,7 +49,8 @@ src_libsinkd_a_SOURCES = \
 	src/net/listener.c src/net/listener.h \
 	src/net/tls.c src/net/tls.h \
 	src/policy/crypt_hash.c src/policy/crypt_hash.h \
-	src/policy/sasl.h \
+	src/policy/sasl.c src/policy/sasl.h \
+	src/policy/sasl_form.c src/policy/sasl_form.h \
 	src/policy/scram.c src/policy/scram.h \
 	src/policy/users.c src/policy/users.h \
 	src/policy/users_line.c \
