@@ -92,7 +92,8 @@ static bool can_work(const struct config *c, const struct listen_settings *l)
 		useful |= SASL_SCRAM_SHA_256;
 	if (has_scram && has_tls)
 		useful |= SASL_SCRAM_SHA_256_PLUS;
-	if (has_tls && c->tls.client_certificate != CLIENT_CERTIFICATE_OFF)
+	if (has_tls && c->tls.client_certificate != CLIENT_CERTIFICATE_OFF &&
+		(a->accept_any || c->users == NULL || has_users))
 		useful |= SASL_EXTERNAL;
 	return (a->mechanisms & useful) != 0;
 }

@@ -220,6 +220,20 @@ static void test_auth(void)
 	CHECK_CONF_MISTAKES(cases);
 }
 
+/* The words are those of the mechanisms, bit by bit. */
+static void test_mechanism_words(void)
+{
+	size_t i;
+
+	for (i = 0; option_mechanism_words[i] != NULL; i++) {
+		const char *name = sasl_mechanism_name((enum sasl_mechanism)(1U << i));
+
+		CU_ASSERT_FATAL(name != NULL);
+		CHECK_STR(name, str_of(option_mechanism_words[i]), str_of(name));
+	}
+	CHECK("no more", sasl_mechanism_name((enum sasl_mechanism)(1U << i)) == NULL);
+}
+
 /* Users beside the configuration; only for their owner, unless mode says otherwise. */
 static bool write_users(const char *text, mode_t mode)
 {
@@ -257,6 +271,11 @@ static void test_users(void)
 		{"none", "", USERS, NULL},
 		{"none, but required", "# nobody\n", USERS REQUIRED("unix:/s", "off"),
 			"2: listen \"a\": " NO_MECHANISM},
+		{"no certificate is one of theirs", "# nobody\n",
+			"tls { client-certificate = require ca-file = /ca }\n"
+			"auth { users-file = \"${SINKD_TEST_USERS}\"\n"
+			"mechanisms = {EXTERNAL} }\n" REQUIRED("[::1]:25", "implicit"),
+			"4: listen \"a\": " NO_MECHANISM},
 		{"any proof for a password", "a:" CRYPT "\n",
 			USERS REQUIRED("unix:/s", "off"), NULL},
 		{"a hash is not enough", "a:" CRYPT "\n",
@@ -448,6 +467,7 @@ void suite_conf_tls(void)
 	CU_add_test(s, "client certificates", test_client_certificates);
 	CU_add_test(s, "timeout", test_timeout);
 	CU_add_test(s, "auth", test_auth);
+	CU_add_test(s, "mechanism words", test_mechanism_words);
 	CU_add_test(s, "users", test_users);
 	CU_add_test(s, "wrong users", test_wrong_users);
 	CU_add_test(s, "everything is kept", test_everything_is_kept);
