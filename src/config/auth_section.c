@@ -55,8 +55,7 @@ static void read_users(struct reader *r, const struct section *s)
 	if (error == -ENOMEM)
 		r->is_out_of_memory = true;
 	else if (error < 0)
-		reader_mistake(
-			r, s, "users-file", "'%s': cannot be used", c->auth.users_file);
+		reader_mistake(r, s, "users-file", "'%s': cannot be used", value);
 }
 
 void auth_section_read(struct reader *r, const struct section *s)

@@ -263,6 +263,7 @@ deliver "n" { type = "discard" }
     "mechanisms-none": b"auth { mechanisms = {} }",
     "auth-impossible": b'listen a { address = {"192.0.2.1:1"} auth = required tls = off }',
     "users-missing": b'auth { users-file = "/dev/null/users" }',
+    "users-not-ascii": b'auth { users-file = "/dev/nu\xdall/users" }',
     "users-strange": b'auth { users-file = "/\\n" }',
     "star": b"log { target = /* }\n* */ /a* }",
     "nul": b"hostname = a\0",
