@@ -160,13 +160,26 @@ static void test_auth(void)
 			"\"loopback\" or \"always\"\n"},
 		{"no users file", "auth { users-file = \"\" }", ""},
 		{"optional", LISTEN("0.0.0.0:25", "optional"), ""},
-		{"required", ANY REQUIRED("0.0.0.0:25", "starttls"), ""},
 		{"auth unknown", LISTEN("0.0.0.0:25", "always"),
 			"1: listen \"a\": auth: 'always': must be \"off\" or "
 			"\"optional\" or \"required\"\n"},
 		{"tls unknown", LISTEN("0.0.0.0:25", "off tls = on"),
 			"1: listen \"a\": tls: 'on': must be \"off\" or \"starttls\" or "
 			"\"required\" or \"implicit\"\n"},
+		{"one mistake is told once",
+			"auth { mechanisms = {PLAN} }\n" REQUIRED("unix:/s", "off"),
+			"1: auth: mechanisms: 'PLAN': must be \"PLAIN\" or \"LOGIN\" or "
+			"\"CRAM-MD5\" or \"SCRAM-SHA-256\" or \"SCRAM-SHA-256-PLUS\" or "
+			"\"EXTERNAL\"\n"},
+	};
+
+	CHECK_CONF_MISTAKES(cases);
+}
+
+static void test_required(void)
+{
+	static const struct conf_mistake cases[] = {
+		{"required", ANY REQUIRED("0.0.0.0:25", "starttls"), ""},
 		{"required of nobody", REQUIRED("0.0.0.0:25", "starttls"),
 			"1: listen \"a\": " NO_MECHANISM},
 		{"required by no mechanism",
@@ -210,11 +223,6 @@ static void test_auth(void)
 			"tls { client-certificate = request ca-file = /ca }\n" ONLY(
 				"EXTERNAL") REQUIRED("unix:/s", "off"),
 			"3: listen \"a\": " NO_MECHANISM},
-		{"one mistake is told once",
-			"auth { mechanisms = {PLAN} }\n" REQUIRED("unix:/s", "off"),
-			"1: auth: mechanisms: 'PLAN': must be \"PLAIN\" or \"LOGIN\" or "
-			"\"CRAM-MD5\" or \"SCRAM-SHA-256\" or \"SCRAM-SHA-256-PLUS\" or "
-			"\"EXTERNAL\"\n"},
 	};
 
 	CHECK_CONF_MISTAKES(cases);
@@ -347,6 +355,27 @@ static void test_wrong_users(void)
 	}
 }
 
+static void check_kept_identities(const struct tls_settings *t)
+{
+	const struct tls_identity *identity;
+
+	CU_ASSERT_EQUAL_FATAL(t->identity_count, 2);
+	identity = &t->identities[0];
+	CHECK("no name", identity->name == NULL);
+	CU_ASSERT_EQUAL_FATAL(identity->pair_count, 2);
+	CHECK_STR("first", str_of(identity->pairs[0].certificate), STR("c1"));
+	CHECK_STR("second", str_of(identity->pairs[1].certificate), STR("c2"));
+	CHECK_STR("second", str_of(identity->pairs[1].key), STR("k2"));
+	CHECK("lines", identity->pairs[0].certificate_line == 2 &&
+			       identity->pairs[1].certificate_line == 3 &&
+			       identity->pairs[1].key_line == 4);
+	identity = &t->identities[1];
+	CHECK_STR("name", str_of(identity->name), STR("*.a.test"));
+	CU_ASSERT_EQUAL_FATAL(identity->pair_count, 1);
+	CHECK_STR("third", str_of(identity->pairs[0].key), STR("k3"));
+	CHECK("line", identity->pairs[0].key_line == 7);
+}
+
 static void test_everything_is_kept(void)
 {
 	static const char text[] =
@@ -370,7 +399,6 @@ static void test_everything_is_kept(void)
 		"}\n"
 		"listen b { address = {\"127.0.0.1:26\"} }\n";
 	struct config *c = NULL;
-	const struct tls_identity *identity;
 	char *told;
 	int result;
 
@@ -380,21 +408,7 @@ static void test_everything_is_kept(void)
 	CHECK_STR("told", str_of(told), STR(""));
 	free(told);
 	CU_ASSERT_EQUAL_FATAL(result, 0);
-	CU_ASSERT_EQUAL_FATAL(c->tls.identity_count, 2);
-	identity = &c->tls.identities[0];
-	CHECK("no name", identity->name == NULL);
-	CU_ASSERT_EQUAL_FATAL(identity->pair_count, 2);
-	CHECK_STR("first", str_of(identity->pairs[0].certificate), STR("c1"));
-	CHECK_STR("second", str_of(identity->pairs[1].certificate), STR("c2"));
-	CHECK_STR("second", str_of(identity->pairs[1].key), STR("k2"));
-	CHECK("lines", identity->pairs[0].certificate_line == 2 &&
-			       identity->pairs[1].certificate_line == 3 &&
-			       identity->pairs[1].key_line == 4);
-	identity = &c->tls.identities[1];
-	CHECK_STR("name", str_of(identity->name), STR("*.a.test"));
-	CU_ASSERT_EQUAL_FATAL(identity->pair_count, 1);
-	CHECK_STR("third", str_of(identity->pairs[0].key), STR("k3"));
-	CHECK("line", identity->pairs[0].key_line == 7);
+	check_kept_identities(&c->tls);
 	CHECK("tickets", !c->tls.has_tickets);
 	CHECK("clients", c->tls.client_certificate == CLIENT_CERTIFICATE_REQUIRE);
 	CHECK_STR("ca", str_of(c->tls.ca_file), STR("ca"));
@@ -467,6 +481,7 @@ void suite_conf_tls(void)
 	CU_add_test(s, "client certificates", test_client_certificates);
 	CU_add_test(s, "timeout", test_timeout);
 	CU_add_test(s, "auth", test_auth);
+	CU_add_test(s, "required", test_required);
 	CU_add_test(s, "mechanism words", test_mechanism_words);
 	CU_add_test(s, "users", test_users);
 	CU_add_test(s, "wrong users", test_wrong_users);
