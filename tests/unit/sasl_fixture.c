@@ -24,7 +24,7 @@ const char sasl_users_scram[] = "user:{SCRAM-SHA-256}4096,W22ZaJ0SNY7soEsUEjb6gQ
 void sasl_scene_init(struct sasl_scene *s, const char *users, bool accept_any)
 {
 	*s = (struct sasl_scene){
-		.settings = {.mechanisms = ALL, .accept_any = accept_any}};
+		.settings = {.mechanisms = SASL_ALL, .accept_any = accept_any}};
 	if (users != NULL)
 		CU_ASSERT_FATAL(
 			users_parse(str_of(users), "users", stderr, &s->users) == 0);

@@ -7,6 +7,8 @@
 #include "base/buf.h"
 #include "policy/sasl.h"
 
+#define SASL_ALL 63U /* mechanisms */
+
 /* Users: joe, jö and "a,b=c" with {PLAIN} (secret, sö, secret), user with stored keys
  * (pencil), ann with a hash (secret); those with hashes or keys alone. */
 extern const char sasl_users_both[], sasl_users_crypt[], sasl_users_scram[];

@@ -7,7 +7,6 @@
 
 #include "sasl_fixture.h"
 
-#define ALL 63U
 #define A50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 /* ------------------------------------------------------------------ offered */
@@ -52,7 +51,7 @@ static void test_list(void)
 		sasl_engine.list(s.sasl, &s.session, &s.out);
 		CHECK_STR(cases[i].name, buf_str(&s.out), str_of(cases[i].expected));
 		/* What is not offered cannot be begun. */
-		for (unsigned bit = 1; bit < ALL; bit <<= 1) {
+		for (unsigned bit = 1; bit < SASL_ALL; bit <<= 1) {
 			const char *name = sasl_mechanism_name(bit);
 			char text[32];
 
@@ -86,7 +85,7 @@ static void test_settings_choose(void)
 
 static void test_names(void)
 {
-	for (unsigned bit = 1; bit < ALL; bit <<= 1) {
+	for (unsigned bit = 1; bit < SASL_ALL; bit <<= 1) {
 		const char *name = sasl_mechanism_name(bit);
 
 		CHECK(name, sasl_mechanism_find(str_of(name)) == bit);
@@ -287,8 +286,8 @@ static void test_downgrade(void)
 		bool has_binding;
 		enum sasl_outcome expected;
 	} cases[] = {
-		{"it was offered", ALL, true, SASL_REFUSED},
-		{"it cannot be", ALL, false, SASL_MORE},
+		{"it was offered", SASL_ALL, true, SASL_REFUSED},
+		{"it cannot be", SASL_ALL, false, SASL_MORE},
 		{"it is not wanted", SASL_SCRAM_SHA_256, true, SASL_MORE},
 	};
 
