@@ -71,9 +71,13 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_pool_life.c \
 	tests/unit/test_ready.c \
 	tests/unit/test_runtime.c \
+	tests/unit/sasl_fixture.c tests/unit/sasl_fixture.h \
+	tests/unit/test_sasl.c \
+	tests/unit/test_sasl_clients.c \
 	tests/unit/test_show.c \
 	tests/unit/test_slots.c \
-	tests/unit/test_upgrade.c
+	tests/unit/test_upgrade.c \
+	tests/unit/test_users.c
 tests_unit_unit_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_LDADD = $(tests_server_libs) $(CUNIT_LIBS)
 
