@@ -18,12 +18,14 @@ src_libsinkproto_a_SOURCES = \
 	src/base/siphash.c src/base/siphash.h \
 	src/base/str.c src/base/str.h \
 	src/smtp/address.c src/smtp/address.h \
+	src/smtp/auth.c src/smtp/auth.h \
 	src/smtp/command.c src/smtp/command.h \
 	src/smtp/data.c src/smtp/data.h \
 	src/smtp/engine.h \
 	src/smtp/envelope.c src/smtp/envelope.h \
 	src/smtp/hooks.c src/smtp/hooks.h \
 	src/smtp/line.c src/smtp/line.h \
+	src/smtp/mail.c src/smtp/mail.h \
 	src/smtp/reply.c src/smtp/reply.h \
 	src/smtp/session.c src/smtp/session.h \
 	src/smtp/sasl.h \

@@ -61,7 +61,8 @@ struct sinkd_hooks {
 	struct sinkd_str (*server_domain)(void *user, struct sinkd_session *session);
 	/* The text after "220 ".  Empty: the configured greeting. */
 	struct sinkd_str (*server_greeting)(void *user, struct sinkd_session *session);
-	/* Each command line, before it is looked at.  Refused: 550 5.7.1. */
+	/* Each command line, before it is looked at; but of AUTH no more than the
+	 * mechanism, and no line of its exchange.  Refused: 550 5.7.1. */
 	void (*command)(void *user, struct sinkd_session *session, struct sinkd_str verb,
 		struct sinkd_str argument, struct sinkd_verdict *verdict);
 	/* EHLO and HELO.  Refused: 550 5.7.1, nothing changes. */
@@ -87,10 +88,17 @@ struct sinkd_hooks {
 		void *user, struct sinkd_session *session, struct sinkd_verdict *verdict);
 	/* RSET, after `transaction`. */
 	void (*reset)(void *user, struct sinkd_session *session);
-	/* Each time the transaction is forgotten: EHLO, HELO, RSET, end of message. */
+	/* Each time the transaction is forgotten: EHLO, HELO, RSET, end of message,
+	 * and the start of TLS, which forgets all else, too. */
 	void (*transaction)(void *user, struct sinkd_session *session);
 	/* Exactly once, however the connection ended. */
 	void (*connection_ended)(void *user, struct sinkd_session *session);
+	/* AUTH PLAIN and LOGIN: it decides; without it the users file does.  Refused:
+	 * 535 5.7.8; from 500 on it counts as a failure, which is delayed, and too
+	 * many of which end the session.  Keep no copy of the password. */
+	void (*plain_auth)(void *user, struct sinkd_session *session,
+		struct sinkd_str user_name, struct sinkd_str password,
+		struct sinkd_verdict *verdict);
 };
 
 #endif

@@ -301,6 +301,9 @@ static void converse(struct server *v)
 		case SMTP_PAUSE:
 			wait_pause(v);
 			break;
+		case SMTP_STARTTLS:
+			smtp_notify(v->engine, SMTP_TLS_FAILED);
+			break;
 		case SMTP_CLOSE:
 			/* First: who comes again as soon as it has our last words is
 			 * not two clients. */

@@ -59,3 +59,40 @@ enum parameter_outcome parameter_next(struct str *rest, struct parameter *ret)
 	*ret = found;
 	return PARAMETER_READY;
 }
+
+static int hex_digit(char c)
+{
+	if (str_is_digit(c))
+		return c - '0';
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/*
+ * xtext   = *( xchar / hexchar )
+ * xchar   = any ASCII CHAR between "!" (33) and "~" (126) inclusive,
+ *           except for "+" and "="
+ * hexchar = "+" 2(%x30-39 / %x41-46)
+ */
+bool xtext_decode(struct str in, char *out, size_t *ret_n)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < in.n; i++) {
+		char c = in.p[i];
+
+		if (c == '+') {
+			int high = i + 2 < in.n ? hex_digit(in.p[i + 1]) : -1;
+			int low = high < 0 ? -1 : hex_digit(in.p[i + 2]);
+
+			if (low < 0)
+				return false;
+			c = (char)(high << 4 | low);
+			i += 2;
+		} else if (!str_is_printable(c) || c == ' ' || c == '=') {
+			return false;
+		}
+		out[n++] = c;
+	}
+	*ret_n = n;
+	return true;
+}

@@ -28,4 +28,8 @@ enum parameter_outcome { PARAMETER_END, PARAMETER_READY, PARAMETER_BAD };
 /* Take the next parameter off the front of *rest. */
 enum parameter_outcome parameter_next(struct str *rest, struct parameter *ret);
 
+/* Decode xtext (RFC 3461, 4), in.n bytes at most, to out.  Returns false when it is
+ * none. */
+bool xtext_decode(struct str in, char *out, size_t *ret_n);
+
 #endif

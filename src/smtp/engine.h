@@ -8,6 +8,7 @@
 #include "smtp/envelope.h"
 #include "smtp/line.h"
 #include "smtp/reply.h"
+#include "smtp/sasl.h"
 #include "smtp/session.h"
 
 /* Replies of a pipelined group leave in one write up to here; no single command
@@ -15,7 +16,34 @@
 #define OUTPUT_FULL_BYTES   16384
 #define OUTPUT_MARGIN_BYTES 8192
 
-enum smtp_mode { MODE_COMMAND, MODE_DATA, MODE_CLOSING, MODE_DROPPED };
+/* Longer names than a mechanism may give (RFC 4616, 2). */
+#define USER_NAME_MAX 255
+
+/* RFC 4422, 3.1 */
+#define MECHANISM_MAX 20
+
+enum smtp_mode {
+	MODE_COMMAND,
+	MODE_DATA,
+	MODE_AUTH,     /* a line of an AUTH exchange comes next */
+	MODE_STARTTLS, /* the command was given, and not answered yet */
+	MODE_HANDSHAKE,
+	MODE_CLOSING,
+	MODE_DROPPED
+};
+
+/* What a mechanism says at once, before base64: with that it keeps to the margin. */
+#define CHALLENGE_MAX 6000
+
+/* The AUTH exchange of the moment, and what came of those before; see auth.c. */
+struct auth {
+	struct buf challenge;
+	char mechanism[MECHANISM_MAX + 1]; /* in upper case; "": no exchange */
+	bool has_last_word; /* the client is right; it has to take what we said */
+	bool has_tried;     /* without success */
+	unsigned failures;
+	char user[USER_NAME_MAX];
+};
 
 struct smtp {
 	const struct smtp_settings *settings;
@@ -25,8 +53,12 @@ struct smtp {
 	struct arena arena;
 
 	/* the session */
+	struct smtp_listen_settings listen;
 	enum smtp_mode mode;
-	bool is_open;     /* started, and connection_ended not yet called */
+	bool is_open; /* the hooks know of it, and do not know that it has ended */
+	bool is_tls;
+	bool is_loopback;
+	bool has_secret;  /* see smtp_has_secret */
 	bool has_greeted; /* EHLO or HELO was accepted */
 	bool has_quit;
 	bool is_draining;
@@ -37,6 +69,8 @@ struct smtp {
 	uint32_t pause_ms;
 	size_t held_at; /* while pausing: output from here on has to wait */
 	struct arena_mark transaction_mark; /* what the session keeps ends here */
+	struct auth auth;
+	struct sasl_session sasl_session;
 
 	/* the transaction */
 	struct envelope envelope;
@@ -57,6 +91,9 @@ struct smtp {
 void engine_reply_line(struct smtp *s, enum reply_position position, int code,
 	const char *enhanced, struct str text);
 void engine_reply(struct smtp *s, int code, const char *enhanced, const char *text);
+
+/* "334 text", however long. */
+void engine_challenge(struct smtp *s, struct str text);
 
 /* A reply that was kept, or that a hook gave. */
 void engine_answer(struct smtp *s, const struct reply *answer);

@@ -30,17 +30,62 @@ struct recipient *envelope_add_recipient(struct envelope *e, struct arena *arena
 	return &e->recipients[e->recipient_count++];
 }
 
-/* Client text as one word of a header; anything special becomes '?'. */
-static void add_word(struct buf *out, struct str s)
+/* Client text for a header; what is not printable ASCII, or special, becomes '?'. */
+static void add_text(struct buf *out, struct str s, const char *special)
 {
 	if (s.n > WORD_MAX)
 		s.n = WORD_MAX;
 	for (size_t i = 0; i < s.n; i++) {
-		bool is_safe = str_is_printable(s.p[i]) && s.p[i] != ' ' &&
-			       strchr("()<>\\\"", s.p[i]) == NULL;
+		bool is_safe =
+			str_is_printable(s.p[i]) && strchr(special, s.p[i]) == NULL;
 
 		(void)buf_add(out, is_safe ? &s.p[i] : "?", 1);
 	}
+}
+
+static void add_word(struct buf *out, struct str s)
+{
+	add_text(out, s, " ()<>\\\"");
+}
+
+/* A line of its own, with a comment of "what text"; not if text is empty. */
+static void add_comment(
+	struct buf *out, const char *eol, const char *what, struct str text)
+{
+	if (text.n == 0)
+		return;
+	(void)buf_add_text(out, eol);
+	(void)buf_add_text(out, "\t(");
+	(void)buf_add_text(out, what);
+	(void)buf_add_text(out, " ");
+	add_text(out, text, "()\\");
+	(void)buf_add_text(out, ")");
+}
+
+/* How sure we are of who it is, and that nobody else has heard. */
+static void add_security(
+	const struct envelope_client *client, const char *eol, struct buf *out)
+{
+	if (client->tls.version.n > 0) {
+		(void)buf_add_text(out, eol);
+		(void)buf_add_text(out, "\t(using ");
+		add_word(out, client->tls.version);
+		(void)buf_add_text(out, " with cipher ");
+		add_word(out, client->tls.cipher);
+		(void)buf_add_text(out, ")");
+	}
+	add_comment(out, eol, "client certificate", client->tls.subject);
+	add_comment(out, eol, "authenticated as", client->user);
+}
+
+/* RFC 3848 */
+static const char *protocol(const struct envelope_client *client)
+{
+	static const char *const names[] = {"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA"};
+
+	if (!client->is_esmtp)
+		return "SMTP";
+	return names[2 * (client->tls.version.n > 0) + (client->user.n > 0)];
 }
 
 /* ([192.0.2.1]), ([IPv6:2001:db8::1]); nothing for a Unix socket */
@@ -75,11 +120,13 @@ void envelope_add_received(const struct envelope *e, const char *eol, struct buf
 	(void)buf_add_text(out, "Received: from ");
 	add_word(out, client->helo);
 	add_client(client, out);
+	add_security(client, eol, out);
 	(void)buf_add_text(out, eol);
 	(void)buf_add_text(out, "\tby ");
 	add_word(out, client->server);
 	(void)buf_add_text(out, " (sinkd) with ");
-	(void)buf_add_text(out, client->is_esmtp ? "ESMTP id " : "SMTP id ");
+	(void)buf_add_text(out, protocol(client));
+	(void)buf_add_text(out, " id ");
 	(void)buf_add_text(out, e->stamp.id);
 	/* More than one recipient here would tell each of the others (RFC 5321, 7.2). */
 	if (e->recipient_count == 1) {

@@ -41,7 +41,7 @@ struct envelope_client {
 	struct str helo;
 	bool is_esmtp;
 	struct envelope_tls tls;
-	struct str user; /* who it is, by AUTH; empty: nobody has asked */
+	struct str user; /* who it is, by AUTH; empty: nobody knows */
 };
 
 struct recipient {
@@ -53,6 +53,9 @@ struct envelope {
 	struct message_stamp stamp;
 	struct address sender; /* mailbox empty: the null sender */
 	struct str sender_parameters;
+	/* Who handed the message in first, as a client says who has authenticated (RFC
+	 * 4954, 5); p NULL: not said; else empty: unknown, or not to be believed. */
+	struct str auth_sender;
 	uint64_t declared_size; /* SIZE=, 0 without */
 	enum body_type body;
 	struct recipient *recipients;

@@ -20,6 +20,7 @@ enum hook_stage {
 	STAGE_DATA_COMMAND,
 	STAGE_DATA_CHUNK,
 	STAGE_MESSAGE,
+	STAGE_PLAIN_AUTH,
 };
 
 /* What a refusal says that brings no words of its own. */
@@ -35,6 +36,7 @@ static const struct {
 	[STAGE_DATA_COMMAND] = {550, "Message refused"},
 	[STAGE_DATA_CHUNK] = {550, "Message refused"},
 	[STAGE_MESSAGE] = {550, "Message refused"},
+	[STAGE_PLAIN_AUTH] = {535, "Authentication credentials invalid"},
 };
 
 /* The table's entry, or NULL.  A table of an older ABI is shorter. */
@@ -72,7 +74,10 @@ static bool judge(struct smtp *s, enum hook_stage stage, struct sinkd_verdict *v
 	v->text[sizeof(v->text) - 1] = '\0';
 	if (v->code >= 400 && v->code <= 599)
 		code = v->code;
-	enhanced = code == 421 ? "4.3.2" : code < 500 ? "4.7.1" : "5.7.1";
+	enhanced = code == 421   ? "4.3.2"
+		   : code < 500  ? "4.7.1"
+		   : code == 535 ? "5.7.8"
+				 : "5.7.1";
 	if (reply_enhanced_fits(v->enhanced, code))
 		enhanced = v->enhanced;
 	if (v->text[0] != '\0')
@@ -96,11 +101,16 @@ bool hooks_command(
 	struct smtp *s, const struct command *command, struct reply *ret_refusal)
 {
 	struct sinkd_verdict v = {0};
+	struct str argument = command->argument;
 
 	if (HOOK(s, command) == NULL)
 		return true;
+	if (str_equal_nocase(command->verb, STR("AUTH")))
+		for (size_t i = 0; i < argument.n; i++)
+			if (argument.p[i] == ' ' || argument.p[i] == '\t')
+				argument.n = i;
 	s->env->hooks->command(s->env->hooks->user, opaque(s), api_str(command->verb),
-		api_str(command->argument), &v);
+		api_str(argument), &v);
 	return judge(s, STAGE_COMMAND, &v, ret_refusal);
 }
 
@@ -112,6 +122,23 @@ bool hooks_ehlo_domain(struct smtp *s, struct str domain, struct reply *ret_refu
 		return true;
 	s->env->hooks->ehlo_domain(s->env->hooks->user, opaque(s), api_str(domain), &v);
 	return judge(s, STAGE_EHLO_DOMAIN, &v, ret_refusal);
+}
+
+bool hooks_have_plain_auth(const struct smtp *s)
+{
+	return HOOK(s, plain_auth) != NULL;
+}
+
+bool hooks_plain_auth(
+	struct smtp *s, struct str name, struct str password, struct reply *ret_refusal)
+{
+	struct sinkd_verdict v = {0};
+
+	if (HOOK(s, plain_auth) == NULL)
+		return true;
+	s->env->hooks->plain_auth(
+		s->env->hooks->user, opaque(s), api_str(name), api_str(password), &v);
+	return judge(s, STAGE_PLAIN_AUTH, &v, ret_refusal);
 }
 
 bool hooks_sender(

@@ -15,9 +15,14 @@ struct command;
 struct smtp;
 
 bool hooks_connect(struct smtp *s, struct reply *ret_refusal);
+/* Of AUTH no more than the mechanism is shown. */
 bool hooks_command(
 	struct smtp *s, const struct command *command, struct reply *ret_refusal);
 bool hooks_ehlo_domain(struct smtp *s, struct str domain, struct reply *ret_refusal);
+/* Whether there is somebody to ask. */
+bool hooks_have_plain_auth(const struct smtp *s);
+bool hooks_plain_auth(
+	struct smtp *s, struct str name, struct str password, struct reply *ret_refusal);
 bool hooks_sender(struct smtp *s, struct str path, struct str parameters,
 	struct reply *ret_refusal);
 bool hooks_recipient(struct smtp *s, struct str path, struct str parameters,

@@ -13,7 +13,8 @@
 int line_init(struct line *l, size_t max)
 {
 	*l = (struct line){.max = max};
-	l->store = malloc(max);
+	l->size = max > LINE_LONG_BYTES ? max : LINE_LONG_BYTES;
+	l->store = malloc(l->size);
 	return l->store == NULL ? -ENOMEM : 0;
 }
 
@@ -29,6 +30,17 @@ void line_reset(struct line *l)
 	l->is_mid = false;
 }
 
+void line_wipe(struct line *l)
+{
+	explicit_bzero(l->store, l->stored);
+	l->stored = 0;
+}
+
+struct str line_begun(const struct line *l)
+{
+	return (struct str){l->store, l->is_mid ? l->stored : 0};
+}
+
 /* Take the line end off; says in l whether it was a proper one. */
 static struct str strip_end(struct line *l, struct str s)
 {
@@ -39,26 +51,51 @@ static struct str strip_end(struct line *l, struct str s)
 	return s;
 }
 
+/* Keep what has come of a line, as far as there is room. */
+static void store(struct line *l, const char *p, size_t n)
+{
+	size_t room = l->size - l->stored;
+
+	if (n > room)
+		n = room;
+	memcpy(l->store + l->stored, p, n);
+	l->stored += n;
+}
+
+static enum line_outcome judge_length(const struct line *l, size_t n)
+{
+	return n <= l->max            ? LINE_READY
+	       : n <= LINE_LONG_BYTES ? LINE_LONG
+				      : LINE_TOO_LONG;
+}
+
 enum line_outcome line_next(
 	struct line *l, const char *p, size_t n, size_t *ret_used, struct str *ret_line)
 {
 	size_t before = l->len, room = LINE_FLOOD_BYTES - before;
 	const char *newline = memchr(p, '\n', n < room ? n : room);
 	size_t used = newline != NULL ? (size_t)(newline - p) + 1 : n < room ? n : room;
+	enum line_outcome outcome;
+	struct str whole = {p, used};
 
 	*ret_used = used;
 	l->len += used;
-	if (before < l->max && before + used <= l->max && (before > 0 || newline == NULL))
-		memcpy(l->store + before, p, used);
-	if (newline == NULL) {
-		l->is_mid = l->len > 0;
-		return l->len == LINE_FLOOD_BYTES ? LINE_FLOOD : LINE_MORE;
+	if (before == 0)
+		l->stored = 0;
+	if (before > 0 || newline == NULL) {
+		store(l, p, used);
+		whole = (struct str){l->store, l->stored};
 	}
-	l->is_mid = false;
-	l->len = 0;
-	if (before + used > l->max)
-		return LINE_TOO_LONG;
-	*ret_line = strip_end(l, before > 0 ? (struct str){l->store, before + used}
-					    : (struct str){p, used});
-	return LINE_READY;
+	l->is_mid = newline == NULL && l->len > 0;
+	if (newline == NULL && l->len < LINE_FLOOD_BYTES)
+		return LINE_MORE;
+	outcome = newline == NULL ? LINE_FLOOD : judge_length(l, l->len);
+	if (newline != NULL)
+		l->len = 0;
+	if (outcome == LINE_READY || outcome == LINE_LONG)
+		*ret_line = strip_end(l, whole);
+	else
+		*ret_line = (struct str){
+			whole.p, whole.n < LINE_LONG_BYTES ? whole.n : LINE_LONG_BYTES};
+	return outcome;
 }

@@ -2,12 +2,14 @@
  *
  * Runs in workers on hostile bytes.  This file holds what is true of every
  * session, whatever its commands: where bytes go, how replies come out, how it
- * pauses and ends.  The commands are in verbs.c, the message in transaction.c. */
+ * pauses, gets TLS and ends.  The commands are in verbs.c, AUTH in auth.c, the message
+ * in transaction.c. */
 #include "smtp/session.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "smtp/auth.h"
 #include "smtp/engine.h"
 #include "smtp/hooks.h"
 #include "smtp/transaction.h"
@@ -24,6 +26,7 @@ struct smtp *smtp_new(const struct smtp_settings *settings, const struct smtp_en
 	s->settings = settings;
 	s->env = env;
 	buf_init(&s->out, OUTPUT_FULL_BYTES + OUTPUT_MARGIN_BYTES);
+	buf_init(&s->auth.challenge, CHALLENGE_MAX);
 	arena_init(&s->arena, settings->memory_max);
 	/* The first block of the arena is taken now, so that the little that every
 	 * session needs is always there. */
@@ -41,6 +44,7 @@ void smtp_free(struct smtp *s)
 		return;
 	smtp_end(s);
 	buf_done(&s->out);
+	buf_done(&s->auth.challenge);
 	line_done(&s->line);
 	arena_done(&s->arena);
 	free(s);
@@ -61,6 +65,25 @@ void engine_drop(struct smtp *s)
 	s->mode = MODE_DROPPED;
 }
 
+/* Tell of the reply line that begins there in the output. */
+static void tell_reply(struct smtp *s, size_t start)
+{
+	if (s->env->reply != NULL && !s->out.has_overflowed)
+		s->env->reply(s->env->user,
+			(struct str){s->out.p + start, s->out.len - start - 2});
+}
+
+void engine_challenge(struct smtp *s, struct str text)
+{
+	size_t start = s->out.len;
+
+	(void)buf_add_text(&s->out, "334 ");
+	(void)buf_add_str(&s->out, text);
+	(void)buf_add_text(&s->out, "\r\n");
+	tell_reply(s, start);
+	s->reply_code = 334;
+}
+
 void engine_reply_line(struct smtp *s, enum reply_position position, int code,
 	const char *enhanced, struct str text)
 {
@@ -69,9 +92,7 @@ void engine_reply_line(struct smtp *s, enum reply_position position, int code,
 	if (s->mode == MODE_DROPPED)
 		return;
 	reply_add(&s->out, position, code, enhanced, text);
-	if (s->env->reply != NULL && !s->out.has_overflowed)
-		s->env->reply(s->env->user,
-			(struct str){s->out.p + start, s->out.len - start - 2});
+	tell_reply(s, start);
 	if (position == REPLY_LAST)
 		s->reply_code = code;
 	if (code == 421 && position == REPLY_LAST)
@@ -126,7 +147,11 @@ static void begin(struct smtp *s, const struct smtp_peer *peer)
 	buf_reset(&s->out);
 	line_reset(&s->line);
 	s->mode = MODE_COMMAND;
-	s->is_open = true;
+	s->listen = peer->settings;
+	s->is_loopback = peer->is_loopback;
+	s->is_open = false;
+	s->is_tls = false;
+	s->has_secret = false;
 	s->has_greeted = false;
 	s->has_quit = false;
 	s->is_draining = false;
@@ -138,13 +163,15 @@ static void begin(struct smtp *s, const struct smtp_peer *peer)
 						.listener = peer->listener}};
 	s->has_sender = false;
 	s->has_refused_recipient = false;
+	auth_begin(s);
 }
 
-void smtp_start(struct smtp *s, const struct smtp_peer *peer)
+/* The session proper: from here on the hooks know of it. */
+static void open_session(struct smtp *s)
 {
 	struct reply refusal;
 
-	begin(s, peer);
+	s->is_open = true;
 	if (!hooks_connect(s, &refusal)) {
 		engine_answer(s, &refusal);
 		if (s->mode == MODE_COMMAND)
@@ -154,30 +181,88 @@ void smtp_start(struct smtp *s, const struct smtp_peer *peer)
 	greet(s);
 }
 
+void smtp_start(struct smtp *s, const struct smtp_peer *peer)
+{
+	begin(s, peer);
+	if (s->listen.tls == LISTEN_TLS_IMPLICIT)
+		s->mode = MODE_HANDSHAKE;
+	else
+		open_session(s);
+}
+
 void smtp_refuse(struct smtp *s, const struct smtp_peer *peer, const char *enhanced,
 	const char *text)
 {
 	begin(s, peer);
-	s->is_open = false; /* for no hook knows of it */
-	engine_close(s, enhanced, text);
+	if (s->listen.tls == LISTEN_TLS_IMPLICIT)
+		engine_drop(s);
+	else
+		engine_close(s, enhanced, text);
 }
 
-/* Tell of a command, but never of a password: clients may send AUTH unasked. */
-static void tell_command(struct smtp *s, struct str line)
+/* Whose business a line is. */
+enum secrecy { SECRECY_NONE, SECRECY_COMMAND, SECRECY_RESPONSE };
+
+/* Clients may send AUTH unasked; and responses, too, when it was refused. */
+static enum secrecy secrecy_of(const struct smtp *s, struct str line)
 {
-	bool is_auth = str_starts_nocase(str_trim_start(line), STR("AUTH"));
-
-	if (s->env->command != NULL)
-		s->env->command(s->env->user, is_auth ? STR("AUTH (hidden)") : line);
+	if (s->mode == MODE_AUTH)
+		return SECRECY_RESPONSE;
+	if (auth_is_command(line))
+		return SECRECY_COMMAND;
+	return s->auth.has_tried && !verbs_know(line) ? SECRECY_RESPONSE : SECRECY_NONE;
 }
 
+static void tell_command(struct smtp *s, struct str line, enum secrecy secrecy)
+{
+	if (secrecy == SECRECY_COMMAND)
+		line = STR("AUTH (hidden)");
+	else if (secrecy == SECRECY_RESPONSE)
+		line = STR("(hidden)");
+	if (s->env->command != NULL)
+		s->env->command(s->env->user, line);
+}
+
+/* A line that is bad as a line. */
+static void refuse_line(struct smtp *s, const char *enhanced, const char *text)
+{
+	if (s->mode == MODE_AUTH)
+		auth_take_bad_line(s, enhanced, text);
+	else
+		engine_error(s, 500, enhanced, text);
+}
+
+/* A whole line that is not too long. */
 static enum smtp_verb take_line(struct smtp *s, struct str line)
 {
-	tell_command(s, line);
-	if (!s->line.has_bare_newline || s->settings->bare_newline != BARE_NEWLINE_REJECT)
+	if (s->line.has_bare_newline &&
+		s->settings->bare_newline == BARE_NEWLINE_REJECT) {
+		refuse_line(s, "5.5.2", "Command ends in a bare LF");
+		return VERB_OTHER;
+	}
+	if (s->mode != MODE_AUTH)
 		return verbs_run(s, line);
-	engine_error(s, 500, "5.5.2", "Command ends in a bare LF");
-	return VERB_OTHER;
+	auth_take_line(s, line);
+	return VERB_AUTH;
+}
+
+static enum smtp_verb take_auth_line(struct smtp *s, struct str line, bool is_whole)
+{
+	size_t end = s->line.has_bare_newline ? 1 : 2;
+
+	s->auth.has_tried = true;
+	if (is_whole && line.n + end <= LINE_LONG_BYTES)
+		return take_line(s, line);
+	refuse_line(s, "5.5.6", "Authentication line too long");
+	return VERB_AUTH;
+}
+
+/* The commands of AUTH are answered when the exchange is over, STARTTLS when the
+ * caller knows what stands behind it. */
+static void tell_answer(struct smtp *s, enum smtp_verb verb)
+{
+	if (s->env->answered != NULL && s->mode != MODE_AUTH && s->mode != MODE_STARTTLS)
+		s->env->answered(s->env->user, verb, s->reply_code);
 }
 
 static size_t feed_command(struct smtp *s, const char *p, size_t n)
@@ -187,26 +272,31 @@ static size_t feed_command(struct smtp *s, const char *p, size_t n)
 
 	enum line_outcome outcome = line_next(&s->line, p, n, &used, &line);
 	enum smtp_verb verb = VERB_OTHER;
+	enum secrecy secrecy;
+	bool is_auth;
 
+	if (outcome == LINE_MORE)
+		line = line_begun(&s->line);
+	secrecy = secrecy_of(s, line);
+	s->has_secret |= secrecy != SECRECY_NONE;
 	if (outcome == LINE_MORE)
 		return used;
 	s->line_count++;
 	s->reply_code = 0;
-	switch (outcome) {
-	case LINE_MORE:
-		break;
-	case LINE_READY:
-		verb = take_line(s, line);
-		break;
-	case LINE_TOO_LONG:
-		engine_error(s, 500, "5.5.2", "Line too long");
-		break;
-	case LINE_FLOOD:
+	is_auth = s->mode == MODE_AUTH || secrecy == SECRECY_COMMAND;
+	if (outcome == LINE_READY || (outcome == LINE_LONG && is_auth))
+		tell_command(s, line, secrecy);
+	if (outcome == LINE_FLOOD)
 		engine_close(s, "4.7.0", "Line without end");
-		break;
-	}
-	if (s->env->answered != NULL)
-		s->env->answered(s->env->user, verb, s->reply_code);
+	else if (is_auth)
+		verb = take_auth_line(s, line, outcome != LINE_TOO_LONG);
+	else if (outcome == LINE_READY)
+		verb = take_line(s, line);
+	else
+		engine_error(s, 500, "5.5.2", "Line too long");
+	if (secrecy != SECRECY_NONE)
+		line_wipe(&s->line);
+	tell_answer(s, verb);
 	engine_leave_if_due(s);
 	return used;
 }
@@ -216,10 +306,16 @@ size_t smtp_feed(struct smtp *s, const void *p, size_t n)
 	const char *bytes = p;
 	size_t used = 0;
 
+	s->has_secret = false;
 	while (used < n && smtp_next(s) == SMTP_FEED)
 		used += s->mode == MODE_DATA ? transaction_feed(s, bytes + used, n - used)
 					     : feed_command(s, bytes + used, n - used);
 	return used;
+}
+
+bool smtp_has_secret(const struct smtp *s)
+{
+	return s->has_secret;
 }
 
 enum smtp_want smtp_next(const struct smtp *s)
@@ -230,6 +326,8 @@ enum smtp_want smtp_next(const struct smtp *s)
 		return SMTP_PAUSE;
 	if (s->mode == MODE_CLOSING)
 		return SMTP_CLOSE;
+	if (s->mode == MODE_STARTTLS || s->mode == MODE_HANDSHAKE)
+		return SMTP_STARTTLS;
 	if (s->out.len >= OUTPUT_FULL_BYTES)
 		return SMTP_FLUSH;
 	return SMTP_FEED;
@@ -240,13 +338,21 @@ uint32_t smtp_pause_ms(const struct smtp *s)
 	return s->pause_ms;
 }
 
-/* The last words of a session that something outside ends. */
+/* The last words of a session that something outside ends.  In the middle of a
+ * handshake there are none. */
 static void last_words(struct smtp *s, const char *enhanced, const char *text)
 {
 	transaction_abort_message(s);
 	s->pause_ms = 0;
-	if (s->mode != MODE_CLOSING)
+	if (s->mode == MODE_HANDSHAKE)
+		engine_drop(s);
+	else if (s->mode != MODE_CLOSING)
 		engine_close(s, enhanced, text);
+}
+
+static bool is_between_commands(const struct smtp *s)
+{
+	return s->mode == MODE_COMMAND || s->mode == MODE_AUTH;
 }
 
 void smtp_notify(struct smtp *s, enum smtp_event event)
@@ -268,19 +374,60 @@ void smtp_notify(struct smtp *s, enum smtp_event event)
 	case SMTP_RETIRE:
 		s->is_draining = true;
 		s->drain_text = "Service has a new configuration, connect again";
-		if (s->mode == MODE_COMMAND && !s->has_sender)
+		if (is_between_commands(s) && !s->has_sender)
 			last_words(s, "4.3.2", s->drain_text);
 		break;
 	case SMTP_DRAIN:
 		s->is_draining = true;
 		s->drain_text = shutting_down;
-		if (s->mode == MODE_COMMAND)
+		if (is_between_commands(s))
 			last_words(s, "4.3.2", s->drain_text);
 		break;
 	case SMTP_DRAIN_NOW:
 		last_words(s, "4.3.2", shutting_down);
 		break;
+	case SMTP_TLS_FAILED:
+		engine_drop(s);
+		break;
 	}
+}
+
+bool smtp_begin_tls(struct smtp *s, bool has_input)
+{
+	if (s->mode == MODE_STARTTLS) {
+		s->mode = has_input ? MODE_CLOSING : MODE_HANDSHAKE;
+		if (has_input)
+			engine_reply(s, 554, "5.5.1", "Nothing may follow STARTTLS");
+		else
+			engine_reply(s, 220, "2.0.0", "Ready to start TLS");
+		tell_answer(s, VERB_STARTTLS);
+	}
+	return s->mode == MODE_HANDSHAKE;
+}
+
+void smtp_tls_started(struct smtp *s, const struct envelope_tls *tls,
+	const struct sasl_session *binding)
+{
+	struct envelope_client *client = &s->envelope.client;
+
+	if (s->mode != MODE_HANDSHAKE)
+		return;
+	s->mode = MODE_COMMAND;
+	s->is_tls = true;
+	auth_forget(s);
+	if (binding != NULL)
+		s->sasl_session = *binding;
+	s->sasl_session.is_plaintext_allowed = s->sasl_session.is_tls = true;
+	client->tls = *tls;
+	client->helo = (struct str){0};
+	client->is_esmtp = false;
+	s->has_greeted = false;
+	s->transaction_mark = (struct arena_mark){0};
+	if (s->listen.tls != LISTEN_TLS_IMPLICIT)
+		transaction_reset(s);
+	else if (!s->is_draining)
+		open_session(s);
+	engine_leave_if_due(s);
 }
 
 struct str smtp_output(const struct smtp *s)
@@ -324,6 +471,9 @@ struct str smtp_helo(const struct smtp *s)
 
 void smtp_end(struct smtp *s)
 {
+	auth_end_exchange(s);
+	if (s->line.is_mid)
+		line_wipe(&s->line);
 	if (!s->is_open)
 		return;
 	transaction_abort_message(s);

@@ -1,15 +1,18 @@
 /* The SMTP engine: bytes in, bytes out, decisions through hooks, messages into
- * a sink (RFC 5321).  It does no I/O, reads no clock, writes no log and never
- * blocks of itself; hooks and sink may.
+ * a sink (RFC 5321, with STARTTLS of RFC 3207 and AUTH of RFC 4954).  It does no I/O,
+ * reads no clock, writes no log and never blocks of itself; hooks and sink may.
  *
  *   smtp_start;  then for ever what smtp_next says:
  *     SMTP_FEED    give it bytes: smtp_feed
  *     SMTP_FLUSH   the output is full: send it, then go on
  *     SMTP_PAUSE   send the output, wait smtp_pause_ms, smtp_notify RESUMED
+ *     SMTP_STARTTLS  smtp_begin_tls, send the output, shake hands, then
+ *                  smtp_tls_started or smtp_notify TLS_FAILED
  *     SMTP_CLOSE   send the output, close
  *     SMTP_DROP    close without another byte
  *
- * Any split of the bytes over calls of smtp_feed gives the same result. */
+ * Any split of the bytes over calls of smtp_feed gives the same result.  Behind a
+ * STARTTLS nothing is consumed: the caller knows whether something is left. */
 #ifndef SINKD_SMTP_SESSION_H
 #define SINKD_SMTP_SESSION_H
 
@@ -22,10 +25,19 @@
 #include "smtp/settings.h"
 #include "smtp/sink.h"
 
+struct sasl_session;
 struct sinkd_hooks;
 struct smtp;
+struct smtp_sasl;
 
-enum smtp_want { SMTP_FEED, SMTP_FLUSH, SMTP_PAUSE, SMTP_CLOSE, SMTP_DROP };
+enum smtp_want {
+	SMTP_FEED,
+	SMTP_FLUSH,
+	SMTP_PAUSE,
+	SMTP_STARTTLS,
+	SMTP_CLOSE,
+	SMTP_DROP
+};
 
 /* What happened outside, for the engine to say its last words about. */
 enum smtp_event {
@@ -36,6 +48,7 @@ enum smtp_event {
 	SMTP_RETIRE,          /* we go: a mail transaction may finish, then 421 4.3.2 */
 	SMTP_DRAIN,           /* we go: a message in flight may finish, then 421 4.3.2 */
 	SMTP_DRAIN_NOW,       /* we go, whatever is in flight: 421 4.3.2 */
+	SMTP_TLS_FAILED,      /* the handshake: nothing more can be said */
 };
 
 /* The commands, as those who count them know them; OTHER is whatever is none. */
@@ -48,6 +61,8 @@ enum smtp_event {
 	X(RSET)                                                                          \
 	X(NOOP)                                                                          \
 	X(QUIT)                                                                          \
+	X(STARTTLS)                                                                      \
+	X(AUTH)                                                                          \
 	X(VRFY)                                                                          \
 	X(EXPN)                                                                          \
 	X(HELP)                                                                          \
@@ -68,12 +83,20 @@ struct smtp_outcome {
 	struct str reply; /* the text of the reply, with enhanced code */
 };
 
-/* The world around the engine.  hooks may be NULL.  command and reply (the
- * seed's `verbose`), answered and outcome may be NULL, and may come and go while the
- * engine is in use.  All else must be there.  answered is told of each command line
- * with the code of its reply: of DATA the one before the message; 0 for no reply. */
+/* The world around the engine.  hooks may be NULL.  sasl may be NULL: AUTH is never
+ * offered.  command and reply (the seed's `verbose`), answered, outcome and
+ * authenticated may be NULL, and may come and go while the engine is in use.  All else
+ * must be there.
+ *
+ * command and reply never hold a password: what belongs to AUTH is told as "(hidden)".
+ * answered is told of each command with the code of its reply: of DATA the one before
+ * the message, of AUTH the last one; 0 for no reply.  authenticated is told of each AUTH
+ * exchange that has ended: its mechanism, who the client is (code 235) or said to be, as
+ * far as is known, and the code of the last reply. */
 struct smtp_env {
 	const struct sinkd_hooks *hooks;
+	const struct smtp_sasl *sasl;
+	void *sasl_user;
 	const struct smtp_sink *sink;
 	void *sink_user;
 	void *user;
@@ -82,12 +105,16 @@ struct smtp_env {
 	void (*reply)(void *user, struct str line);
 	void (*answered)(void *user, enum smtp_verb verb, int code);
 	void (*outcome)(void *user, const struct smtp_outcome *outcome);
+	void (*authenticated)(
+		void *user, struct str mechanism, struct str name, int code);
 };
 
 struct smtp_peer {
 	struct str address;
 	uint16_t port;
 	struct str listener;
+	struct smtp_listen_settings settings;
+	bool is_loopback; /* on this machine; a Unix socket is, too */
 };
 
 /* An engine to be used for one session after the other.  settings and env are
@@ -95,18 +122,22 @@ struct smtp_peer {
 struct smtp *smtp_new(const struct smtp_settings *settings, const struct smtp_env *env);
 void smtp_free(struct smtp *s);
 
-/* Begin a session: asks `connect`, greets.  The strings of peer must live as
- * long as the session. */
+/* Begin a session: asks `connect`, greets; with implicit TLS when that has started.
+ * The strings of peer must live as long as the session. */
 void smtp_start(struct smtp *s, const struct smtp_peer *peer);
 
-/* Begin a session that is over: 421 takes the place of the greeting, and no hook is
- * asked. */
+/* Begin a session that is over: 421 takes the place of the greeting (with implicit TLS
+ * nothing does), and no hook is asked. */
 void smtp_refuse(struct smtp *s, const struct smtp_peer *peer, const char *enhanced,
 	const char *text);
 
 /* Consume bytes from the client, up to n; fewer when the engine wants something
  * else first (see smtp_next).  Returns how many. */
 size_t smtp_feed(struct smtp *s, const void *p, size_t n);
+
+/* Whether the bytes fed last held a secret, or a part of one: then the caller is to
+ * overwrite them. */
+bool smtp_has_secret(const struct smtp *s);
 
 enum smtp_want smtp_next(const struct smtp *s);
 uint32_t smtp_pause_ms(const struct smtp *s);
@@ -116,6 +147,18 @@ void smtp_notify(struct smtp *s, enum smtp_event event);
  * pauses, the reply that has to wait is not among them. */
 struct str smtp_output(const struct smtp *s);
 void smtp_sent(struct smtp *s, size_t n);
+
+/* The client wants TLS (SMTP_STARTTLS).  has_input: the caller has bytes of it that the
+ * engine did not consume; somebody in the middle may have put them behind the command
+ * (CVE-2011-0411), so that ends the session, and false is returned.  If true: the
+ * caller sends the output, the last one in plain text, and shakes hands. */
+bool smtp_begin_tls(struct smtp *s, bool has_input);
+
+/* TLS is there: all that was said before is forgotten (RFC 3207, 4.2), and with
+ * implicit TLS the session begins.  The strings of both must live as long as the
+ * session; of binding, which may be NULL, subject, external and binding_* are used. */
+void smtp_tls_started(struct smtp *s, const struct envelope_tls *tls,
+	const struct sasl_session *binding);
 
 /* Where the session stands, for deadlines and for the way to close. */
 bool smtp_is_in_data(const struct smtp *s);

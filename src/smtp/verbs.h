@@ -3,10 +3,15 @@
 #ifndef SINKD_SMTP_VERBS_H
 #define SINKD_SMTP_VERBS_H
 
+#include <stdbool.h>
+
 #include "base/str.h"
 #include "smtp/session.h"
 
 /* Carry out one command line, without its end.  Returns which it was. */
 enum smtp_verb verbs_run(struct smtp *s, struct str line);
+
+/* Whether the line begins with the name of a command. */
+bool verbs_know(struct str line);
 
 #endif

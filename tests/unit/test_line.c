@@ -9,8 +9,10 @@
 
 #define LINE_MAX_TEST 16
 
+#define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
+
 /* What came out of the input, as text: "[line]" CR LF, "<line>" lone LF, "!" too
- * long, "F" flood. */
+ * long, "F" flood, "L" before one that is long. */
 static void run(struct str in, size_t step, size_t max, struct buf *out)
 {
 	struct line line = {0};
@@ -38,6 +40,9 @@ static void run(struct str in, size_t step, size_t max, struct buf *out)
 				CU_ASSERT(at == n);
 				CU_ASSERT(line.is_mid);
 				break;
+			case LINE_LONG:
+				(void)buf_add_text(out, "L");
+				/* fallthrough */
 			case LINE_READY:
 				(void)buf_add_text(
 					out, line.has_bare_newline ? "<" : "[");
@@ -48,10 +53,13 @@ static void run(struct str in, size_t step, size_t max, struct buf *out)
 				break;
 			case LINE_TOO_LONG:
 				(void)buf_add_text(out, "!");
+				CU_ASSERT(got.n > 0 && got.n <= LINE_LONG_BYTES);
+				CU_ASSERT(got.p[0] == 'x');
 				CU_ASSERT(!line.is_mid);
 				break;
 			case LINE_FLOOD:
 				(void)buf_add_text(out, "F");
+				CU_ASSERT(got.n > 0 && got.p[0] == 'x');
 				is_flooded = true;
 				break;
 			}
@@ -79,14 +87,16 @@ static void test_lines(void)
 		{"CR CR LF", STR("a\r\r\n"), STR("[a\r]")},
 		{"NUL", STR("a\0b\r\n"), STR("[a\0b]")},
 		{"at the limit", STR("0123456789abcd\r\n"), STR("[0123456789abcd]")},
-		{"over the limit", STR("0123456789abcde\r\nx\r\n"), STR("![x]")},
+		{"over the limit", STR("0123456789abcde\r\nx\r\n"),
+			STR("L[0123456789abcde][x]")},
 		{"at the limit, lone LF", STR("0123456789abcde\n"),
 			STR("<0123456789abcde>")},
-		{"over the limit, lone LF", STR("0123456789abcdef\nx\n"), STR("!<x>")},
+		{"over the limit, lone LF", STR("0123456789abcdef\nx\n"),
+			STR("L<0123456789abcdef><x>")},
 		{"long with CR", STR("0123456789abcde\rxxxxxxxx\r\r\nx\r\n"),
-			STR("![x]")},
+			STR("L[0123456789abcde\rxxxxxxxx\r][x]")},
 		{"long twice", STR("0123456789abcdefg\r\n0123456789abcdefg\r\n"),
-			STR("!!")},
+			STR("L[0123456789abcdefg]L[0123456789abcdefg]")},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -132,6 +142,74 @@ static void test_flood(void)
 	free(in);
 }
 
+/* A line of LINE_LONG_BYTES is still whole, and the one behind it is not hurt. */
+static void test_long(void)
+{
+	static const size_t steps[] = {1, 1000, LINE_LONG_BYTES - 1, 1 << 20};
+	static const size_t maxima[] = {16, 512, 4096, LINE_LONG_BYTES, 20000};
+
+	for (size_t i = 0; i < COUNT_OF(steps) * COUNT_OF(maxima); i++) {
+		size_t step = steps[i % COUNT_OF(steps)];
+		size_t max = maxima[i / COUNT_OF(steps)];
+
+		for (size_t n = LINE_LONG_BYTES - 1; n <= LINE_LONG_BYTES + 1; n++) {
+			char *in = malloc(n + 3);
+			bool is_ready = n <= max;
+			bool is_long = !is_ready && n <= LINE_LONG_BYTES;
+			struct buf out;
+
+			CU_ASSERT_PTR_NOT_NULL_FATAL(in);
+			buf_init(&out, 1 << 20);
+			memset(in, 'x', n);
+			memcpy(in + n - 2, "\r\ny\r\n", 5);
+			run((struct str){in, n + 3}, step, max, &out);
+			CHECK("outcome", out.p[0] == (is_ready         ? '['
+							     : is_long ? 'L'
+								       : '!'));
+			CHECK("length", out.len == (is_ready         ? n
+							   : is_long ? n + 1
+								     : 1) +
+							   3);
+			CHECK_STR(
+				"next", str_skip(buf_str(&out), out.len - 3), STR("[y]"));
+			buf_done(&out);
+			free(in);
+		}
+	}
+}
+
+static bool is_zero(const char *p, size_t n)
+{
+	while (n > 0 && p[n - 1] == '\0')
+		n--;
+	return n == 0;
+}
+
+static void test_wipe(void)
+{
+	struct line line = {0};
+	struct str got = {0};
+	size_t used = 0;
+
+	CU_ASSERT_FATAL(line_init(&line, LINE_MAX_TEST) == 0);
+	memset(line.store, 0, line.size);
+	CHECK_STR("nothing begun", line_begun(&line), STR(""));
+	(void)line_next(&line, "AUTH PL", 7, &used, &got);
+	CHECK_STR("begun", line_begun(&line), STR("AUTH PL"));
+	(void)line_next(&line, "AIN x\r\nNOOP", 10, &used, &got);
+	CHECK_STR("whole", got, STR("AUTH PLAIN x"));
+	CHECK_STR("none begun", line_begun(&line), STR(""));
+	line_wipe(&line);
+	CHECK("wiped", is_zero(line.store, line.size));
+	(void)line_next(&line, "secret", 6, &used, &got);
+	line_wipe(&line);
+	line_reset(&line);
+	CHECK("wiped in the middle", is_zero(line.store, line.size));
+	(void)line_next(&line, "NOOP\r\n", 6, &used, &got);
+	CHECK_STR("goes on", got, STR("NOOP"));
+	line_done(&line);
+}
+
 static void test_reset(void)
 {
 	struct line line = {0};
@@ -155,5 +233,7 @@ void suite_line(void)
 
 	CU_add_test(s, "lines", test_lines);
 	CU_add_test(s, "flood", test_flood);
+	CU_add_test(s, "long", test_long);
+	CU_add_test(s, "wipe", test_wipe);
 	CU_add_test(s, "reset", test_reset);
 }
