@@ -46,7 +46,8 @@ src_libsinkd_a_SOURCES = \
 	src/net/certificate.c src/net/certificate.h \
 	src/net/conn.c src/net/conn.h \
 	src/net/listener.c src/net/listener.h \
-	src/net/tls.c src/net/tls.h \
+	src/net/tls.c src/net/tls.h src/net/tls_context.h \
+	src/net/tls_session.c \
 	src/policy/sasl.h \
 	src/policy/users.h \
 	src/config/conf.c src/config/conf.h \
