@@ -14,7 +14,8 @@ MAY_INCLUDE = {
     "delivery": {"api", "base", "smtp", "delivery"},
     "net": {"api", "base", "smtp", "net"},
     "config": {"api", "base", "smtp", "policy", "delivery", "net", "config"},
-    "proc": {"api", "base", "smtp", "policy", "delivery", "net", "config", "proc"},
+    "keys": {"api", "base", "smtp", "policy", "delivery", "net", "config", "keys"},
+    "proc": {"api", "base", "smtp", "policy", "delivery", "net", "config", "keys", "proc"},
     # Of the server only what both sides must know.
     "ctl": {"base", "ctl", "policy/users.h", "proc/control.h", "proc/runtime.h",
             "smtp/session.h"},
