@@ -44,11 +44,12 @@ src_libsinkd_a_SOURCES = \
 	src/delivery/mailbox.c src/delivery/mailbox.h \
 	src/delivery/maildir.c \
 	src/delivery/text.c src/delivery/text.h \
+	src/net/certificate.c src/net/certificate.h \
 	src/net/conn.c src/net/conn.h \
 	src/net/key_request.h \
 	src/net/listener.c src/net/listener.h \
 	src/net/remote_key.c src/net/remote_key.h \
-	src/net/tls.h \
+	src/net/tls.c src/net/tls.h \
 	src/policy/sasl.h \
 	src/policy/users.h \
 	src/config/conf.c src/config/conf.h \
