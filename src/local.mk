@@ -35,6 +35,7 @@ src_libsinkd_a_SOURCES = \
 	src/base/clock.h \
 	src/base/number.h \
 	src/base/fdio.c src/base/fdio.h \
+	src/base/ipc.c src/base/ipc.h \
 	src/base/log.c src/base/log.h \
 	src/base/syslogd.c src/base/syslogd.h \
 	src/delivery/delivery.c src/delivery/delivery.h \
@@ -45,7 +46,9 @@ src_libsinkd_a_SOURCES = \
 	src/delivery/text.c src/delivery/text.h \
 	src/net/certificate.c src/net/certificate.h \
 	src/net/conn.c src/net/conn.h \
+	src/net/key_request.h \
 	src/net/listener.c src/net/listener.h \
+	src/net/remote_key.c src/net/remote_key.h \
 	src/net/tls.c src/net/tls.h src/net/tls_context.h \
 	src/net/tls_session.c \
 	src/policy/sasl.h \
@@ -54,6 +57,7 @@ src_libsinkd_a_SOURCES = \
 	src/config/option.c src/config/option.h \
 	src/config/schema.c src/config/schema.h \
 	src/config/source.c src/config/source.h \
+	src/keys/signer.c src/keys/signer.h \
 	src/ctl/client.c src/ctl/client.h \
 	src/ctl/metrics.c \
 	src/ctl/out.c src/ctl/out.h \

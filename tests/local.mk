@@ -57,6 +57,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/maildir_fixture.c tests/unit/maildir_fixture.h \
 	tests/unit/test_delivery.c \
 	tests/unit/test_inherit.c \
+	tests/unit/test_ipc.c \
 	tests/unit/test_listener.c \
 	tests/unit/test_log.c \
 	tests/unit/test_mailbox.c \
@@ -70,6 +71,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_ready.c \
 	tests/unit/test_runtime.c \
 	tests/unit/test_show.c \
+	tests/unit/test_signer.c \
 	tests/unit/test_slots.c \
 	tests/unit/test_certificate.c \
 	tests/unit/tls_fixture.c tests/unit/tls_fixture.h tests/unit/tls_scene.c \

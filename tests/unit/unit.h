@@ -29,6 +29,8 @@ void suite_siphash(void);
 
 /* All the rest (suites.c). */
 void suite_log(void);
+void suite_ipc(void);
+void suite_signer(void);
 void suite_mailbox(void);
 void suite_maildir(void);
 void suite_delivery(void);
