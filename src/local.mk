@@ -38,6 +38,7 @@ src_libsinkd_a_SOURCES = \
 	src/base/clock.h \
 	src/base/number.h \
 	src/base/fdio.c src/base/fdio.h \
+	src/base/ipc.c src/base/ipc.h \
 	src/base/log.c src/base/log.h \
 	src/base/syslogd.c src/base/syslogd.h \
 	src/delivery/delivery.c src/delivery/delivery.h \
@@ -48,8 +49,8 @@ src_libsinkd_a_SOURCES = \
 	src/delivery/text.c src/delivery/text.h \
 	src/net/certificate.c src/net/certificate.h \
 	src/net/conn.c src/net/conn.h \
+	src/net/key_request.h \
 	src/net/listener.c src/net/listener.h \
-	src/net/tls.c src/net/tls.h \
 	src/policy/crypt_hash.c src/policy/crypt_hash.h \
 	src/policy/sasl.c src/policy/sasl.h \
 	src/policy/sasl_form.c src/policy/sasl_form.h \
@@ -57,6 +58,9 @@ src_libsinkd_a_SOURCES = \
 	src/policy/users.c src/policy/users.h \
 	src/policy/users_line.c \
 	src/config/auth_section.c src/config/auth_section.h \
+	src/net/remote_key.c src/net/remote_key.h \
+	src/net/tls.c src/net/tls.h src/net/tls_context.h \
+	src/net/tls_session.c \
 	src/config/conf.c src/config/conf.h \
 	src/config/endpoints.c src/config/endpoints.h \
 	src/config/option.c src/config/option.h \
@@ -68,6 +72,7 @@ src_libsinkd_a_SOURCES = \
 	src/config/tables.c src/config/tables.h \
 	src/config/tls_section.c src/config/tls_section.h \
 	src/config/units.h \
+	src/keys/signer.c src/keys/signer.h \
 	src/ctl/client.c src/ctl/client.h \
 	src/ctl/metrics.c \
 	src/ctl/out.c src/ctl/out.h \

@@ -58,6 +58,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/maildir_fixture.c tests/unit/maildir_fixture.h \
 	tests/unit/test_delivery.c \
 	tests/unit/test_inherit.c \
+	tests/unit/test_ipc.c \
 	tests/unit/test_listener.c \
 	tests/unit/test_log.c \
 	tests/unit/test_mailbox.c \
@@ -75,9 +76,14 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_sasl.c \
 	tests/unit/test_sasl_clients.c \
 	tests/unit/test_show.c \
+	tests/unit/test_signer.c \
 	tests/unit/test_slots.c \
-	tests/unit/test_upgrade.c \
-	tests/unit/test_users.c
+	tests/unit/test_users.c \
+	tests/unit/test_certificate.c \
+	tests/unit/tls_fixture.c tests/unit/tls_fixture.h tests/unit/tls_scene.c \
+	tests/unit/test_conn.c \
+	tests/unit/test_tls.c tests/unit/test_tls_end.c \
+	tests/unit/test_upgrade.c
 tests_unit_unit_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_LDADD = $(tests_server_libs) $(CUNIT_LIBS)
 

@@ -47,6 +47,11 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 	X(EV_DELIVERY_FAILED, "delivery.failed")                                         \
 	X(EV_ACCEPT_FAILED, "accept.failed")                                             \
 	X(EV_SERVER_SANDBOX, "server.sandbox")                                           \
+	X(EV_SERVER_CERTIFICATE, "server.certificate")                                   \
+	X(EV_KEYS_START, "keys.start")                                                   \
+	X(EV_KEYS_EXIT, "keys.exit")                                                     \
+	X(EV_KEYS_FAILED, "keys.failed")                                                 \
+	X(EV_KEYS_REFUSED, "keys.refused")                                               \
 	X(EV_CONTROL_REQUEST, "control.request")                                         \
 	X(EV_CONTROL_REFUSED, "control.refused")                                         \
 	X(EV_CONTROL_FAILED, "control.failed")                                           \

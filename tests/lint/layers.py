@@ -14,7 +14,8 @@ MAY_INCLUDE = {
     "delivery": {"api", "base", "smtp", "delivery"},
     "net": {"api", "base", "smtp", "net"},
     "config": {"api", "base", "smtp", "policy", "delivery", "net", "config"},
-    "proc": {"api", "base", "smtp", "policy", "delivery", "net", "config", "proc"},
+    "keys": {"api", "base", "smtp", "policy", "delivery", "net", "config", "keys"},
+    "proc": {"api", "base", "smtp", "policy", "delivery", "net", "config", "keys", "proc"},
     # Of the server only what both sides must know.
     "ctl": {"base", "ctl", "policy/users.h", "proc/control.h", "proc/runtime.h",
             "smtp/session.h"},
@@ -25,8 +26,9 @@ ONLY_IN = {
     "seccomp.h": {"src/proc/sandbox.c"},
     "gsasl.h": {"src/policy/sasl.c", "src/policy/scram.c"},
     "crypt.h": {"src/policy/crypt_hash.c"},
-    "gnutls/gnutls.h": {"src/net/certificate.c", "src/net/tls.c", "src/net/tls_session.c",
-                        "src/net/remote_key.c", "src/proc/keys.c", "src/proc/keyring.c"},
+    "gnutls/gnutls.h": {"src/net/certificate.c", "src/net/tls.c", "src/net/tls_context.h",
+                        "src/net/tls_session.c", "src/net/remote_key.c", "src/keys/pair.c",
+                        "src/keys/self_signed.c", "src/keys/signer.c"},
 }
 
 

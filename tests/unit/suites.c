@@ -5,6 +5,8 @@
 
 void (*const unit_suites[])(void) = {
 	suite_log,
+	suite_ipc,
+	suite_signer,
 	suite_mailbox,
 	suite_maildir,
 	suite_delivery,
@@ -15,6 +17,10 @@ void (*const unit_suites[])(void) = {
 	suite_users,
 	suite_sasl,
 	suite_sasl_clients,
+	suite_certificate,
+	suite_tls,
+	suite_tls_end,
+	suite_conn,
 	suite_pool,
 	suite_pool_life,
 	suite_runtime,

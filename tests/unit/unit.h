@@ -30,6 +30,8 @@ void suite_siphash(void);
 
 /* All the rest (suites.c). */
 void suite_log(void);
+void suite_ipc(void);
+void suite_signer(void);
 void suite_mailbox(void);
 void suite_maildir(void);
 void suite_delivery(void);
@@ -37,6 +39,10 @@ void suite_conf(void);
 void suite_conf_tls(void);
 void suite_option(void);
 void suite_listener(void);
+void suite_certificate(void);
+void suite_tls(void);
+void suite_tls_end(void);
+void suite_conn(void);
 void suite_pool(void);
 void suite_pool_life(void);
 void suite_runtime(void);
