@@ -58,6 +58,11 @@ void conn_use(struct conn *c, size_t n)
 	c->input_used += n;
 }
 
+void conn_wipe(struct conn *c)
+{
+	explicit_bzero(c->input, c->input_used);
+}
+
 /* An interrupted wait is a tick that came early. */
 static int failure(void)
 {
@@ -102,15 +107,17 @@ static ssize_t transmit(const struct conn *c, const char *p, size_t n)
 /* -------------------------------------------------------------------- under TLS */
 
 /* GnuTLS reads the header of a record, then the rest.  As much as there is is read at
- * once, which saves more calls than the copy costs. */
+ * once, which saves more calls than the copy costs.  It goes on until it has a record, or
+ * a whole flight: a client that drips must not keep it so for longer than a tick. */
 static ssize_t read_raw(void *user, void *p, size_t n)
 {
 	struct conn *c = user;
 	const char *raw = c->input + HALF;
 
 	if (c->raw_used == c->raw_len) {
-		ssize_t got =
-			c->is_raw_enough ? -EAGAIN : receive(c, c->input + HALF, HALF);
+		bool is_over =
+			c->is_raw_enough || clock_monotonic_ms() >= c->raw_deadline_ms;
+		ssize_t got = is_over ? -EAGAIN : receive(c, c->input + HALF, HALF);
 
 		if (got <= 0)
 			return got;
@@ -139,8 +146,14 @@ int conn_start_tls(struct conn *c, const struct tls *t)
 	return c->tls == NULL ? -ENOMEM : 0;
 }
 
+static void begin_tick(struct conn *c)
+{
+	c->raw_deadline_ms = clock_monotonic_ms() + CONN_TICK_MS;
+}
+
 int conn_handshake(struct conn *c)
 {
+	begin_tick(c);
 	return tls_session_handshake(c->tls);
 }
 
@@ -168,8 +181,10 @@ static bool has_record(const struct conn *c)
  * nothing else to tell. */
 static ssize_t read_records(struct conn *c)
 {
-	ssize_t got = tls_session_read(c->tls, c->input, HALF);
+	ssize_t got;
 
+	begin_tick(c);
+	got = tls_session_read(c->tls, c->input, HALF);
 	if (got <= 0)
 		return got;
 	c->is_raw_enough = true;

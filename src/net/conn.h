@@ -38,7 +38,8 @@ struct conn {
 	size_t input_used;
 	size_t raw_len;
 	size_t raw_used;
-	bool is_raw_enough; /* take what is there, do not wait for more */
+	bool is_raw_enough;       /* take what is there, do not wait for more */
+	uint64_t raw_deadline_ms; /* the tick of what GnuTLS does with many reads */
 };
 
 /* Returns 0 or -ENOMEM. */
@@ -49,9 +50,11 @@ void conn_done(struct conn *c);
  * writes give up by themselves, see listener_gives_tick. */
 void conn_take_fd(struct conn *c, int fd, bool has_tick);
 
-/* What was read and not yet used, and that n bytes of it have been used. */
+/* What was read and not yet used, and that n bytes of it have been used; wipe: and are
+ * to be overwritten, with all before them. */
 struct str conn_input(const struct conn *c);
 void conn_use(struct conn *c, size_t n);
+void conn_wipe(struct conn *c);
 
 /* From here on speak TLS; only when all input has been used, so that nothing said in
  * plaintext is taken for what was said under it.  t must live as long as the connection.

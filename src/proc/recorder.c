@@ -61,6 +61,16 @@ static void count_answer(void *user, enum smtp_verb verb, int code)
 		slot_set_helo(r->slot, smtp_helo(r->engine));
 }
 
+/* An exchange has ended; that the client gave up says nothing of its password. */
+static void log_login(void *user, struct str mechanism, struct str name, int code)
+{
+	struct recorder *r = user;
+
+	slot_count_login(r->slot, code == 235 ? SLOT_ACCEPTED : SLOT_REFUSED);
+	log_event(LOG_INFO, EV_SESSION_AUTH, LOG_STR("mechanism", mechanism),
+		LOG_STR("user", name), LOG_NUM("code", code));
+}
+
 void recorder_set_verbose(struct smtp_env *env, bool is_verbose)
 {
 	env->command = is_verbose ? log_command : NULL;
@@ -124,6 +134,7 @@ void recorder_attach(struct recorder *r, struct smtp_env *env)
 	env->stamp = stamp_message;
 	env->answered = count_answer;
 	env->outcome = log_outcome;
+	env->authenticated = log_login;
 	env->sink = &timed_sink;
 	env->sink_user = r;
 }
@@ -140,16 +151,37 @@ void recorder_begin(struct recorder *r, const char *delivery_name)
 	r->has_new_message = false;
 }
 
-void recorder_end(const struct recorder *r, int error)
+void recorder_note_tls(struct recorder *r, const struct tls_session *tls)
+{
+	bool is_resumed = tls_session_is_resumed(tls);
+	struct envelope_tls what;
+
+	tls_session_describe(tls, &what);
+	slot_count_handshake(
+		r->slot, is_resumed ? SLOT_HANDSHAKE_RESUMED : SLOT_HANDSHAKE_FULL);
+	log_event(LOG_INFO, EV_SESSION_TLS, LOG_STR("version", what.version),
+		LOG_STR("cipher", what.cipher),
+		LOG_TEXT("resumed", is_resumed ? "yes" : "no"),
+		LOG_STR("name", tls_session_server_name(tls)),
+		LOG_STR("subject", what.subject));
+}
+
+void recorder_note_tls_failure(struct recorder *r, const char *why)
+{
+	slot_count_handshake(r->slot, SLOT_HANDSHAKE_FAILED);
+	log_event(LOG_INFO, EV_SESSION_TLS_FAILED, LOG_TEXT("reason", why));
+}
+
+void recorder_end(const struct recorder *r, const char *why)
 {
 	const char *how = smtp_has_quit(r->engine)             ? "quit"
-			  : error != 0                         ? "broken"
+			  : why != NULL                        ? "broken"
 			  : smtp_next(r->engine) == SMTP_CLOSE ? "closed"
 							       : "gone";
 
-	if (error != 0)
+	if (why != NULL)
 		log_event(LOG_INFO, EV_SESSION_END, LOG_TEXT("how", how),
-			LOG_ERRNO(error), LOG_NUM("messages", r->messages));
+			LOG_TEXT("reason", why), LOG_NUM("messages", r->messages));
 	else
 		log_event(LOG_INFO, EV_SESSION_END, LOG_TEXT("how", how),
 			LOG_NUM("messages", r->messages));

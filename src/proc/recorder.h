@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "delivery/delivery.h"
+#include "net/tls.h"
 #include "proc/slots.h"
 #include "proc/stamp.h"
 #include "smtp/session.h"
@@ -39,7 +40,11 @@ void recorder_set_verbose(struct smtp_env *env, bool is_verbose);
 /* A session begins; from here on its id is in every line. */
 void recorder_begin(struct recorder *r, const char *delivery_name);
 
-/* The session is over.  error: why the connection broke, a negative errno, or 0. */
-void recorder_end(const struct recorder *r, int error);
+/* A TLS handshake has ended: well; or not, and why (static text or of the session). */
+void recorder_note_tls(struct recorder *r, const struct tls_session *tls);
+void recorder_note_tls_failure(struct recorder *r, const char *why);
+
+/* The session is over.  why: what broke the connection; NULL: nothing did. */
+void recorder_end(const struct recorder *r, const char *why);
 
 #endif

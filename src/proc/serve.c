@@ -70,6 +70,9 @@ struct server *serve_new(const struct serve_env *env)
 		.log_level = -1,
 	};
 	recorder_attach(&v->recorder, &v->engine_env);
+	if (env->sasl != NULL)
+		v->engine_env.sasl = &sasl_engine;
+	v->engine_env.sasl_user = env->sasl;
 	v->engine = smtp_new(&env->config->smtp, &v->engine_env);
 	if (v->engine == NULL || conn_init(&v->conn) < 0 ||
 		recorder_init(&v->recorder, env->slot, env->delivery,
@@ -262,11 +265,76 @@ static void feed_engine(struct server *v)
 
 	if (input.n > 0) {
 		conn_use(&v->conn, smtp_feed(v->engine, input.p, input.n));
+		if (smtp_has_secret(v->engine))
+			conn_wipe(&v->conn);
 		return;
 	}
 	flush_output(v);
 	if (smtp_next(v->engine) == SMTP_FEED)
 		read_client(v);
+}
+
+/* A handshake, for no longer than timeouts.tls.  Returns 0, or a negative errno. */
+static int shake_hands(struct server *v)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+	uint64_t deadline_ms = number_min(
+		now_ms + v->env->config->timeouts.tls_ms, v->session_deadline_ms);
+	int r = conn_start_tls(&v->conn, v->env->tls);
+
+	if (r < 0)
+		return r;
+	slot_set_state(v->env->slot, SLOT_HANDSHAKE);
+	slot_set_deadline(v->env->slot, deadline_ms);
+	while ((r = conn_handshake(&v->conn)) == -EAGAIN) {
+		now_ms = clock_monotonic_ms();
+		look_at_notices(v, now_ms);
+		if (smtp_next(v->engine) != SMTP_STARTTLS)
+			return -ECANCELED;
+		if (now_ms >= deadline_ms) {
+			v->has_timed_out = true;
+			return -ETIMEDOUT;
+		}
+	}
+	return r;
+}
+
+/* Why a handshake failed, for who reads the log. */
+static const char *tls_failure(const struct server *v, int error)
+{
+	const struct tls_session *tls = conn_tls(&v->conn);
+
+	if (tls != NULL && tls_session_saw_plaintext(tls))
+		return "the client speaks plaintext where TLS is expected";
+	if (error == -ECANCELED)
+		return "the server ends the session";
+	return error == -EPROTO ? conn_tls_error(&v->conn) : strerror(-error);
+}
+
+/* From here on TLS, or nothing: what has been read already was not protected by it, and
+ * what follows is never taken for plaintext again. */
+static void start_tls(struct server *v)
+{
+	struct sasl_session binding = {0};
+	struct envelope_tls tls;
+	int r;
+
+	if (!smtp_begin_tls(v->engine, conn_input(&v->conn).n > 0))
+		return;
+	flush_output(v);
+	if (smtp_next(v->engine) != SMTP_STARTTLS)
+		return;
+	r = shake_hands(v);
+	if (r < 0) {
+		recorder_note_tls_failure(&v->recorder, tls_failure(v, r));
+		smtp_notify(v->engine, SMTP_TLS_FAILED);
+		return;
+	}
+	recorder_note_tls(&v->recorder, conn_tls(&v->conn));
+	tls_session_describe(conn_tls(&v->conn), &tls);
+	if (v->env->sasl != NULL)
+		tls_session_bind(conn_tls(&v->conn), &binding);
+	smtp_tls_started(v->engine, &tls, &binding);
 }
 
 /* A delay that a hook asked for, in slices that notice a drain. */
@@ -295,14 +363,14 @@ static void converse(struct server *v)
 		case SMTP_FEED:
 			feed_engine(v);
 			break;
+		case SMTP_STARTTLS:
+			start_tls(v);
+			break;
 		case SMTP_FLUSH:
 			flush_output(v);
 			break;
 		case SMTP_PAUSE:
 			wait_pause(v);
-			break;
-		case SMTP_STARTTLS:
-			smtp_notify(v->engine, SMTP_TLS_FAILED);
 			break;
 		case SMTP_CLOSE:
 			/* First: who comes again as soon as it has our last words is
@@ -316,12 +384,25 @@ static void converse(struct server *v)
 	}
 }
 
+/* A client on this machine; addresses of IPv4 never come as those of IPv6. */
+static bool is_loopback(const struct sockaddr_storage *from)
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)from;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
+
+	if (from->ss_family == AF_INET)
+		return ntohl(in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	return from->ss_family != AF_INET6 || IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+}
+
 static struct smtp_peer describe_peer(struct server *v, const struct listener *listener,
 	const struct sockaddr_storage *from)
 {
 	const struct sockaddr_in *in = (const struct sockaddr_in *)from;
 	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
-	struct smtp_peer peer = {.listener = str_of(listener->settings->name)};
+	struct smtp_peer peer = {.listener = str_of(listener->settings->name),
+		.settings = listener->settings->smtp,
+		.is_loopback = is_loopback(from)};
 
 	(void)snprintf(v->address, sizeof(v->address), "unix");
 	if (from->ss_family == AF_INET) {
@@ -403,6 +484,14 @@ static void begin_session(struct server *v, const struct listener *listener,
 	v->session_deadline_ms = now_ms + config->timeouts.session_ms;
 }
 
+/* What broke the connection, or NULL. */
+static const char *describe_failure(const struct server *v)
+{
+	if (v->failure == -EPROTO && conn_tls(&v->conn) != NULL)
+		return conn_tls_error(&v->conn);
+	return v->failure == 0 ? NULL : strerror(-v->failure);
+}
+
 void serve_client_take_fd(struct server *v, const struct listener *listener, int fd,
 	const struct sockaddr_storage *from)
 {
@@ -422,7 +511,7 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	converse(v);
 	smtp_end(v->engine);
 
-	recorder_end(&v->recorder, v->failure);
+	recorder_end(&v->recorder, describe_failure(v));
 	note_client(v, 0);
 	conn_close(&v->conn, linger_ms(v));
 	slot_end_session(v->env->slot, v->has_timed_out);

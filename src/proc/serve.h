@@ -7,6 +7,8 @@
 #include "config/conf.h"
 #include "delivery/delivery.h"
 #include "net/listener.h"
+#include "net/tls.h"
+#include "policy/sasl.h"
 #include "proc/board.h"
 #include "proc/counters.h"
 #include "proc/slots.h"
@@ -18,6 +20,8 @@ struct server;
 struct serve_env {
 	const struct config *config;
 	struct delivery *delivery;
+	const struct tls *tls; /* NULL: no listener speaks it */
+	struct sasl *sasl;     /* NULL: no listener has AUTH */
 	const struct board *board;
 	uint32_t generation;
 	struct slot *slot; /* what we say of ourselves */
