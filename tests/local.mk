@@ -17,7 +17,10 @@ tests_server_libs = src/libsinkd.a src/libsinkproto.a $(CONFUSE_LIBS) $(BSD_LIBS
 
 # The engine on a bench: it takes the place of the server's processes and disks.
 check_LIBRARIES += tests/tools/librig.a
-tests_tools_librig_a_SOURCES = tests/tools/rig.c tests/tools/rig.h
+tests_tools_librig_a_SOURCES = \
+	tests/tools/rig.c tests/tools/rig.h \
+	tests/tools/rig_hooks.c tests/tools/rig_parts.h \
+	tests/tools/rig_sasl.c
 tests_tools_librig_a_CPPFLAGS = $(tests_cppflags)
 tests_tools_librig_a_CFLAGS = $(fuzz_cflags)
 
@@ -33,6 +36,9 @@ tests_unit_unit_proto_SOURCES = \
 	tests/unit/unit.c tests/unit/unit.h tests/unit/suites_proto.c \
 	tests/unit/test_address.c \
 	tests/unit/test_arena.c \
+	tests/unit/auth_fixture.h \
+	tests/unit/test_auth.c \
+	tests/unit/test_auth_secrets.c \
 	tests/unit/test_base64.c \
 	tests/unit/test_buf.c \
 	tests/unit/test_command.c \
@@ -44,6 +50,7 @@ tests_unit_unit_proto_SOURCES = \
 	tests/unit/test_reply.c \
 	tests/unit/test_session.c \
 	tests/unit/test_siphash.c \
+	tests/unit/test_starttls.c \
 	tests/unit/test_str.c
 tests_unit_unit_proto_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_proto_LDADD = tests/tools/librig.a src/libsinkproto.a $(CUNIT_LIBS)

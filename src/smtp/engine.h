@@ -16,7 +16,7 @@
 #define OUTPUT_FULL_BYTES   16384
 #define OUTPUT_MARGIN_BYTES 8192
 
-/* Longer names than a mechanism may give (RFC 4616, 2). */
+/* No client has a longer name (RFC 4616, 2). */
 #define USER_NAME_MAX 255
 
 /* RFC 4422, 3.1 */

@@ -108,7 +108,7 @@ static bool take_auth_sender(
 	} else if (path != NULL) {
 		path[0] = '<';
 		outcome = ADDRESS_BAD_SYNTAX;
-		if (xtext_decode(p->value, path + 1, &n)) {
+		if (p->value.n > 0 && xtext_decode(p->value, path + 1, &n)) {
 			path[n + 1] = '>';
 			outcome = address_parse_path((struct str){path, n + 2},
 				PATH_REVERSE, &s->arena, &address, &rest);
@@ -123,7 +123,7 @@ static bool take_auth_sender(
 		return false;
 	}
 	e->auth_sender = STR("");
-	if (s->envelope.client.user.n > 0)
+	if (s->envelope.client.user.n > 0 && address.mailbox.n > 0)
 		e->auth_sender = address.mailbox;
 	return true;
 }

@@ -91,8 +91,8 @@ struct smtp_outcome {
  * command and reply never hold a password: what belongs to AUTH is told as "(hidden)".
  * answered is told of each command with the code of its reply: of DATA the one before
  * the message, of AUTH the last one; 0 for no reply.  authenticated is told of each AUTH
- * exchange that has ended: its mechanism, who the client is (code 235) or said to be, as
- * far as is known, and the code of the last reply. */
+ * exchange that a reply is about to end: its mechanism, who the client is (code 235) or
+ * said to be, as far as is known, and the code; 0 if a hook closes instead. */
 struct smtp_env {
 	const struct sinkd_hooks *hooks;
 	const struct smtp_sasl *sasl;

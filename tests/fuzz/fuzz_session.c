@@ -1,11 +1,12 @@
 /* Fuzz target: a whole session of the engine, with hooks and a sink that make
  * trouble.
  *
- * The first FUZZ_HEADER_BYTES choose limits, trouble, and how the rest is split;
- * the rest is what the client sends.  Each input runs twice, in one piece and
- * split, and both runs must give the same output, the same stored messages and
- * the same calls: that is what smtp_feed promises, and the oracle for mistakes
- * that do not crash.  The rig asserts the order of the calls.
+ * The first FUZZ_HEADER_BYTES choose limits, trouble, and how the rest is split; if
+ * they say so, two more choose what the listener has of TLS and AUTH.  Handshakes cost
+ * no bytes, and the mechanisms are those of the rig.  The rest is what the client sends.
+ * Each input runs twice, in one piece and split, and both runs must give the same output,
+ * the same stored messages and the same calls: that is what smtp_feed promises, and the
+ * oracle for mistakes that do not crash.  The rig asserts the order of the calls.
  *
  * Trouble depends on what was said, never on how often a hook was called: how
  * often text is handed on is up to the split.  Input is hostile by design. */
@@ -18,7 +19,8 @@
 #include "fuzz.h"
 #include "rig.h"
 
-#define FUZZ_HEADER_BYTES 5
+#define FUZZ_HEADER_BYTES   5
+#define FUZZ_SECURITY_BYTES 2
 
 /* The four text limits at which hook or sink fail, or do not. */
 static const uint64_t text_limits[] = {UINT64_MAX, 0, 10, 1000};
@@ -34,8 +36,10 @@ struct plan {
 	uint8_t limits;
 	uint8_t hooks; /* one bit per troublesome hook */
 	uint8_t sink;
-	uint8_t end;
+	uint8_t end; /* with 128 the next two are given */
 	uint8_t seed;
+	uint8_t security; /* of the listener */
+	uint8_t sasl;
 	uint64_t text_limit;
 	enum text_trouble text_trouble;
 };
@@ -109,6 +113,8 @@ static void judge(struct rig *r, enum rig_hook hook, struct sinkd_str argument,
 
 	if (hook == RIG_DATA_CHUNK) {
 		judge_text(plan, r, verdict);
+	} else if (hook == RIG_PLAIN_AUTH) {
+		judge_by_argument(argument, verdict);
 	} else if ((plan->hooks & bits[hook]) != 0) {
 		/* These two have nothing to tell, so the calls so far decide. */
 		if (hook == RIG_DATA_COMMAND || hook == RIG_MESSAGE) {
@@ -146,6 +152,8 @@ static void set_hooks(struct rig *r, const struct plan *plan)
 {
 	const size_t older = offsetof(struct sinkd_hooks, data_chunk);
 
+	if ((plan->sasl & 8) == 0)
+		r->hooks.plain_auth = NULL;
 	if ((plan->end & 8) != 0) {
 		r->hooks =
 			(struct sinkd_hooks){.abi = SINKD_ABI, .size = sizeof(r->hooks)};
@@ -183,6 +191,30 @@ static void set_limits(struct rig *r, const struct plan *plan)
 	};
 }
 
+/* Whether bytes stand behind STARTTLS is for the caller to say, and here the plan does,
+ * for otherwise it would be up to the split. */
+static void set_security(struct rig *r, const struct plan *plan)
+{
+	static const char *const mechanisms[] = {NULL, "PLAIN", "LOGIN", "CRAM-MD5",
+		"SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "EXTERNAL", "NONE"};
+
+	r->peer.settings.tls = (enum listen_tls)(plan->security & 3);
+	r->peer.settings.auth = (enum listen_auth)((plan->security >> 2 & 3) % 3);
+	r->settings.plaintext_auth = (enum plaintext_auth)((plan->security >> 4 & 3) % 3);
+	r->peer.is_loopback = (plan->security & 64) != 0;
+	r->tls_input =
+		(plan->security & 128) != 0 ? RIG_TLS_INPUT_SOME : RIG_TLS_INPUT_NONE;
+	r->mechanism = mechanisms[plan->sasl & 7];
+	r->tls = (plan->sasl & 16) != 0 ? RIG_TLS_FAILS : RIG_TLS_STARTS;
+	if ((plan->sasl & 32) != 0)
+		r->binding.binding_exporter = STR("");
+	if ((plan->sasl & 64) != 0) {
+		r->binding.external = STR("jane");
+		r->tls_session.subject = STR("CN=jane");
+	}
+	r->settings.auth_failures_max = (plan->sasl & 128) != 0 ? 2 : 100;
+}
+
 /* The next piece of a split run: 1 byte, or up to 7, 61 or 4001. */
 static size_t piece_size(uint32_t *state)
 {
@@ -202,6 +234,7 @@ static void run(
 
 	rig_init(r);
 	set_limits(r, plan);
+	set_security(r, plan);
 	set_hooks(r, plan);
 	r->judge = judge;
 	r->user = plan;
@@ -264,6 +297,8 @@ static void compare(struct rig *whole, struct rig *split)
 		a.n = b.n = a.n < b.n ? a.n : b.n;
 	compare_str("output", a, b);
 	compare_str("answers", buf_str(&whole->answers), buf_str(&split->answers));
+	compare_str("logins", buf_str(&whole->logins), buf_str(&split->logins));
+	compare_str("told", buf_str(&whole->told), buf_str(&split->told));
 	compare_traces(&whole->trace, &split->trace);
 	assert(whole->is_dropped == split->is_dropped);
 	assert(whole->is_over == split->is_over);
@@ -280,15 +315,17 @@ static void compare(struct rig *whole, struct rig *split)
 }
 
 /* What a client may rely on whatever it sent: whole lines of printable ASCII,
- * each a reply (RFC 5321, 4.2). */
+ * each a reply (RFC 5321, 4.2), and not too long; a challenge may be longer. */
 static void check_output(struct str out)
 {
 	while (out.n > 0) {
 		const char *end = memmem(out.p, out.n, "\r\n", 2);
 		size_t n = end == NULL ? out.n : (size_t)(end - out.p);
 
+		bool is_challenge = n >= 4 && memcmp(out.p, "334 ", 4) == 0;
+
 		assert(end != NULL);
-		assert(n >= 4 && n <= 510);
+		assert(n >= 4 && n <= (is_challenge ? 12286 : 510));
 		assert(out.p[0] >= '2' && out.p[0] <= '5');
 		assert(str_is_digit(out.p[1]) && str_is_digit(out.p[2]));
 		assert(out.p[3] == ' ' || out.p[3] == '-');
@@ -309,6 +346,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	plan = plan_of(p);
 	p += FUZZ_HEADER_BYTES;
 	n -= FUZZ_HEADER_BYTES;
+	if ((plan.end & 128) != 0) {
+		if (n < FUZZ_SECURITY_BYTES)
+			return 0;
+		plan.security = p[0];
+		plan.sasl = p[1];
+		p += FUZZ_SECURITY_BYTES;
+		n -= FUZZ_SECURITY_BYTES;
+	}
 	run(&whole, &plan, p, n, false);
 	run(&split, &plan, p, n, true);
 	compare(&whole, &split);

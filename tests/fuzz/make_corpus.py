@@ -8,6 +8,7 @@ chooses quiet hooks.  Some sessions below are written for corners that no transc
 has.  Large transcripts are left out: a small corpus runs in `make check`.  Files of
 other names (found by fuzzing, or crashes that are mended) are left alone."""
 
+import base64
 import os
 import sys
 
@@ -21,14 +22,22 @@ def unescape(text):
     return text.encode().decode("unicode_escape").encode("latin-1")
 
 
+TLS = {"off": 0, "starttls": 1, "required": 2, "implicit": 3}
+AUTH = {"off": 0, "optional": 1, "required": 2}
+PLAINTEXT = {"never": 0, "loopback": 1, "always": 2}
+
+
 def client_bytes(path):
-    """All that the client sends, and the mode of bare newlines."""
-    said, mode = b"", "normalize"
+    """All that the client sends, and the header."""
+    said, mode, security = b"", "normalize", {}
     for line in open(path):
         line = line.rstrip("\n")
         how, text = line[:2], line[3:]
         if line.startswith("! limit bare-newline "):
             mode = line.split()[-1]
+        elif line.startswith(("! listen ", "! auth ")):
+            name, value = line.split()[-2:]
+            security[name.split("-")[0]] = value
         elif how == "C:":
             said += text.encode() + b"\r\n"
         elif how == "C-":
@@ -36,11 +45,21 @@ def client_bytes(path):
         elif how == "C*":
             count, text = text.split(" ", 1)
             said += unescape(text) * int(count)
-    return said, MODES[mode]
+    return header(limits=MODES[mode], **security) + said
 
 
-def header(limits=0, hooks=0, sink=0, end=0, seed=1):
-    return bytes([limits, hooks, sink, end, seed])
+def header(limits=0, hooks=0, sink=0, end=0, seed=1, sasl=0, input_behind=False, **security):
+    """With any of tls, auth and plaintext also what the listener has of them."""
+    if not security:
+        return bytes([limits, hooks, sink, end, seed])
+    listener = (TLS[security.get("tls", "off")] + 4 * AUTH[security.get("auth", "off")] +
+                16 * PLAINTEXT[security.get("plaintext", "loopback")] + 64 + 128 * input_behind)
+    return bytes([limits, hooks, sink, end + 128, seed, listener, sasl])
+
+
+def auth(mechanism, *responses):
+    return b"AUTH " + mechanism + b"\r\n" + b"".join(
+        base64.b64encode(response) + b"\r\n" for response in responses)
 
 
 def message(text=b"text\r\n", count=1):
@@ -49,6 +68,7 @@ def message(text=b"text\r\n", count=1):
 
 
 HELLO = b"EHLO client.example\r\n"
+PLAIN_WRONG = auth(b"PLAIN", b"\0joe\0wrong")
 SESSION = HELLO + message() + message(b"..two\r\n") + b"RSET\r\nNOOP\r\nQUIT\r\n"
 SENDERS = HELLO + b"".join(b"MAIL FROM:<%c@example.org>\r\nRSET\r\n" % c for c in b"abcdefgh")
 RECIPIENTS = HELLO + b"MAIL FROM:<a@b>\r\n" + b"".join(
@@ -96,6 +116,36 @@ CORNERS = {
     "hello-long": header() + b"EHLO " + b".".join([b"x" * 60] * 5) + b"\r\n",
     "sink-permanent": header(sink=8 + 2 + 4) + SESSION,
     "end-after-text": header(end=0) + HELLO + message()[:-2],
+    "starttls-injection": header(tls="starttls", input_behind=True) + HELLO +
+                          b"STARTTLS\r\nMAIL FROM:<a@b>\r\n",
+    "starttls-fails": header(tls="starttls", sasl=16) + HELLO + b"STARTTLS\r\n",
+    "starttls-hooks": header(hooks=2, tls="starttls") + HELLO + b"STARTTLS\r\n" * 2 + SESSION,
+    "tls-implicit-fails": header(tls="implicit", sasl=16) + SESSION,
+    "tls-implicit-refused": header(hooks=1, tls="implicit") + SESSION,
+    "auth-each": header(auth="optional") + HELLO + PLAIN_WRONG + auth(b"LOGIN", b"joe", b"x") +
+                 auth(b"CRAM-MD5", b"joe wrong") + auth(b"SCRAM-SHA-256", b"n,,n=joe,r=x", b"") +
+                 auth(b"EXTERNAL", b"") + auth(b"CRAM-MD5", b"joe right") + message(),
+    "auth-scram": header(auth="required") + HELLO + message() +
+                  auth(b"SCRAM-SHA-256", b"n,,n=joe,r=x", b"c=,p=right", b"") + message(),
+    "auth-scram-plus": header(tls="starttls", auth="required") + HELLO + b"STARTTLS\r\n" +
+                       HELLO + auth(b"SCRAM-SHA-256-PLUS", b"n,,n=joe,r=x", b"c=,p=right") +
+                       b"*\r\n",
+    "auth-scram-long": header(auth="optional") + HELLO +
+                       auth(b"SCRAM-SHA-256", b"n,,n=joe,r=" + b"x" * 2900, b"c=,p=right", b""),
+    "auth-external": header(tls="implicit", auth="required", sasl=64) + HELLO +
+                     auth(b"EXTERNAL", b"jim") + auth(b"EXTERNAL", b"jane") + message(),
+    "auth-hook": header(auth="optional", sasl=8) + HELLO + b"".join(
+        auth(b"LOGIN", b"user%d" % i, b"x") for i in range(20)),
+    "auth-failures": header(auth="optional", sasl=128) + HELLO + PLAIN_WRONG * 4,
+    "auth-later": header(auth="optional") + HELLO + auth(b"LOGIN", b"joe", b"later") + message(),
+    "auth-name-long": header(auth="optional") + HELLO + auth(b"LOGIN", b"x" * 300, b"secret"),
+    "auth-line-long": header(limits=128, auth="optional") + HELLO + b"AUTH PLAIN " +
+                      b"x" * 4000 + b"\r\nAUTH PLAIN\r\n" + b"x" * 4000 + b"\r\nNOOP\r\n",
+    "auth-line-too-long": header(auth="optional") + HELLO + b"AUTH PLAIN\r\n" + b"x" * 12290 +
+                          b"\r\nAUTH PLAIN " + b"x" * 12290 + b"\r\nNOOP\r\n",
+    "auth-flood": header(auth="optional") + HELLO + b"AUTH PLAIN\r\n" + b"x" * 65537,
+    "auth-out-of-turn": header() + HELLO + auth(b"LOGIN", b"joe", b"secret") + b"NOOP\r\n",
+    "auth-end": header(end=3, auth="optional") + HELLO + b"AUTH LOGIN\r\nam9l\r\nc2Vj",
 }
 
 
@@ -274,9 +324,9 @@ deliver "n" { type = "discard" }
 def sessions():
     inputs = dict(CORNERS)
     for name in sorted(os.listdir(CASES)):
-        said, mode = client_bytes(os.path.join(CASES, name))
+        said = client_bytes(os.path.join(CASES, name))
         if len(said) <= SIZE_MAX:
-            inputs["transcript-" + name.removesuffix(".smtp")] = header(limits=mode) + said
+            inputs["transcript-" + name.removesuffix(".smtp")] = said
     return inputs
 
 

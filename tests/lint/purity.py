@@ -20,7 +20,7 @@ ALLOWED = set("""
     snprintf vsnprintf __assert_fail
     inet_pton
     bcmp __stack_chk_fail __snprintf_chk __vsnprintf_chk
-    __memcpy_chk __memmove_chk __memset_chk _GLOBAL_OFFSET_TABLE_
+    __memcpy_chk __memmove_chk __memset_chk __explicit_bzero_chk _GLOBAL_OFFSET_TABLE_
 """.split())
 
 

@@ -4,6 +4,7 @@
  * feeds bytes and looks at replies, stored messages and the order of calls.  Must
  * never repair what the engine does wrong: it asserts instead. */
 #include "rig.h"
+#include "rig_parts.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -12,165 +13,6 @@
 
 /* More than any test feeds or gets back. */
 #define RIG_BYTES_MAX ((size_t)64 << 20)
-
-static void trace_add(struct rig *r, const char *what, const char *p, size_t n)
-{
-	/* How often text is handed on depends on the split; that it is does not. */
-	bool is_text = strcmp(what, "data_chunk") == 0 || strcmp(what, "chunk") == 0;
-
-	if (is_text && r->is_in_text)
-		return;
-	/* Hook and sink take turns; both names appear once at the start of a text. */
-	r->is_in_text = strcmp(what, "chunk") == 0;
-	(void)buf_add_text(&r->trace, what);
-	if (n > 0) {
-		(void)buf_add_text(&r->trace, " ");
-		(void)buf_add(&r->trace, p, n);
-	}
-	(void)buf_add_text(&r->trace, "\n");
-	assert(!r->trace.has_overflowed);
-}
-
-/* --- hooks ----------------------------------------------------------------- */
-
-static const char *const hook_names[] = {
-#define RIG_HOOK_NAME(id, name) name,
-	RIG_HOOKS(RIG_HOOK_NAME)
-#undef RIG_HOOK_NAME
-};
-
-static void called(struct rig *r, enum rig_hook hook, struct sinkd_str argument,
-	struct sinkd_verdict *verdict)
-{
-	assert(r->ended_count == 0);
-	if (verdict != NULL)
-		assert(verdict->code == 0 && verdict->delay_ms == 0 && !verdict->drop &&
-			verdict->enhanced[0] == '\0' && verdict->text[0] == '\0');
-	if (hook == RIG_DATA_CHUNK) {
-		r->text_bytes += argument.len;
-		trace_add(r, hook_names[hook], "", 0);
-	} else {
-		trace_add(r, hook_names[hook], argument.data, argument.len);
-	}
-	if (r->judge != NULL)
-		r->judge(r, hook, argument, verdict);
-}
-
-static void on_connect(void *user, struct sinkd_session *session,
-	struct sinkd_str client_address, struct sinkd_verdict *verdict)
-{
-	(void)session;
-	called(user, RIG_CONNECT, client_address, verdict);
-}
-
-static struct sinkd_str on_server_domain(void *user, struct sinkd_session *session)
-{
-	(void)session;
-	called(user, RIG_SERVER_DOMAIN, (struct sinkd_str){0}, NULL);
-	return (struct sinkd_str){0};
-}
-
-static struct sinkd_str on_server_greeting(void *user, struct sinkd_session *session)
-{
-	(void)session;
-	called(user, RIG_SERVER_GREETING, (struct sinkd_str){0}, NULL);
-	return (struct sinkd_str){0};
-}
-
-static void on_command(void *user, struct sinkd_session *session, struct sinkd_str verb,
-	struct sinkd_str argument, struct sinkd_verdict *verdict)
-{
-	(void)session;
-	(void)argument;
-	called(user, RIG_COMMAND, verb, verdict);
-}
-
-static void on_ehlo_domain(void *user, struct sinkd_session *session,
-	struct sinkd_str domain, struct sinkd_verdict *verdict)
-{
-	(void)session;
-	called(user, RIG_EHLO_DOMAIN, domain, verdict);
-}
-
-static void on_sender(void *user, struct sinkd_session *session, struct sinkd_str path,
-	struct sinkd_str parameters, struct sinkd_verdict *verdict)
-{
-	(void)session;
-	(void)parameters;
-	called(user, RIG_SENDER, path, verdict);
-}
-
-static void on_recipient(void *user, struct sinkd_session *session, struct sinkd_str path,
-	struct sinkd_str parameters, struct sinkd_verdict *verdict)
-{
-	(void)session;
-	(void)parameters;
-	called(user, RIG_RECIPIENT, path, verdict);
-}
-
-static void on_data_command(
-	void *user, struct sinkd_session *session, struct sinkd_verdict *verdict)
-{
-	struct rig *r = user;
-
-	(void)session;
-	r->text_bytes = 0;
-	called(r, RIG_DATA_COMMAND, (struct sinkd_str){0}, verdict);
-}
-
-static void on_data_chunk(void *user, struct sinkd_session *session,
-	struct sinkd_str bytes, struct sinkd_verdict *verdict)
-{
-	(void)session;
-	assert(bytes.len > 0);
-	called(user, RIG_DATA_CHUNK, bytes, verdict);
-}
-
-static void on_message(
-	void *user, struct sinkd_session *session, struct sinkd_verdict *verdict)
-{
-	(void)session;
-	called(user, RIG_MESSAGE, (struct sinkd_str){0}, verdict);
-}
-
-static void on_reset(void *user, struct sinkd_session *session)
-{
-	(void)session;
-	called(user, RIG_RESET, (struct sinkd_str){0}, NULL);
-}
-
-static void on_transaction(void *user, struct sinkd_session *session)
-{
-	(void)session;
-	called(user, RIG_TRANSACTION, (struct sinkd_str){0}, NULL);
-}
-
-static void on_connection_ended(void *user, struct sinkd_session *session)
-{
-	struct rig *r = user;
-
-	(void)session;
-	called(r, RIG_CONNECTION_ENDED, (struct sinkd_str){0}, NULL);
-	r->ended_count++;
-}
-
-static const struct sinkd_hooks recording_hooks = {
-	.abi = SINKD_ABI,
-	.size = sizeof(struct sinkd_hooks),
-	.connect = on_connect,
-	.server_domain = on_server_domain,
-	.server_greeting = on_server_greeting,
-	.command = on_command,
-	.ehlo_domain = on_ehlo_domain,
-	.sender = on_sender,
-	.recipient = on_recipient,
-	.data_command = on_data_command,
-	.data_chunk = on_data_chunk,
-	.message = on_message,
-	.reset = on_reset,
-	.transaction = on_transaction,
-	.connection_ended = on_connection_ended,
-};
 
 /* --- sink ------------------------------------------------------------------ */
 
@@ -202,7 +44,7 @@ static void trace_begin(struct rig *r, const struct envelope *envelope)
 		(void)buf_add_text(&text, " ");
 		(void)buf_add_str(&text, envelope->recipients[i].address.mailbox);
 	}
-	trace_add(r, "begin", text.p, text.len);
+	rig_trace_add(r, "begin", text.p, text.len);
 	buf_done(&text);
 }
 
@@ -257,7 +99,7 @@ static struct smtp_result sink_chunk(void *user, const void *p, size_t n)
 	/* The first failure sticks: no chunk follows it. */
 	assert(r->sink_state == RIG_SINK_OPEN);
 	assert(n > 0);
-	trace_add(r, "chunk", "", 0);
+	rig_trace_add(r, "chunk", "", 0);
 	(void)buf_add(&r->text, p, n);
 	assert(!r->text.has_overflowed);
 	if (r->text.len <= r->faults.text_after)
@@ -271,7 +113,7 @@ static void sink_prepare(void *user, struct smtp_result *results)
 	struct rig *r = user;
 
 	assert(r->sink_state == RIG_SINK_OPEN);
-	trace_add(r, "prepare", "", 0);
+	rig_trace_add(r, "prepare", "", 0);
 	r->sink_state = RIG_SINK_PREPARED;
 	r->has_prepared = true;
 	for (size_t i = 0; i < r->recipient_count; i++) {
@@ -288,7 +130,7 @@ static void sink_commit(void *user, const bool *keep, struct smtp_result *result
 	bool is_good = true;
 
 	assert(r->sink_state == RIG_SINK_PREPARED);
-	trace_add(r, "commit", "", 0);
+	rig_trace_add(r, "commit", "", 0);
 	r->sink_state = RIG_SINK_IDLE;
 	for (size_t i = 0; i < r->recipient_count; i++) {
 		if (!keep[i])
@@ -318,7 +160,7 @@ static void sink_abort(void *user)
 	struct rig *r = user;
 
 	assert(r->sink_state != RIG_SINK_IDLE);
-	trace_add(r, "abort", "", 0);
+	rig_trace_add(r, "abort", "", 0);
 	r->sink_state = RIG_SINK_IDLE;
 }
 
@@ -365,17 +207,36 @@ static void answered(void *user, enum smtp_verb verb, int code)
 	(void)buf_add_text(&r->answers, line);
 }
 
+static void authenticated(void *user, struct str mechanism, struct str name, int code)
+{
+	struct rig *r = user;
+
+	assert(r->sasl.is_active);
+	(void)buf_add_str(&r->logins, mechanism);
+	(void)buf_add_text(&r->logins, " ");
+	(void)buf_add_str(&r->logins, name);
+	(void)buf_add_format(&r->logins, " %d\n", code);
+}
+
+static void tell(struct rig *r, const char *who, struct str line)
+{
+	(void)buf_add_text(&r->told, who);
+	(void)buf_add_str(&r->told, line);
+	(void)buf_add_text(&r->told, "\n");
+}
+
 /* What a log would be told: the line as it came, and each reply line as it goes. */
 static void command(void *user, struct str line)
 {
 	struct rig *r = user;
 
 	assert(line.n < r->settings.line_length_max);
+	tell(r, "C: ", line);
 }
 
 static void reply(void *user, struct str line)
 {
-	(void)user;
+	tell(user, "S: ", line);
 	assert(line.n >= 4);
 	for (size_t i = 0; i < line.n; i++)
 		assert(str_is_printable(line.p[i]));
@@ -394,6 +255,25 @@ static void take_output(struct rig *r)
 	assert(smtp_output(r->engine).n == 0);
 }
 
+/* Returns whether to go on. */
+static bool shake_hands(struct rig *r)
+{
+	bool has_input = r->tls_input == RIG_TLS_INPUT_AS_IS
+				 ? r->input.len > 0
+				 : r->tls_input == RIG_TLS_INPUT_SOME;
+
+	if (!smtp_begin_tls(r->engine, has_input)) {
+		assert(smtp_next(r->engine) != SMTP_STARTTLS);
+		return true;
+	}
+	take_output(r);
+	if (r->tls == RIG_TLS_STARTS)
+		smtp_tls_started(r->engine, &r->tls_session, &r->binding);
+	else if (r->tls == RIG_TLS_FAILS)
+		smtp_notify(r->engine, SMTP_TLS_FAILED);
+	return r->tls != RIG_TLS_WAITS;
+}
+
 /* Like the server, output is sent only before the engine would have to wait. */
 static void pump(struct rig *r)
 {
@@ -409,6 +289,7 @@ static void pump(struct rig *r)
 			used = smtp_feed(r->engine, r->input.p, r->input.len);
 			assert(used <= r->input.len);
 			assert(used > 0 || smtp_next(r->engine) != SMTP_FEED);
+			r->secret_count += smtp_has_secret(r->engine);
 			buf_consume(&r->input, used);
 			break;
 		case SMTP_FLUSH:
@@ -422,6 +303,10 @@ static void pump(struct rig *r)
 			r->pause_count++;
 			r->paused_ms += smtp_pause_ms(r->engine);
 			smtp_notify(r->engine, SMTP_RESUMED);
+			break;
+		case SMTP_STARTTLS:
+			if (!shake_hands(r))
+				return;
 			break;
 		case SMTP_DROP:
 			r->is_dropped = true;
@@ -446,29 +331,39 @@ void rig_init(struct rig *r)
 				.recipients_max = 1000,
 				.line_length_max = 4096,
 				.errors_max = 20,
+				.auth_failures_max = 3,
+				.plaintext_auth = PLAINTEXT_AUTH_LOOPBACK,
 				.memory_max = 1 << 20,
 				.bare_newline = BARE_NEWLINE_NORMALIZE,
 			},
-		.hooks = recording_hooks,
+		.peer = {.address = STR("192.0.2.7"),
+			.port = 2525,
+			.listener = STR("mx")},
+		.hooks = rig_hooks,
+		.has_sasl = true,
+		.tls_session = {.version = STR("TLSv1.3"),
+			.cipher = STR("TLS_AES_256_GCM_SHA384")},
+		.binding = {.binding_exporter = STR("exporter")},
 		.faults = {.text_after = UINT64_MAX},
 		.resumes = true,
 	};
 	buf_init(&r->output, RIG_BYTES_MAX);
 	buf_init(&r->answers, RIG_BYTES_MAX);
 	buf_init(&r->trace, RIG_BYTES_MAX);
+	buf_init(&r->told, RIG_BYTES_MAX);
+	buf_init(&r->logins, RIG_BYTES_MAX);
 	buf_init(&r->input, RIG_BYTES_MAX);
 	buf_init(&r->text, RIG_BYTES_MAX);
 }
 
 void rig_start(struct rig *r)
 {
-	const struct smtp_peer peer = {
-		.address = STR("192.0.2.7"), .port = 2525, .listener = STR("mx")};
-
 	if (r->engine == NULL) {
 		r->hooks.user = r;
 		r->env = (struct smtp_env){
 			.hooks = &r->hooks,
+			.sasl = r->has_sasl ? &rig_sasl : NULL,
+			.sasl_user = r,
 			.sink = &memory_sink,
 			.sink_user = r,
 			.user = r,
@@ -477,14 +372,16 @@ void rig_start(struct rig *r)
 			.reply = reply,
 			.answered = answered,
 			.outcome = outcome,
+			.authenticated = authenticated,
 		};
 		r->engine = smtp_new(&r->settings, &r->env);
 		assert(r->engine != NULL);
 	}
 	r->is_over = r->is_dropped = false;
 	r->ended_count = 0;
+	r->has_begun = r->peer.settings.tls != LISTEN_TLS_IMPLICIT;
 	buf_reset(&r->input);
-	smtp_start(r->engine, &peer);
+	smtp_start(r->engine, &r->peer);
 	pump(r);
 }
 
@@ -510,6 +407,15 @@ void rig_notify(struct rig *r, enum smtp_event event)
 	pump(r);
 }
 
+void rig_start_tls(struct rig *r)
+{
+	if (r->is_over)
+		return;
+	assert(smtp_next(r->engine) == SMTP_STARTTLS);
+	smtp_tls_started(r->engine, &r->tls_session, &r->binding);
+	pump(r);
+}
+
 struct str rig_output(const struct rig *r)
 {
 	return buf_str(&r->output);
@@ -525,17 +431,23 @@ void rig_forget(struct rig *r)
 	buf_reset(&r->output);
 	buf_reset(&r->answers);
 	buf_reset(&r->trace);
+	buf_reset(&r->told);
+	buf_reset(&r->logins);
+	r->secret_count = 0;
 	r->write_count = 0;
 	r->is_in_text = false;
 }
 
 void rig_end(struct rig *r)
 {
+	size_t expected = r->has_begun && r->hooks.connection_ended != NULL;
+
 	smtp_end(r->engine);
 	assert(r->sink_state == RIG_SINK_IDLE);
-	assert(r->hooks.connection_ended == NULL || r->ended_count == 1);
+	assert(!r->sasl.is_active);
+	assert(r->ended_count == expected);
 	smtp_end(r->engine);
-	assert(r->hooks.connection_ended == NULL || r->ended_count == 1);
+	assert(r->ended_count == expected);
 }
 
 void rig_done(struct rig *r)
@@ -547,6 +459,8 @@ void rig_done(struct rig *r)
 	buf_done(&r->output);
 	buf_done(&r->answers);
 	buf_done(&r->trace);
+	buf_done(&r->told);
+	buf_done(&r->logins);
 	buf_done(&r->input);
 	buf_done(&r->text);
 	*r = (struct rig){0};

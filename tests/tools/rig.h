@@ -20,6 +20,7 @@
 #include "api/sinkd_module.h"
 #include "base/buf.h"
 #include "smtp/envelope.h"
+#include "smtp/sasl.h"
 #include "smtp/session.h"
 #include "smtp/settings.h"
 #include "smtp/sink.h"
@@ -38,7 +39,8 @@
 	X(RIG_MESSAGE, "message")                                                        \
 	X(RIG_RESET, "reset")                                                            \
 	X(RIG_TRANSACTION, "transaction")                                                \
-	X(RIG_CONNECTION_ENDED, "connection_ended")
+	X(RIG_CONNECTION_ENDED, "connection_ended")                                      \
+	X(RIG_PLAIN_AUTH, "plain_auth")
 
 enum rig_hook {
 #define RIG_HOOK_ENUM(id, name) id,
@@ -59,6 +61,30 @@ struct rig_faults {
 
 enum rig_sink_state { RIG_SINK_IDLE, RIG_SINK_OPEN, RIG_SINK_FAILED, RIG_SINK_PREPARED };
 
+/* What becomes of a handshake that the engine asks for. */
+enum rig_tls {
+	RIG_TLS_WAITS, /* the rig stands still until rig_start_tls or rig_notify */
+	RIG_TLS_STARTS,
+	RIG_TLS_FAILS,
+};
+
+/* What the caller says to the engine of bytes behind STARTTLS. */
+enum rig_tls_input { RIG_TLS_INPUT_AS_IS, RIG_TLS_INPUT_NONE, RIG_TLS_INPUT_SOME };
+
+/* An exchange with the mechanisms of rig_sasl.c. */
+struct rig_sasl {
+	bool is_active;
+	bool is_over; /* the last step has ended it */
+	bool has_password;
+	int mechanism;
+	unsigned steps;
+	const struct sasl_session *session;
+	char name[400];
+	size_t name_n;
+	char password[400];
+	size_t password_n;
+};
+
 struct rig_message {
 	char *p;
 	size_t n;
@@ -68,7 +94,14 @@ struct rig_message {
 struct rig {
 	/* Set between rig_init and rig_start. */
 	struct smtp_settings settings;
+	struct smtp_peer peer;
 	struct sinkd_hooks hooks;
+	bool has_sasl;
+	const char *mechanism; /* the only one that is enabled; NULL: all are */
+	enum rig_tls tls;
+	enum rig_tls_input tls_input;
+	struct envelope_tls tls_session; /* what a handshake gives */
+	struct sasl_session binding;
 	struct rig_faults faults;
 	/* Decides for a hook; argument is its most telling one.  May be NULL. */
 	void (*judge)(struct rig *rig, enum rig_hook hook, struct sinkd_str argument,
@@ -81,6 +114,9 @@ struct rig {
 	struct buf output;            /* all that the client would have read */
 	struct buf answers;           /* "VERB CODE" and an end of line per command */
 	struct buf trace;             /* one line per call of hook and sink, in order */
+	struct buf told;              /* commands and reply lines, as a log has them */
+	struct buf logins;            /* "MECHANISM NAME CODE" per exchange that ended */
+	size_t secret_count;          /* pieces of input that held one */
 	struct rig_message *messages; /* as committed */
 	size_t message_count;
 	size_t write_count; /* writes the server would have made */
@@ -99,9 +135,11 @@ struct rig {
 	size_t recipient_count;
 	bool has_prepared; /* for all recipients */
 	enum rig_sink_state sink_state;
+	bool has_begun; /* the hooks know of the session */
 	size_t ended_count;
 	unsigned stamp_count;
 	bool is_in_text;
+	struct rig_sasl sasl;
 };
 
 void rig_init(struct rig *r);
@@ -110,6 +148,8 @@ void rig_feed(struct rig *r, const void *p, size_t n);
 /* The same for terminated text. */
 void rig_say(struct rig *r, const char *text);
 void rig_notify(struct rig *r, enum smtp_event event);
+/* The handshake that the engine waits for. */
+void rig_start_tls(struct rig *r);
 /* What the engine offered since the last rig_forget. */
 struct str rig_output(const struct rig *r);
 struct str rig_trace(const struct rig *r);

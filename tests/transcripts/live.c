@@ -103,6 +103,13 @@ static bool live_is_silent(void *user)
 	return l->read == l->input.len && !l->is_ended;
 }
 
+/* Not by this client. */
+static bool live_start_tls(void *user)
+{
+	(void)user;
+	return false;
+}
+
 static void live_disconnect(void *user)
 {
 	struct live *l = user;
@@ -202,6 +209,7 @@ bool live_play(const struct script *s, const char *endpoint, const char *maildir
 		.send = live_send,
 		.line = live_line,
 		.is_silent = live_is_silent,
+		.start_tls = live_start_tls,
 		.disconnect = live_disconnect,
 		.is_closed = live_is_closed,
 		.stored = live_stored,

@@ -35,8 +35,8 @@ deliver "inbox" {{
 """
 
 
-def limits_of(path):
-    return subprocess.run([TRANSCRIPT, "--config", path], check=True, text=True,
+def needs_of(path, what):
+    return subprocess.run([TRANSCRIPT, what, path], check=True, text=True,
                           stdout=subprocess.PIPE).stdout
 
 
@@ -64,10 +64,13 @@ def main():
     groups = collections.defaultdict(list)
     paths = sorted(glob.glob(os.path.join(CASES, "*.smtp")))
     for path in paths:
-        groups[limits_of(path)].append(path)
+        # Listeners with TLS and AUTH are for the engine alone, yet.
+        if not needs_of(path, "--listener"):
+            groups[needs_of(path, "--config")].append(path)
+    played = sum(len(group) for group in groups.values())
     failed = sum(play_all(limits, group) for limits, group in groups.items())
-    print(f"{len(paths) - failed} passed, {failed} failed")
-    return 1 if failed or not paths else 0
+    print(f"{played - failed} passed, {failed} failed, {len(paths) - played} left out")
+    return 1 if failed or not played else 0
 
 
 sys.exit(main())

@@ -179,6 +179,9 @@ static bool play_step(struct play *p, const struct step *step)
 	case STEP_DISCONNECT:
 		peer->disconnect(peer->user);
 		return true;
+	case STEP_TLS:
+		return peer->start_tls(peer->user) ||
+		       fail(p, step, "no TLS", STR("no handshake"), STR("TLS"));
 	case STEP_MESSAGE:
 		return expect_message(p, step);
 	case STEP_STORED:

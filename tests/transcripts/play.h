@@ -14,6 +14,7 @@
  *  line        the next reply line without its CR LF.  False: there is none and
  *              none will come
  *  is_silent   no reply is waiting
+ *  start_tls   shake hands, before anything else is sent.  False: that failed
  *  disconnect  the client goes, as far as sending is concerned
  *  is_closed   all has been read and the server is gone
  *  stored      how many messages are stored; *ret, if not NULL, becomes the
@@ -23,6 +24,7 @@ struct peer {
 	void (*send)(void *user, struct str bytes);
 	bool (*line)(void *user, struct str *ret);
 	bool (*is_silent)(void *user);
+	bool (*start_tls)(void *user);
 	void (*disconnect)(void *user);
 	bool (*is_closed)(void *user);
 	size_t (*stored)(void *user, size_t index, struct str *ret);

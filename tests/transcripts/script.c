@@ -135,6 +135,8 @@ static bool set_limit(struct script *s, struct str name, struct str value)
 		s->settings.line_length_max = number;
 	} else if (str_equal(name, STR("errors"))) {
 		s->settings.errors_max = (unsigned)number;
+	} else if (str_equal(name, STR("auth-failures"))) {
+		s->settings.auth_failures_max = (unsigned)number;
 	} else if (str_equal(name, STR("memory-per-session"))) {
 		s->settings.memory_max = number;
 	} else {
@@ -142,11 +144,56 @@ static bool set_limit(struct script *s, struct str name, struct str value)
 	}
 	/* In the file, sizes and words are strings and counts are not. */
 	if (str_equal(name, STR("recipients")) || str_equal(name, STR("errors")) ||
-		str_equal(name, STR("line-length")))
+		str_equal(name, STR("line-length")) ||
+		str_equal(name, STR("auth-failures")))
 		return buf_add_format(
-			&s->config, "\t%.*s = %.*s\n", STR_ARG(name), STR_ARG(value));
+			&s->limits, "\t%.*s = %.*s\n", STR_ARG(name), STR_ARG(value));
 	return buf_add_format(
-		&s->config, "\t%.*s = \"%.*s\"\n", STR_ARG(name), STR_ARG(value));
+		&s->limits, "\t%.*s = \"%.*s\"\n", STR_ARG(name), STR_ARG(value));
+}
+
+/* Words of an option, from the value 0 of its enum on; ended by NULL. */
+static bool find_word(const char *const *words, struct str word, int *ret)
+{
+	for (int i = 0; words[i] != NULL; i++) {
+		if (str_equal(word, str_of(words[i]))) {
+			*ret = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* "tls WORD" and "auth WORD", as in a section listen. */
+static bool set_listen(struct script *s, struct str name, struct str value)
+{
+	static const char *const tls[] = {
+		"off", "starttls", "required", "implicit", NULL};
+	static const char *const auth[] = {"off", "optional", "required", NULL};
+	int number;
+
+	if (str_equal(name, STR("tls")) && find_word(tls, value, &number))
+		s->listen.tls = (enum listen_tls)number;
+	else if (str_equal(name, STR("auth")) && find_word(auth, value, &number))
+		s->listen.auth = (enum listen_auth)number;
+	else
+		return false;
+	return buf_add_format(
+		&s->listener, "\t%.*s = \"%.*s\"\n", STR_ARG(name), STR_ARG(value));
+}
+
+/* "plaintext-without-tls WORD", as in the section auth. */
+static bool set_auth(struct script *s, struct str name, struct str value)
+{
+	static const char *const words[] = {"never", "loopback", "always", NULL};
+	int number;
+
+	if (!str_equal(name, STR("plaintext-without-tls")) ||
+		!find_word(words, value, &number))
+		return false;
+	s->settings.plaintext_auth = (enum plaintext_auth)number;
+	return buf_add_format(
+		&s->auth, "\t%.*s = \"%.*s\"\n", STR_ARG(name), STR_ARG(value));
 }
 
 /* "word rest" at a blank; rest is empty without one. */
@@ -161,6 +208,31 @@ static struct str take_word(struct str *rest)
 	return word;
 }
 
+/* An option of a section, if the word is that of one.  Returns whether it is. */
+static bool add_option(
+	struct script *s, unsigned line, struct str word, struct str rest, int *ret)
+{
+	static const struct {
+		const char *word;
+		bool (*set)(struct script *s, struct str name, struct str value);
+	} options[] = {{"limit", set_limit}, {"listen", set_listen}, {"auth", set_auth}};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		struct str name;
+
+		if (!str_equal(word, str_of(options[i].word)))
+			continue;
+		name = take_word(&rest);
+		*ret = 0;
+		if (s->step_count > 0)
+			*ret = complain(s, line, "options come first");
+		else if (!options[i].set(s, name, rest))
+			*ret = complain(s, line, "bad option");
+		return true;
+	}
+	return false;
+}
+
 static int add_action(struct script *s, unsigned line, struct str rest)
 {
 	static const struct {
@@ -172,17 +244,14 @@ static int add_action(struct script *s, unsigned line, struct str rest)
 		{"closed", STEP_CLOSED},
 		{"disconnect", STEP_DISCONNECT},
 		{"stored", STEP_STORED},
+		{"tls", STEP_TLS},
 	};
 	struct str word = take_word(&rest);
 	uint64_t number = 0;
+	int r;
 
-	if (str_equal(word, STR("limit"))) {
-		struct str name = take_word(&rest);
-
-		if (s->step_count > 0)
-			return complain(s, line, "limits come first");
-		return set_limit(s, name, rest) ? 0 : complain(s, line, "bad limit");
-	}
+	if (add_option(s, line, word, rest, &r))
+		return r;
 	if (str_equal(word, STR("sync"))) {
 		s->is_stepwise = true;
 		return rest.n == 0 ? 0 : complain(s, line, "sync takes no argument");
@@ -201,7 +270,7 @@ static int add_action(struct script *s, unsigned line, struct str rest)
 		if (step == NULL || !buf_add_str(&step->bytes, rest))
 			return -ENOMEM;
 		step->number = number;
-		s->is_stepwise |= kind == STEP_SILENT;
+		s->is_stepwise |= kind == STEP_SILENT || kind == STEP_TLS;
 		return 0;
 	}
 	return complain(s, line, "unknown action");
@@ -247,7 +316,9 @@ int script_load(struct script *s, const char *path)
 	int r = 0;
 
 	s->path = path;
-	buf_init(&s->config, 4096);
+	buf_init(&s->limits, 4096);
+	buf_init(&s->auth, 4096);
+	buf_init(&s->listener, 4096);
 	if (file == NULL) {
 		r = -errno;
 		(void)fprintf(stderr, "cannot open '%s': %s\n", path, strerror(-r));
@@ -276,6 +347,8 @@ void script_free(struct script *s)
 	for (size_t i = 0; i < s->step_count; i++)
 		buf_done(&s->steps[i].bytes);
 	free(s->steps);
-	buf_done(&s->config);
+	buf_done(&s->limits);
+	buf_done(&s->auth);
+	buf_done(&s->listener);
 	*s = (struct script){0};
 }

@@ -18,6 +18,7 @@ enum step_kind {
 	STEP_SILENT,     /* no answer is waiting */
 	STEP_CLOSED,     /* the server has closed */
 	STEP_DISCONNECT, /* the client goes away */
+	STEP_TLS,        /* the client shakes hands */
 	STEP_MESSAGE,    /* bytes: the next stored message */
 	STEP_STORED,     /* number: so many messages are stored */
 };
@@ -32,7 +33,12 @@ struct step {
 struct script {
 	const char *path;
 	struct smtp_settings settings;
-	struct buf config; /* the same settings, as sinkd.conf has them */
+	struct smtp_listen_settings listen;
+	/* The same settings, as sinkd.conf has them in the sections limits, auth, and
+	 * that of the listener. */
+	struct buf limits;
+	struct buf auth;
+	struct buf listener;
 	struct step *steps;
 	size_t step_count;
 	bool is_stepwise; /* makes no sense when all is sent at once */

@@ -2,7 +2,8 @@
  *
  *   transcript FILE...                             engine: whole, bytes, at once
  *   transcript --live HOST:PORT --maildir DIR FILE  a server, over TCP
- *   transcript --config FILE                        the section limits it needs
+ *   transcript --config FILE       the sections limits and auth that it needs
+ *   transcript --listener FILE     and what its section listen has to hold
  *
  * Prints one line per transcript and mode, then the count; differences go to
  * stderr.  Exit status 0 when all passed, 1 when not, 2 for wrong usage. */
@@ -75,6 +76,16 @@ static bool bench_is_silent(void *user)
 	return b->read == b->rig.output.len && !b->rig.is_over;
 }
 
+static bool bench_start_tls(void *user)
+{
+	struct bench *b = user;
+
+	if (b->rig.is_over || smtp_next(b->rig.engine) != SMTP_STARTTLS)
+		return false;
+	rig_start_tls(&b->rig);
+	return true;
+}
+
 static void bench_disconnect(void *user)
 {
 	struct bench *b = user;
@@ -119,6 +130,7 @@ static void play_engine(const struct script *s, enum feeding feeding)
 		.send = bench_send,
 		.line = bench_line,
 		.is_silent = bench_is_silent,
+		.start_tls = bench_start_tls,
 		.disconnect = bench_disconnect,
 		.is_closed = bench_is_closed,
 		.stored = bench_stored,
@@ -127,6 +139,10 @@ static void play_engine(const struct script *s, enum feeding feeding)
 
 	rig_init(&b.rig);
 	b.rig.settings = s->settings;
+	/* A server of this machine, without user code. */
+	b.rig.peer.settings = s->listen;
+	b.rig.peer.is_loopback = true;
+	b.rig.hooks.plain_auth = NULL;
 	rig_start(&b.rig);
 	is_good = play(s, &peer, feeding_names[feeding], feeding == FEED_AT_ONCE);
 	bench_disconnect(&b);
@@ -175,7 +191,18 @@ static void print_config(const char *path)
 	struct script s;
 
 	if (load(&s, path))
-		(void)printf("limits {\n%.*s}\n", STR_ARG(buf_str(&s.config)));
+		(void)printf("limits {\n%.*s}\n", STR_ARG(buf_str(&s.limits)));
+	if (s.auth.len > 0)
+		(void)printf("auth {\n%.*s}\n", STR_ARG(buf_str(&s.auth)));
+	script_free(&s);
+}
+
+static void print_listener(const char *path)
+{
+	struct script s;
+
+	if (load(&s, path))
+		(void)printf("%.*s", STR_ARG(buf_str(&s.listener)));
 	script_free(&s);
 }
 
@@ -183,12 +210,14 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && strcmp(argv[1], "--config") == 0) {
 		print_config(argv[2]);
+	} else if (argc == 3 && strcmp(argv[1], "--listener") == 0) {
+		print_listener(argv[2]);
 	} else if (argc == 6 && strcmp(argv[1], "--live") == 0 &&
 		   strcmp(argv[3], "--maildir") == 0) {
 		play_live(argv[5], argv[2], argv[4]);
 	} else if (argc < 2 || argv[1][0] == '-') {
 		(void)fprintf(stderr,
-			"usage: %s FILE... | --config FILE |"
+			"usage: %s FILE... | --config FILE | --listener FILE |"
 			" --live HOST:PORT --maildir DIR FILE\n",
 			argv[0]);
 		return 2;

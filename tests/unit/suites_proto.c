@@ -19,6 +19,9 @@ void (*const unit_suites[])(void) = {
 	suite_reply,
 	suite_hooks,
 	suite_session,
+	suite_auth,
+	suite_auth_secrets,
+	suite_starttls,
 	suite_siphash,
 	NULL,
 };

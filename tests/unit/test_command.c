@@ -84,6 +84,40 @@ static void test_bad_parameters(void)
 	}
 }
 
+static void test_xtext(void)
+{
+	static const struct {
+		const char *name;
+		struct str in;
+		struct str out; /* p NULL: it is none */
+	} cases[] = {
+		{"nothing", STR(""), STR("")},
+		{"plain", STR("a@b!~"), STR("a@b!~")},
+		{"hex", STR("+2B+3D+00+FF"), STR("+=\0\xff")},
+		{"lower case hex", STR("+2b"), {0}},
+		{"one digit", STR("+2"), {0}},
+		{"no digit", STR("a+"), {0}},
+		{"no hex", STR("+G0"), {0}},
+		{"no hex behind", STR("+0G"), {0}},
+		{"equals", STR("a=b"), {0}},
+		{"blank", STR("a b"), {0}},
+		{"high", STR("\xc3\xbc"), {0}},
+		{"control", STR("\x7f"), {0}},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char out[16];
+		size_t n = 77;
+		bool is_good = xtext_decode(cases[i].in, out, &n);
+
+		CHECK(cases[i].name, is_good == (cases[i].out.p != NULL));
+		if (is_good)
+			CHECK_STR(cases[i].name, ((struct str){out, n}), cases[i].out);
+		else
+			CHECK(cases[i].name, n == 77);
+	}
+}
+
 void suite_command(void)
 {
 	CU_pSuite s = CU_add_suite("command", NULL, NULL);
@@ -91,4 +125,5 @@ void suite_command(void)
 	CU_add_test(s, "split", test_split);
 	CU_add_test(s, "parameters", test_parameters);
 	CU_add_test(s, "bad parameters", test_bad_parameters);
+	CU_add_test(s, "xtext", test_xtext);
 }

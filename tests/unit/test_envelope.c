@@ -103,6 +103,7 @@ static void test_received(void)
 	e.client.is_esmtp = false;
 	text = received(&e, "\r\n", &out);
 	CHECK("SMTP", has(text, "with SMTP"));
+	CHECK("no more", !has(text, "using") && !has(text, "authenticated"));
 	e.client.address = STR("2001:db8::1");
 	text = received(&e, "\r\n", &out);
 	CHECK("v6 literal", has(text, "[IPv6:2001:db8::1]"));
@@ -111,6 +112,53 @@ static void test_received(void)
 	text = received(&e, "\r\n", &out);
 	check_header("unix", text, "\r\n");
 	CHECK("a socket has no address", !has(text, "unix"));
+	buf_done(&out);
+}
+
+/* RFC 3848, and what is said of TLS and AUTH. */
+static void test_security(void)
+{
+	static const struct {
+		const char *name;
+		bool is_esmtp;
+		bool is_tls;
+		bool is_known;
+		const char *with;
+	} cases[] = {
+		{"ESMTP", true, false, false, " with ESMTP id "},
+		{"ESMTPS", true, true, false, " with ESMTPS id "},
+		{"ESMTPA", true, false, true, " with ESMTPA id "},
+		{"ESMTPSA", true, true, true, " with ESMTPSA id "},
+		{"SMTP over TLS", false, true, false, " with SMTP id "},
+		{"SMTP, known", false, true, true, " with SMTP id "},
+	};
+	struct buf out;
+
+	buf_init(&out, 16384);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *name = cases[i].name;
+		struct envelope e = plain;
+		struct str text;
+
+		e.client.is_esmtp = cases[i].is_esmtp;
+		if (cases[i].is_tls)
+			e.client.tls = (struct envelope_tls){
+				.version = STR("TLSv1.3"),
+				.cipher = STR("TLS_AES_256_GCM_SHA384"),
+				.subject = STR("CN=Joe (x) \\, O=\"A\" \xc3\xbc"),
+			};
+		if (cases[i].is_known)
+			e.client.user = STR("joe)\r\nX: (<j@x>");
+		text = received(&e, "\r\n", &out);
+		check_header(name, text, "\r\n");
+		CHECK(name, has(text, cases[i].with));
+		CHECK(name, has(text, "\r\n\t(using TLSv1.3 with cipher "
+				      "TLS_AES_256_GCM_SHA384)\r\n") == cases[i].is_tls);
+		CHECK(name, has(text, "\r\n\t(client certificate CN=Joe ?x? ?, "
+				      "O=\"A\" ?\?)\r\n") == cases[i].is_tls);
+		CHECK(name, has(text, "\r\n\t(authenticated as joe??\?X: ?<j@x>)\r\n") ==
+				    cases[i].is_known);
+	}
 	buf_done(&out);
 }
 
@@ -155,5 +203,6 @@ void suite_envelope(void)
 
 	CU_add_test(s, "recipients", test_recipients);
 	CU_add_test(s, "received", test_received);
+	CU_add_test(s, "security", test_security);
 	CU_add_test(s, "hostile names", test_hostile_names);
 }

@@ -14,52 +14,106 @@
 #define DATA "DATA\r\n"
 #define TEXT "text\r\n.\r\n"
 
+#define AUTH "AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n" /* NUL joe NUL secret */
+
+/* A listener with all that it may have. */
+static void init(struct rig *r)
+{
+	rig_init(r);
+	r->peer.settings.tls = LISTEN_TLS_STARTTLS;
+	r->peer.settings.auth = LISTEN_AUTH_OPTIONAL;
+	r->settings.plaintext_auth = PLAINTEXT_AUTH_ALWAYS;
+	r->settings.auth_failures_max = 10;
+	r->tls = RIG_TLS_STARTS;
+}
+
+struct refusal {
+	enum rig_hook hook;
+	struct sinkd_verdict verdict;
+	unsigned times; /* still to be given */
+};
+
+static void refuse(struct rig *r, enum rig_hook hook, struct sinkd_str argument,
+	struct sinkd_verdict *verdict)
+{
+	struct refusal *refusal = r->user;
+
+	(void)argument;
+	if (verdict == NULL || hook != refusal->hook || refusal->times == 0)
+		return;
+	refusal->times--;
+	*verdict = refusal->verdict;
+}
+
+/* All of them, and the calls of the sink. */
+static const char golden[] = "connect 192.0.2.7\n"
+			     "server_domain\n"
+			     "server_greeting\n"
+			     "command EHLO\n"
+			     "ehlo_domain client.example\n"
+			     "server_domain\n"
+			     "transaction\n"
+			     "command MAIL\n"
+			     "sender a@example.org\n"
+			     "command RCPT\n"
+			     "recipient b@example.org\n"
+			     "command RCPT\n"
+			     "recipient c@example.org\n"
+			     "command DATA\n"
+			     "data_command\n"
+			     "server_domain\n"
+			     "begin a@example.org b@example.org c@example.org\n"
+			     "data_chunk\n"
+			     "chunk\n"
+			     "message\n"
+			     "prepare\n"
+			     "commit\n"
+			     "transaction\n"
+			     "command RSET\n"
+			     "transaction\n"
+			     "reset\n"
+			     "command HELO\n"
+			     "ehlo_domain other.example\n"
+			     "server_domain\n"
+			     "transaction\n"
+			     "command STARTTLS\n"
+			     "transaction\n"
+			     "command EHLO\n"
+			     "ehlo_domain client.example\n"
+			     "server_domain\n"
+			     "transaction\n"
+			     "command AUTH\n"
+			     "plain_auth joe\n"
+			     "command AUTH\n"
+			     "command AUTH\n"
+			     "plain_auth jim\n"
+			     "command NOOP\n"
+			     "command FOO\n"
+			     "command QUIT\n"
+			     "connection_ended\n";
+
 static void test_order(void)
 {
-	static const char expected[] = "connect 192.0.2.7\n"
-				       "server_domain\n"
-				       "server_greeting\n"
-				       "command EHLO\n"
-				       "ehlo_domain client.example\n"
-				       "server_domain\n"
-				       "transaction\n"
-				       "command MAIL\n"
-				       "sender a@example.org\n"
-				       "command RCPT\n"
-				       "recipient b@example.org\n"
-				       "command RCPT\n"
-				       "recipient c@example.org\n"
-				       "command DATA\n"
-				       "data_command\n"
-				       "server_domain\n"
-				       "begin a@example.org b@example.org c@example.org\n"
-				       "data_chunk\n"
-				       "chunk\n"
-				       "message\n"
-				       "prepare\n"
-				       "commit\n"
-				       "transaction\n"
-				       "command RSET\n"
-				       "transaction\n"
-				       "reset\n"
-				       "command HELO\n"
-				       "ehlo_domain other.example\n"
-				       "server_domain\n"
-				       "transaction\n"
-				       "command NOOP\n"
-				       "command FOO\n"
-				       "command QUIT\n"
-				       "connection_ended\n";
+	struct refusal refusal = {
+		.hook = RIG_PLAIN_AUTH, .verdict = {.code = SINKD_REFUSE}, .times = 1};
 	struct rig r;
 
-	rig_init(&r);
+	init(&r);
+	r.judge = refuse;
+	r.user = &refusal;
 	rig_start(&r);
 	rig_say(&r, EHLO MAIL RCPT "RCPT TO:<c@example.org>\r\n" DATA);
 	rig_say(&r, "one\r\ntwo\r\n..\r\n");
-	rig_say(&r, TEXT "RSET\r\nHELO other.example\r\nNOOP\r\n\r\nFOO\r\nQUIT\r\n");
+	rig_say(&r, TEXT "RSET\r\nHELO other.example\r\nSTARTTLS\r\n");
+	/* The wrong password of jim is right if the hook says so; it is not asked about
+	 * "joe wrong" in CRAM-MD5. */
+	rig_say(&r, EHLO AUTH "AUTH CRAM-MD5\r\nam9lIHdyb25n\r\n");
+	rig_say(&r, "AUTH LOGIN amlt\r\nd3Jvbmc=\r\n");
+	rig_say(&r, "NOOP\r\n\r\nFOO\r\nQUIT\r\n");
 	rig_end(&r);
-	CHECK_STR("golden", rig_trace(&r), str_of(expected));
+	CHECK_STR("golden", rig_trace(&r), str_of(golden));
 	CHECK("stored", r.message_count == 1 && r.messages[0].recipients == 2);
+	CHECK_STR("logins", buf_str(&r.logins), STR("PLAIN joe 535\nCRAM-MD5 joe 535\nLOGIN jim 235\n"));
 	rig_done(&r);
 }
 
@@ -99,30 +153,15 @@ static const struct stage stages[] = {
 		"503 250 ", true},
 	{"message", RIG_MESSAGE, EHLO MAIL RCPT DATA, TEXT, "550 5.7.1 ", RCPT MAIL,
 		"503 250 ", true},
+	{"plain_auth", RIG_PLAIN_AUTH, EHLO, AUTH, NULL, MAIL, "250 ", false},
+	{"plain_auth, asked", RIG_PLAIN_AUTH, EHLO "AUTH PLAIN\r\n",
+		"AGpvZQBzZWNyZXQ=\r\n", NULL, AUTH, "235 ", false},
 };
-
-struct refusal {
-	enum rig_hook hook;
-	struct sinkd_verdict verdict;
-	unsigned times; /* still to be given */
-};
-
-static void refuse(struct rig *r, enum rig_hook hook, struct sinkd_str argument,
-	struct sinkd_verdict *verdict)
-{
-	struct refusal *refusal = r->user;
-
-	(void)argument;
-	if (verdict == NULL || hook != refusal->hook || refusal->times == 0)
-		return;
-	refusal->times--;
-	*verdict = refusal->verdict;
-}
 
 /* Play a stage up to its refusal; what it said since is in rig_output. */
 static void start_stage(struct rig *r, const struct stage *stage, struct refusal *refusal)
 {
-	rig_init(r);
+	init(r);
 	r->judge = refuse;
 	r->user = refusal;
 	refusal->hook = stage->hook;
@@ -185,8 +224,10 @@ static void test_default_refusal(void)
 		struct rig r;
 
 		start_stage(&r, stage, &refusal);
-		CHECK(stage->name, starts(rig_output(&r),
-					   stage->reply ? stage->reply : "550 5.7.1 "));
+		CHECK(stage->name, starts(rig_output(&r), stage->reply ? stage->reply
+							  : stage->hook == RIG_PLAIN_AUTH
+								  ? "535 5.7.8 "
+								  : "550 5.7.1 "));
 		CHECK(stage->name, count(rig_output(&r), "\r\n") == 1);
 		CHECK(stage->name, count(rig_trace(&r), "abort\n") == stage->aborts);
 		CHECK(stage->name, count(rig_trace(&r), "prepare\n") == 0);
@@ -216,7 +257,7 @@ static void test_own_refusal(void)
 		{{.code = 553, .enhanced = "5.1.3", .text = "Bad"}, "553 5.1.3 Bad\r\n"},
 		{{.code = 599, .enhanced = "5.9.9", .text = "Odd"}, "599 5.9.9 Odd\r\n"},
 		{{.code = 400, .enhanced = "4.0.0", .text = "Odd"}, "400 4.0.0 Odd\r\n"},
-		{{.code = SINKD_REFUSE, .enhanced = "5.1.1", .text = "No"}, "55"},
+		{{.code = SINKD_REFUSE, .enhanced = "5.1.1", .text = "No"}, "5"},
 		/* The class of a code is the class of its enhanced code (RFC 2034, 4). */
 		{{.code = 450, .text = "Later"}, "450 4."},
 		{{.code = 450, .enhanced = "5.1.1", .text = "Later"}, "450 4."},
@@ -302,11 +343,14 @@ static void test_drop(void)
 static void check_delay(const struct stage *stage, int code)
 {
 	struct refusal refusal = {.verdict = {.code = code, .delay_ms = 1234}};
+	/* A wrong password has a delay of its own. */
+	bool is_failure = stage->hook == RIG_PLAIN_AUTH && code != 0;
+	uint32_t delay_ms = is_failure ? 1234 + 1000 : 1234;
 	struct buf said;
 	struct rig r;
 
 	buf_init(&said, 1024);
-	rig_init(&r);
+	init(&r);
 	r.judge = refuse;
 	r.user = &refusal;
 	r.resumes = false;
@@ -322,7 +366,7 @@ static void check_delay(const struct stage *stage, int code)
 		rig_feed(&r, said.p, said.len);
 	}
 	CHECK(stage->name, smtp_next(r.engine) == SMTP_PAUSE);
-	CHECK(stage->name, smtp_pause_ms(r.engine) == 1234);
+	CHECK(stage->name, smtp_pause_ms(r.engine) == delay_ms);
 	CHECK_STR(stage->name, rig_output(&r), STR(""));
 	CHECK(stage->name, count(rig_trace(&r), "command NOOP\n") == 0);
 	rig_notify(&r, SMTP_RESUMED);

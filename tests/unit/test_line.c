@@ -41,9 +41,9 @@ static void run(struct str in, size_t step, size_t max, struct buf *out)
 				CU_ASSERT(line.is_mid);
 				break;
 			case LINE_LONG:
-				(void)buf_add_text(out, "L");
-				/* fallthrough */
 			case LINE_READY:
+				if (outcome == LINE_LONG)
+					(void)buf_add_text(out, "L");
 				(void)buf_add_text(
 					out, line.has_bare_newline ? "<" : "[");
 				(void)buf_add_str(out, got);
