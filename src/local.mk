@@ -44,9 +44,10 @@ src_libsinkd_a_SOURCES = \
 	src/delivery/mailbox.c src/delivery/mailbox.h \
 	src/delivery/maildir.c \
 	src/delivery/text.c src/delivery/text.h \
+	src/net/certificate.c src/net/certificate.h \
 	src/net/conn.c src/net/conn.h \
 	src/net/listener.c src/net/listener.h \
-	src/net/tls.h \
+	src/net/tls.c src/net/tls.h \
 	src/policy/crypt_hash.c src/policy/crypt_hash.h \
 	src/policy/sasl.c src/policy/sasl.h \
 	src/policy/sasl_form.c src/policy/sasl_form.h \

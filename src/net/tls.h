@@ -55,6 +55,13 @@ struct tls_certificate {
 	uint32_t key;
 };
 
+/* TLS 1.2 and 1.3 with forward secrecy and authenticated ciphers, whatever of them the
+ * library knows; our order, since it is the same for all. */
+#define TLS_DEFAULT_PRIORITIES                                                           \
+	"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:"    \
+	"-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM:+CHACHA20-POLY1305:-MAC-ALL:+AEAD:"       \
+	"-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:-GROUP-DH-ALL:%SERVER_PRECEDENCE"
+
 /* Whether GnuTLS takes this priority string; NULL if so, else what is wrong (static). */
 const char *tls_check_priorities(const char *text);
 
