@@ -54,10 +54,18 @@ src_libsinkd_a_SOURCES = \
 	src/policy/scram.c src/policy/scram.h \
 	src/policy/users.c src/policy/users.h \
 	src/policy/users_line.c \
+	src/config/auth_section.c src/config/auth_section.h \
 	src/config/conf.c src/config/conf.h \
+	src/config/endpoints.c src/config/endpoints.h \
 	src/config/option.c src/config/option.h \
+	src/config/print.c \
+	src/config/reader.c src/config/reader.h \
 	src/config/schema.c src/config/schema.h \
+	src/config/sections.c src/config/sections.h \
 	src/config/source.c src/config/source.h \
+	src/config/tables.c src/config/tables.h \
+	src/config/tls_section.c src/config/tls_section.h \
+	src/config/units.h \
 	src/ctl/client.c src/ctl/client.h \
 	src/ctl/metrics.c \
 	src/ctl/out.c src/ctl/out.h \

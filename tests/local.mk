@@ -64,6 +64,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_maildir.c \
 	tests/unit/test_maildir_faults.c \
 	tests/unit/test_notices.c \
+	tests/unit/test_conf_tls.c \
 	tests/unit/test_option.c \
 	tests/unit/pool_sim.c tests/unit/pool_sim.h \
 	tests/unit/test_pool.c \

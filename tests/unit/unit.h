@@ -34,6 +34,7 @@ void suite_mailbox(void);
 void suite_maildir(void);
 void suite_delivery(void);
 void suite_conf(void);
+void suite_conf_tls(void);
 void suite_option(void);
 void suite_listener(void);
 void suite_pool(void);
