@@ -76,6 +76,7 @@ src_libsinkd_a_SOURCES = \
 	src/ctl/client.c src/ctl/client.h \
 	src/ctl/metrics.c \
 	src/ctl/out.c src/ctl/out.h \
+	src/ctl/passwd.c src/ctl/passwd.h \
 	src/ctl/sessions.c \
 	src/ctl/show.h \
 	src/ctl/snapshot.c src/ctl/snapshot.h \
@@ -117,4 +118,5 @@ src_sinkd_LDADD = src/libsinkd.a src/libsinkproto.a $(CONFUSE_LIBS) $(BSD_LIBS) 
 src_sinkctl_SOURCES = src/sinkctl.c
 src_sinkctl_CFLAGS = $(AM_CFLAGS) $(LTO_CFLAGS)
 src_sinkctl_LDFLAGS = $(HARDEN_LDFLAGS) $(LTO_CFLAGS)
-src_sinkctl_LDADD = src/libsinkd.a src/libsinkproto.a
+src_sinkctl_LDADD = src/libsinkd.a src/libsinkproto.a $(BSD_LIBS) $(GNUTLS_LIBS) $(GSASL_LIBS) \
+	$(CRYPT_LIBS)

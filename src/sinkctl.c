@@ -1,4 +1,4 @@
-/* sinkctl: looks at a running sinkd and steers it.
+/* sinkctl: looks at a running sinkd and steers it; makes lines for its users file.
  *
  * Runs as whoever starts it; input is that person's, and the server's answer. */
 #include <errno.h>
@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "ctl/client.h"
 #include "ctl/out.h"
+#include "ctl/passwd.h"
 #include "ctl/show.h"
 #include "proc/control.h"
 #include "proc/runtime.h"
@@ -72,6 +73,7 @@ static const char *const format_words[SHOW_FORMATS] = {
 static const struct option long_options[] = {
 	{"socket", required_argument, NULL, 's'},
 	{"format", required_argument, NULL, 'F'},
+	{"scheme", required_argument, NULL, 'S'},
 	{"version", no_argument, NULL, 'V'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -89,9 +91,12 @@ static const char help[] =
 	"  drain            take no new clients, stop when the last one has gone\n"
 	"  log-level LEVEL  log from this level: debug, info, warn or error\n"
 	"  verbose on|off   log commands and replies, or do not\n"
+	"  passwd NAME      make a line for the users file (asks no server)\n"
 	"\n"
 	"  -s, --socket PATH    the server's control socket (default: %s)\n"
 	"      --format FORMAT  table, json or prometheus (for metrics alone)\n"
+	"      --scheme SCHEME  of passwd: yescrypt (default), sha512, bcrypt,\n"
+	"                       scram-sha-256 or plain\n"
 	"  -V, --version        print the version and exit\n"
 	"  -h, --help           print this and exit\n";
 
@@ -101,6 +106,8 @@ struct command_line {
 	const struct command *command;
 	enum show_format format;
 	int32_t argument;
+	const char *user; /* of passwd, which is no command for a server; else NULL */
+	enum users_scheme scheme;
 };
 
 static _Noreturn void fail_usage(const char *text, const char *value)
@@ -136,12 +143,42 @@ static int32_t parse_word(const struct command *command, const char *text)
 	fail_usage(command->takes, text);
 }
 
+static enum users_scheme parse_scheme(const char *text)
+{
+	enum users_scheme scheme = users_scheme_find(str_of(text));
+
+	if (scheme == USERS_SCHEMES)
+		fail_usage("--scheme takes yescrypt, sha512, bcrypt, scram-sha-256 or "
+			   "plain",
+			text);
+	return scheme;
+}
+
+static void parse_passwd(struct command_line *cl, char **words, enum show_format format)
+{
+	if (words[0] == NULL)
+		fail_usage("passwd takes the name of a user", NULL);
+	if (words[1] != NULL)
+		fail_usage("unexpected argument", words[1]);
+	if (format != SHOW_FORMATS)
+		fail_usage("this command has no such form", format_words[format]);
+	cl->user = words[0];
+	if (cl->scheme == USERS_SCHEMES)
+		cl->scheme = USERS_YESCRYPT;
+}
+
 static void parse_command(struct command_line *cl, char **words, enum show_format format)
 {
 	size_t i = 0, n = sizeof(commands) / sizeof(commands[0]);
 
 	if (words[0] == NULL)
 		fail_usage("a command is missing", NULL);
+	if (strcmp(words[0], "passwd") == 0) {
+		parse_passwd(cl, words + 1, format);
+		return;
+	}
+	if (cl->scheme != USERS_SCHEMES)
+		fail_usage("--scheme is for passwd alone", NULL);
 	while (i < n && strcmp(commands[i].name, words[0]) != 0)
 		i++;
 	if (i == n)
@@ -175,6 +212,7 @@ static void parse_command_line(struct command_line *cl, int argc, char **argv)
 
 	default_socket(cl->socket);
 	cl->is_default = true;
+	cl->scheme = USERS_SCHEMES;
 	while ((option = getopt_long(argc, argv, "s:Vh", long_options, NULL)) != -1)
 		switch (option) {
 		case 's':
@@ -183,6 +221,9 @@ static void parse_command_line(struct command_line *cl, int argc, char **argv)
 			break;
 		case 'F':
 			format = parse_format(optarg);
+			break;
+		case 'S':
+			cl->scheme = parse_scheme(optarg);
 			break;
 		case 'V':
 			(void)printf("sinkctl %s\n", PACKAGE_VERSION);
@@ -382,5 +423,5 @@ int main(int argc, char **argv)
 	if (argc > 0)
 		argv[0] = name;
 	parse_command_line(&cl, argc, argv);
-	return finish(run(&cl));
+	return finish(cl.user != NULL ? passwd_run(cl.scheme, cl.user) : run(&cl));
 }

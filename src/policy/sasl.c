@@ -114,7 +114,8 @@ static bool is_offered(const struct sasl_settings *settings,
 	case SASL_SCRAM_SHA_256_PLUS:
 		return has_scram && has_binding(session);
 	case SASL_EXTERNAL:
-		return session->external.n > 0;
+		return session->external.n > 0 &&
+		       (settings->accept_any || users == NULL || users_count(users) > 0);
 	}
 	return false;
 }

@@ -321,6 +321,136 @@ deliver "n" { type = "discard" }
 }
 
 
+SALT = b"W22ZaJ0SNY7soEsUEjb6gQ=="
+KEYS = (b"WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,"
+        b"wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=")
+SCRAM = b"user:{SCRAM-SHA-256}"
+
+USERS = {
+    "empty": b"",
+    "comments": b"# a\n\n \t\n#",
+    "plain": b"joe:{PLAIN}secret\nann:{PLAIN}a:b \n",
+    "plain-empty": b"joe:{PLAIN}\n",
+    "plain-longest": b"joe:{PLAIN}" + b"x" * 511,
+    "plain-too-long": b"joe:{PLAIN}" + b"x" * 512,
+    "plain-tab": b"joe:{PLAIN}a\tb",
+    "name-missing": b"\n:{PLAIN}x",
+    "name-longest": b"a" * 255 + b":{PLAIN}x",
+    "name-too-long": b"a" * 256 + b":{PLAIN}x",
+    "name-blank": b"joe :{PLAIN}x\n joe:{PLAIN}x",
+    "name-control": b"a\x7fb:{PLAIN}x",
+    "name-not-ascii": b"j\xc3\xb6:{PLAIN}\xff",
+    "name-twice": b"j\xff\"\\:{PLAIN}x\nb:{PLAIN}x\nj\xff\"\\:{PLAIN}y",
+    "colon-missing": b"secret",
+    "proof-missing": b"joe:",
+    "proof-unknown": b"joe:secret",
+    "proof-locked": b"joe:!\nann:*",
+    "cr": b"joe:{PLAIN}x\r\n",
+    "nul": b"joe:{PLAIN}x\0",
+    "scram": SCRAM + b"4096," + SALT + b"," + KEYS,
+    "scram-short-salt": SCRAM + b"4096,AAAA," + KEYS,
+    "scram-no-salt": SCRAM + b"4096,," + KEYS,
+    "scram-long-salt": SCRAM + b"4096," + b"AAAA" * 22 + b"," + KEYS,
+    "scram-very-long-salt": SCRAM + b"4096," + b"AAAA" * 50 + b"," + KEYS,
+    "scram-salt-strange": SCRAM + b"4096,W22=Z," + KEYS,
+    "scram-few-iterations": SCRAM + b"4095," + SALT + b"," + KEYS,
+    "scram-iterations-too-large": SCRAM + b"18446744073709551616," + SALT + b"," + KEYS,
+    "scram-three-fields": SCRAM + b"4096," + SALT + b",AAAA",
+    "scram-five-fields": SCRAM + b"4096," + SALT + b"," + KEYS + b",",
+    "scram-short-key": SCRAM + b"4096," + SALT + b",AAAA,AAAA",
+    "crypt-sha512": b"joe:$6$saltsalt$" + b"a" * 86,
+    "crypt-yescrypt": b"joe:$y$j9T$F5Jx5fExrKuPp53xLKQ..1$" + b"a" * 43,
+    "crypt-bcrypt": b"joe:$2b$05$" + b"a" * 53,
+    "crypt-md5": b"joe:$1$saltsalt$" + b"a" * 22,
+    "crypt-cut": b"joe:$6$saltsalt$aaa",
+    "crypt-setting": b"joe:$y$j9T$F5Jx5fExrKuPp53xLKQ..1$",
+    "crypt-unknown": b"joe:$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA",
+    "crypt-dollar": b"joe:$",
+    "crypt-too-long": b"joe:$6$" + b"a" * 400,
+    "kinds": b"joe:{PLAIN}x\n" + SCRAM + b"4096," + SALT + b"," + KEYS + b"\nann:$6$s$" + b"a" * 86,
+}
+
+PLAIN, LOGIN, CRAM, SCRAM_256, PLUS, EXTERNAL = range(6)
+ANY, NOBODY = 8, 16
+SHOWN, CERTIFICATE, UNIQUE, EXPORTER, AT_ONCE = 1, 2, 4, 8, 16
+PART, NONCE, HONEST = b"\xfe", b"\xfd", b"\xfc"
+DIGEST = b" 0123456789abcdef0123456789abcdef"
+FIRST = b"n,,n=joe,r=abcdef" + PART
+PROOF = b",p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+
+def exchange(mechanism, session, *responses):
+    return bytes([mechanism, session]) + PART.join(responses)
+
+
+EXCHANGES = {
+    "plain": exchange(PLAIN, SHOWN | AT_ONCE, b"\0joe\0secret"),
+    "plain-second": exchange(PLAIN, SHOWN, b"\0joe\0secret"),
+    "plain-honest": exchange(PLAIN, SHOWN, HONEST),
+    "plain-keys": exchange(PLAIN, SHOWN, b"user\0user\0pencil"),
+    "plain-wrong": exchange(PLAIN, SHOWN, b"\0joe\0x"),
+    "plain-nobody": exchange(PLAIN, SHOWN, b"\0zoe\0x"),
+    "plain-any": exchange(PLAIN | ANY, SHOWN, b"\0zoe\0x"),
+    "plain-for-another": exchange(PLAIN | ANY, SHOWN, b"ann\0zoe\0x"),
+    "plain-one-nul": exchange(PLAIN | ANY, SHOWN, b"joe\0secret"),
+    "plain-three-nuls": exchange(PLAIN | ANY, SHOWN, b"\0joe\0secret\0"),
+    "plain-nuls-alone": exchange(PLAIN | ANY, SHOWN, b"\0\0"),
+    "plain-no-password": exchange(PLAIN | ANY, SHOWN, b"\0joe\0"),
+    "plain-long-name": exchange(PLAIN | ANY, SHOWN, b"\0" + b"a" * 256 + b"\0x"),
+    "plain-long-password": exchange(PLAIN | ANY, SHOWN, b"\0a\0" + b"x" * 2000),
+    "plain-hidden": exchange(PLAIN, 0, b"\0joe\0secret"),
+    "plain-no-users": exchange(PLAIN | NOBODY, SHOWN, b"\0joe\0secret"),
+    "plain-no-users-any": exchange(PLAIN | NOBODY | ANY, SHOWN, b"\0joe\0secret"),
+    "login": exchange(LOGIN, SHOWN, b"joe", b"secret"),
+    "login-at-once": exchange(LOGIN, SHOWN | AT_ONCE, b"joe", b"secret"),
+    "login-wrong": exchange(LOGIN, SHOWN, b"joe", b"x"),
+    "login-nul": exchange(LOGIN | ANY, SHOWN, b"joe", b"a\0b"),
+    "login-no-name": exchange(LOGIN | ANY, SHOWN, b"", b"secret"),
+    "login-name-alone": exchange(LOGIN | ANY, SHOWN, b"joe"),
+    "cram-honest": exchange(CRAM, 0, HONEST),
+    "cram-at-once": exchange(CRAM, AT_ONCE, b"joe" + DIGEST),
+    "cram-wrong": exchange(CRAM, 0, b"joe" + DIGEST),
+    "cram-nobody": exchange(CRAM, 0, b"zoe" + DIGEST),
+    "cram-any": exchange(CRAM | ANY, 0, b"zoe" + DIGEST),
+    "cram-any-strange": exchange(CRAM | ANY, 0, b"zoe" + DIGEST.upper()),
+    "cram-short": exchange(CRAM | ANY, 0, DIGEST),
+    "scram-honest": exchange(SCRAM_256, 0, HONEST, HONEST),
+    "scram-honest-at-once": exchange(SCRAM_256, AT_ONCE, HONEST, HONEST),
+    "scram-half-honest": exchange(SCRAM_256, 0, HONEST, b"c=biws,r=" + NONCE + PROOF),
+    "scram-wrong": FIRST.join([exchange(SCRAM_256, 0), b"c=biws,r=" + NONCE + PROOF]),
+    "scram-keys": exchange(SCRAM_256, 0, b"n,,n=user,r=abcdef", b"c=biws,r=" + NONCE + PROOF),
+    "scram-nobody": exchange(SCRAM_256, 0, b"n,,n=zoe,r=abcdef", b"c=biws,r=" + NONCE + PROOF),
+    "scram-other-nonce": FIRST.join([exchange(SCRAM_256, 0), b"c=biws,r=abcdefghijkl" + PROOF]),
+    "scram-other-header": FIRST.join([exchange(SCRAM_256, 0), b"c=eSws,r=" + NONCE + PROOF]),
+    "scram-short-proof": FIRST.join([exchange(SCRAM_256, 0), b"c=biws,r=" + NONCE + b",p=AAAA"]),
+    "scram-no-proof": FIRST.join([exchange(SCRAM_256, 0), b"c=biws,r=" + NONCE]),
+    "scram-extension": FIRST.join([exchange(SCRAM_256, 0), b"c=biws,r=" + NONCE + b",x=y" + PROOF]),
+    "scram-mandatory": exchange(SCRAM_256, 0, b"n,,m=x,n=joe,r=abcdef"),
+    "scram-for-oneself": exchange(SCRAM_256, 0, b"n,a=joe,n=joe,r=abcdef"),
+    "scram-for-another": exchange(SCRAM_256, 0, b"n,a=ann,n=joe,r=abcdef"),
+    "scram-escapes": exchange(SCRAM_256, 0, b"n,,n=a=2Cb=3Dc,r=abcdef"),
+    "scram-bad-escape": exchange(SCRAM_256, 0, b"n,,n=a=2,r=abcdef"),
+    "scram-name-of-nothing": exchange(SCRAM_256, 0, b"n,,n=\xc2\xad,r=abcdef"),
+    "scram-downgraded": exchange(SCRAM_256, UNIQUE, b"y,,n=joe,r=abcdef"),
+    "scram-not-downgraded": exchange(SCRAM_256, 0, b"y,,n=joe,r=abcdef", b"c=eSws,r=" + NONCE + PROOF),
+    "scram-empty": exchange(SCRAM_256, 0, b"", b""),
+    "scram-no-users": exchange(SCRAM_256 | NOBODY | ANY, 0, HONEST),
+    "plus-honest": exchange(PLUS, UNIQUE, HONEST, HONEST),
+    "plus-honest-exporter": exchange(PLUS, EXPORTER, HONEST, HONEST),
+    "plus-honest-either": exchange(PLUS, UNIQUE | EXPORTER, HONEST, HONEST),
+    "plus-none": exchange(PLUS, 0, HONEST, HONEST),
+    "plus-unbound": exchange(PLUS, UNIQUE, b"n,,n=joe,r=abcdef"),
+    "plus-unknown": exchange(PLUS, UNIQUE, b"p=tls-server-end-point,,n=joe,r=abcdef"),
+    "plus-other": exchange(PLUS, UNIQUE, b"p=tls-exporter,,n=joe,r=abcdef"),
+    "plus-wrong": exchange(PLUS, UNIQUE, b"p=tls-unique,,n=joe,r=abcdef", b"c=biws,r=" + NONCE + PROOF),
+    "external": exchange(EXTERNAL, CERTIFICATE, b""),
+    "external-named": exchange(EXTERNAL, CERTIFICATE | AT_ONCE, b"joe"),
+    "external-another": exchange(EXTERNAL, CERTIFICATE, b"ann"),
+    "external-nul": exchange(EXTERNAL, CERTIFICATE, b"joe\0"),
+    "external-none": exchange(EXTERNAL, 0, b""),
+}
+
+
 def sessions():
     inputs = dict(CORNERS)
     for name in sorted(os.listdir(CASES)):
@@ -337,7 +467,8 @@ def texts():
 
 def main(directory):
     for target, inputs in (("session", sessions()), ("address", ADDRESSES),
-                           ("data", texts()), ("config", CONFIGS)):
+                           ("data", texts()), ("config", CONFIGS),
+                           ("users", USERS), ("sasl", EXCHANGES)):
         os.makedirs(os.path.join(directory, target), exist_ok=True)
         for name, content in inputs.items():
             with open(os.path.join(directory, target, name), "wb") as file:

@@ -36,8 +36,8 @@ def help_of(program):
                           stdout=subprocess.PIPE).stdout
 
 
-def control_commands(source):
-    return set(re.findall(r'^\t\{"([a-z-]+)", CONTROL_\w+', source, re.M))
+def control_commands(help_text):
+    return set(re.findall(r"^  ([a-z][a-z-]*)", help_text, re.M))
 
 
 def metric_names(source):
@@ -119,8 +119,9 @@ if not (os.path.exists(SINKD) and os.path.exists(SINKCTL)):
 names = configured_names(tree("src/config"))
 events = logged_events(read("src/base/log.h"))
 options = command_line_options(help_of(SINKD))
-ctl_options = command_line_options(help_of(SINKCTL))
-commands = control_commands(read("src/sinkctl.c"))
+ctl_help = help_of(SINKCTL)
+ctl_options = command_line_options(ctl_help)
+commands = control_commands(ctl_help)
 metrics = metric_names(read("src/ctl/metrics.c"))
 sources = tree("src")
 header = read("src/base/log.h")
@@ -134,7 +135,7 @@ assert {"hostname", "limits", "bare-newline", "address", "file-mode"} <= names, 
 assert {"message.accepted", "server.start"} <= events, events
 assert {"config", "ready-fd", "help"} <= options, options
 assert {"socket", "format"} <= ctl_options, ctl_options
-assert {"status", "log-level"} <= commands, commands
+assert {"status", "log-level", "passwd"} <= commands, commands
 assert {"sinkd_build", "sinkd_sessions", "sinkd_delivery_seconds"} <= metrics, metrics
 assert {("message.accepted", "size"), ("message.aborted", "size"), ("worker.failed", "reason"),
         ("", "session")} <= {(event, key) for _, event, key in keys}, keys

@@ -36,6 +36,8 @@ static void test_list(void)
 		{"hashes, no plaintext", sasl_users_crypt, false, false, true, true, NULL,
 			""},
 		{"no users in it", "#\n", false, true, true, true, NULL, ""},
+		{"certificate, no users in it", "#\n", false, true, true, true, "joe",
+			""},
 		{"certificate", NULL, false, true, true, true, "joe", " EXTERNAL"},
 		{"all", sasl_users_both, true, true, true, true, "joe",
 			" SCRAM-SHA-256-PLUS SCRAM-SHA-256 CRAM-MD5 PLAIN LOGIN "

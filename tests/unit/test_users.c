@@ -54,103 +54,99 @@ static struct users *parse_good(const char *text)
 	return u;
 }
 
+static const struct {
+	const char *name, *text, *told; /* told NULL: nothing */
+	size_t count;
+} line_cases[] = {
+	{"empty file", "", NULL, 0},
+	{"comments and empty lines", "# a:b\n\n \t\n#", NULL, 0},
+	{"plain", "joe:{PLAIN}secret\n", NULL, 1},
+	{"without the last line end", "joe:{PLAIN}secret", NULL, 1},
+	{"colons in a password", "joe:{PLAIN}a:b:{PLAIN}", NULL, 1},
+	{"blanks inside and behind", "joe doe:{PLAIN} a b ", NULL, 1},
+	{"not ASCII", "j\xc3\xb6:{PLAIN}\xc3\xb6", NULL, 1},
+	{"an address as name", "joe@example.org:{PLAIN}x", NULL, 1},
+	{"longest name", A255 ":{PLAIN}x", NULL, 1},
+	{"longest password", "joe:{PLAIN}" A511, NULL, 1},
+	{"scram", SCRAM_LINE, NULL, 1},
+	{"sha512", "joe:" HASH_SHA512, NULL, 1},
+	{"yescrypt", "joe:$y$j9T$F5Jx5fExrKuPp53xLKQ..1$" A43, NULL, 1},
+	{"bcrypt", "joe:$2b$05$" SALT22 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL, 1},
+	{"several", "a:{PLAIN}x\nb:{PLAIN}x\n\nA:{PLAIN}x\n", NULL, 3},
+	{"no colon", "secret\n", "file:1: a line is 'name:proof'\n", 0},
+	{"no name", "\n:{PLAIN}x", "file:2: the name is empty\n", 0},
+	{"name too long", A255 "a:{PLAIN}x",
+		"file:1: the name is longer than 255 bytes\n", 0},
+	{"name with a control character", "a\tb:{PLAIN}x",
+		"file:1: the name has a control character in it\n", 0},
+	{"blank behind the name", "joe :{PLAIN}x",
+		"file:1: the name begins or ends with a blank\n", 0},
+	{"blank before the name", " joe:{PLAIN}x",
+		"file:1: the name begins or ends with a blank\n", 0},
+	{"no proof", "joe:",
+		"file:1: the proof is neither a hash of crypt(3) nor {PLAIN} nor "
+		"{SCRAM-SHA-256}\n",
+		0},
+	{"a bare password", "joe:secret",
+		"file:1: the proof is neither a hash of crypt(3) nor {PLAIN} nor "
+		"{SCRAM-SHA-256}\n",
+		0},
+	{"another case", "joe:{plain}secret",
+		"file:1: the proof is neither a hash of crypt(3) nor {PLAIN} nor "
+		"{SCRAM-SHA-256}\n",
+		0},
+	{"no password", "joe:{PLAIN}", "file:1: the password is empty\n", 0},
+	{"password too long", "joe:{PLAIN}" A511 "a",
+		"file:1: the password is longer than 511 bytes\n", 0},
+	{"password with a tab", "joe:{PLAIN}a\tb",
+		"file:1: the password has a control character in it\n", 0},
+	{"from another system", "joe:{PLAIN}x\r\n",
+		"file:1: the line ends in CR LF, not in LF\n", 0},
+	{"unknown method", "joe:$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA",
+		"file:1: crypt(3) of this machine does not know this kind of "
+		"hash\n",
+		0},
+	{"a setting alone", "joe:$6$saltsalt$", "file:1: the hash is not whole\n", 0},
+	{"a setting without its end", "joe:$6$saltsalt",
+		"file:1: the hash is not whole\n", 0},
+	{"a hash cut short", "joe:$y$j9T$F5Jx5fExrKuPp53xLKQ..1$aaa",
+		"file:1: the hash is not whole\n", 0},
+	{"bcrypt cut short", "joe:$2b$05$" SALT22 "aaa",
+		"file:1: the hash is not whole\n", 0},
+	{"scram without fields", "u:{SCRAM-SHA-256}",
+		"file:1: {SCRAM-SHA-256} has four fields\n", 0},
+	{"scram with a field more", SCRAM_LINE ",",
+		"file:1: {SCRAM-SHA-256} has four fields\n", 0},
+	{"few iterations", "u:{SCRAM-SHA-256}4095," SCRAM_SALT ",a,b",
+		"file:1: the iterations are not a number from 4096 to 10000000\n", 0},
+	{"no iterations", "u:{SCRAM-SHA-256}," SCRAM_SALT ",a,b",
+		"file:1: the iterations are not a number from 4096 to 10000000\n", 0},
+	{"no salt", "u:{SCRAM-SHA-256}4096,,a,b",
+		"file:1: the salt is not 1 to 64 bytes in base64\n", 0},
+	{"salt not in base64", "u:{SCRAM-SHA-256}4096,W22,a,b",
+		"file:1: the salt is not 1 to 64 bytes in base64\n", 0},
+	{"key too short", "u:{SCRAM-SHA-256}4096,W22Z,W22Z,W22Z",
+		"file:1: a key is not 32 bytes in base64\n", 0},
+	{"twice", "joe:{PLAIN}a\nann:{PLAIN}b\njoe:{PLAIN}c\n",
+		"file:3: line 1 has a user 'joe' already\n", 0},
+	{"several mistakes", "a\nb\njoe:{PLAIN}x\n",
+		"file:1: a line is 'name:proof'\nfile:2: a line is "
+		"'name:proof'\n",
+		0},
+};
+
 static void test_lines(void)
 {
-	static const struct {
-		const char *name, *text, *told; /* told NULL: nothing */
-		size_t count;
-	} cases[] = {
-		{"empty file", "", NULL, 0},
-		{"comments and empty lines", "# a:b\n\n \t\n#", NULL, 0},
-		{"plain", "joe:{PLAIN}secret\n", NULL, 1},
-		{"without the last line end", "joe:{PLAIN}secret", NULL, 1},
-		{"colons in a password", "joe:{PLAIN}a:b:{PLAIN}", NULL, 1},
-		{"blanks inside and behind", "joe doe:{PLAIN} a b ", NULL, 1},
-		{"not ASCII", "j\xc3\xb6:{PLAIN}\xc3\xb6", NULL, 1},
-		{"an address as name", "joe@example.org:{PLAIN}x", NULL, 1},
-		{"longest name", A255 ":{PLAIN}x", NULL, 1},
-		{"longest password", "joe:{PLAIN}" A511, NULL, 1},
-		{"scram", SCRAM_LINE, NULL, 1},
-		{"sha512", "joe:" HASH_SHA512, NULL, 1},
-		{"yescrypt", "joe:$y$j9T$F5Jx5fExrKuPp53xLKQ..1$" A43, NULL, 1},
-		{"bcrypt", "joe:$2b$05$" SALT22 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL,
-			1},
-		{"several", "a:{PLAIN}x\nb:{PLAIN}x\n\nA:{PLAIN}x\n", NULL, 3},
-		{"no colon", "secret\n", "file:1: a line is 'name:proof'\n", 0},
-		{"no name", "\n:{PLAIN}x", "file:2: the name is empty\n", 0},
-		{"name too long", A255 "a:{PLAIN}x",
-			"file:1: the name is longer than 255 bytes\n", 0},
-		{"name with a control character", "a\tb:{PLAIN}x",
-			"file:1: the name has a control character in it\n", 0},
-		{"blank behind the name", "joe :{PLAIN}x",
-			"file:1: the name begins or ends with a blank\n", 0},
-		{"blank before the name", " joe:{PLAIN}x",
-			"file:1: the name begins or ends with a blank\n", 0},
-		{"no proof", "joe:",
-			"file:1: the proof is neither a hash of crypt(3) nor {PLAIN} nor "
-			"{SCRAM-SHA-256}\n",
-			0},
-		{"a bare password", "joe:secret",
-			"file:1: the proof is neither a hash of crypt(3) nor {PLAIN} nor "
-			"{SCRAM-SHA-256}\n",
-			0},
-		{"another case", "joe:{plain}secret",
-			"file:1: the proof is neither a hash of crypt(3) nor {PLAIN} nor "
-			"{SCRAM-SHA-256}\n",
-			0},
-		{"no password", "joe:{PLAIN}", "file:1: the password is empty\n", 0},
-		{"password too long", "joe:{PLAIN}" A511 "a",
-			"file:1: the password is longer than 511 bytes\n", 0},
-		{"password with a tab", "joe:{PLAIN}a\tb",
-			"file:1: the password has a control character in it\n", 0},
-		{"from another system", "joe:{PLAIN}x\r\n",
-			"file:1: the line ends in CR LF, not in LF\n", 0},
-		{"unknown method", "joe:$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA",
-			"file:1: crypt(3) of this machine does not know this kind of "
-			"hash\n",
-			0},
-		{"a setting alone", "joe:$6$saltsalt$", "file:1: the hash is not whole\n",
-			0},
-		{"a setting without its end", "joe:$6$saltsalt",
-			"file:1: the hash is not whole\n", 0},
-		{"a hash cut short", "joe:$y$j9T$F5Jx5fExrKuPp53xLKQ..1$aaa",
-			"file:1: the hash is not whole\n", 0},
-		{"bcrypt cut short", "joe:$2b$05$" SALT22 "aaa",
-			"file:1: the hash is not whole\n", 0},
-		{"scram without fields", "u:{SCRAM-SHA-256}",
-			"file:1: {SCRAM-SHA-256} has four fields\n", 0},
-		{"scram with a field more", SCRAM_LINE ",",
-			"file:1: {SCRAM-SHA-256} has four fields\n", 0},
-		{"few iterations", "u:{SCRAM-SHA-256}4095," SCRAM_SALT ",a,b",
-			"file:1: the iterations are not a number from 4096 to 10000000\n",
-			0},
-		{"no iterations", "u:{SCRAM-SHA-256}," SCRAM_SALT ",a,b",
-			"file:1: the iterations are not a number from 4096 to 10000000\n",
-			0},
-		{"no salt", "u:{SCRAM-SHA-256}4096,,a,b",
-			"file:1: the salt is not 1 to 64 bytes in base64\n", 0},
-		{"salt not in base64", "u:{SCRAM-SHA-256}4096,W22,a,b",
-			"file:1: the salt is not 1 to 64 bytes in base64\n", 0},
-		{"key too short", "u:{SCRAM-SHA-256}4096,W22Z,W22Z,W22Z",
-			"file:1: a key is not 32 bytes in base64\n", 0},
-		{"twice", "joe:{PLAIN}a\nann:{PLAIN}b\njoe:{PLAIN}c\n",
-			"file:3: line 1 has a user 'joe' already\n", 0},
-		{"several mistakes", "a\nb\njoe:{PLAIN}x\n",
-			"file:1: a line is 'name:proof'\nfile:2: a line is "
-			"'name:proof'\n",
-			0},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const char *name = cases[i].name, *expected = cases[i].told;
+	for (size_t i = 0; i < sizeof(line_cases) / sizeof(line_cases[0]); i++) {
+		const char *name = line_cases[i].name, *expected = line_cases[i].told;
 		struct users *u = NULL;
 		char *told;
-		int r = parse(str_of(cases[i].text), &u, &told);
+		int r = parse(str_of(line_cases[i].text), &u, &told);
 
 		CHECK(name, r == (expected == NULL ? 0 : -EINVAL));
 		CHECK_STR(name, str_of(told), str_of(expected));
 		CHECK(name, (u != NULL) == (expected == NULL));
-		CHECK(name, users_count(u) == cases[i].count);
+		CHECK(name, users_count(u) == line_cases[i].count);
 		users_free(u);
 		free(told);
 	}

@@ -19,6 +19,7 @@ wire_tests = \
 	tests/wire/test_log.py \
 	tests/wire/test_mailboxes.py \
 	tests/wire/test_master_death.py \
+	tests/wire/test_passwd.py \
 	tests/wire/test_pipelining.py \
 	tests/wire/test_pool.py \
 	tests/wire/test_pool_faults.py \
