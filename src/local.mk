@@ -12,6 +12,7 @@ src_sinkd_CFLAGS = $(AM_CFLAGS) $(LTO_CFLAGS)
 src_libsinkproto_a_SOURCES = \
 	src/api/sinkd_module.h \
 	src/base/arena.c src/base/arena.h \
+	src/base/base64.c src/base/base64.h \
 	src/base/buf.c src/base/buf.h \
 	src/base/date.c src/base/date.h \
 	src/base/siphash.c src/base/siphash.h \
@@ -50,13 +51,25 @@ src_libsinkd_a_SOURCES = \
 	src/net/listener.c src/net/listener.h \
 	src/net/remote_key.c src/net/remote_key.h \
 	src/net/tls.c src/net/tls.h \
-	src/policy/sasl.h \
-	src/policy/users.h \
+	src/policy/crypt_hash.c src/policy/crypt_hash.h \
+	src/policy/sasl.c src/policy/sasl.h \
+	src/policy/sasl_form.c src/policy/sasl_form.h \
+	src/policy/scram.c src/policy/scram.h \
+	src/policy/users.c src/policy/users.h \
+	src/policy/users_line.c \
+	src/config/auth_section.c src/config/auth_section.h \
 	src/config/conf.c src/config/conf.h \
+	src/config/endpoints.c src/config/endpoints.h \
 	src/config/option.c src/config/option.h \
+	src/config/print.c \
+	src/config/reader.c src/config/reader.h \
 	src/config/schema.c src/config/schema.h \
+	src/config/sections.c src/config/sections.h \
 	src/config/source.c src/config/source.h \
 	src/keys/signer.c src/keys/signer.h \
+	src/config/tables.c src/config/tables.h \
+	src/config/tls_section.c src/config/tls_section.h \
+	src/config/units.h \
 	src/ctl/client.c src/ctl/client.h \
 	src/ctl/metrics.c \
 	src/ctl/out.c src/ctl/out.h \

@@ -33,6 +33,7 @@ tests_unit_unit_proto_SOURCES = \
 	tests/unit/unit.c tests/unit/unit.h tests/unit/suites_proto.c \
 	tests/unit/test_address.c \
 	tests/unit/test_arena.c \
+	tests/unit/test_base64.c \
 	tests/unit/test_buf.c \
 	tests/unit/test_command.c \
 	tests/unit/test_data.c \
@@ -64,6 +65,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_maildir.c \
 	tests/unit/test_maildir_faults.c \
 	tests/unit/test_notices.c \
+	tests/unit/test_conf_tls.c \
 	tests/unit/test_option.c \
 	tests/unit/pool_sim.c tests/unit/pool_sim.h \
 	tests/unit/test_pool.c \

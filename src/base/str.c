@@ -18,6 +18,15 @@ bool str_equal(struct str a, struct str b)
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
+bool str_equal_secret(struct str given, struct str secret)
+{
+	unsigned differences = given.n != secret.n || secret.n == 0;
+
+	for (size_t i = 0; secret.n > 0 && i < given.n; i++)
+		differences |= (unsigned char)(given.p[i] ^ secret.p[i % secret.n]);
+	return differences == 0;
+}
+
 bool str_starts_nocase(struct str s, struct str prefix)
 {
 	if (s.n < prefix.n)

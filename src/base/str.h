@@ -26,6 +26,9 @@ struct str str_of(const char *text);
 bool str_equal(struct str a, struct str b);
 /* ASCII only; bytes over 127 compare as they are. */
 bool str_equal_nocase(struct str a, struct str b);
+/* In a time that tells the length of given, and nothing else; an empty secret equals
+ * nothing. */
+bool str_equal_secret(struct str given, struct str secret);
 bool str_starts_nocase(struct str s, struct str prefix);
 
 /* s without its first n bytes (all of them, if it has fewer). */

@@ -1,23 +1,24 @@
 /* The configuration as a whole: the file, the command line over it, and what
  * neither says.
  *
- * What a value may be is in option.c, what a file may be in schema.c; here is what
+ * What a value may be is in tables.c, what a file may be in sections.c; here is what
  * makes it complete.  Runs in the master, before any fork; must not change anything
  * outside the struct it builds.  No input from clients. */
 #include "config/conf.h"
 
 #include <errno.h>
 #include <grp.h>
-#include <netinet/in.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/number.h"
+#include "config/endpoints.h"
 #include "config/option.h"
-#include "config/schema.h"
+#include "config/sections.h"
 #include "config/source.h"
+#include "config/tables.h"
 #include "delivery/mailbox.h"
 #include "smtp/address.h"
 
@@ -66,13 +67,13 @@ static int replace_deliveries(struct config *c, const char *name,
 static int override_listeners(
 	struct report *r, const struct config_overrides *o, struct config *c)
 {
-	char error[SCHEMA_ERROR_MAX];
+	char error[ENDPOINTS_ERROR_MAX];
 	int result = replace_listeners(c, "command-line", o->listen_count);
 
 	if (result < 0)
 		return result;
 	for (size_t i = 0; i < o->listen_count; i++)
-		if (schema_add_address(c, c->listeners, o->listen[i], error) < 0)
+		if (endpoints_add(c, c->listeners, o->listen[i], error) < 0)
 			report_mistake(r, 0, "--listen: %s", error);
 	return 0;
 }
@@ -135,10 +136,19 @@ static int complete_hostname(struct config *c)
 	return c->smtp.hostname == NULL ? -ENOMEM : 0;
 }
 
+/* Without a file it is the server of somebody who wants to try one: whatever a client
+ * knows as its password is right. */
+static void open_auth(struct config *c)
+{
+	c->auth.accept_any = true;
+	for (size_t i = 0; i < c->listener_count; i++)
+		c->listeners[i].smtp.auth = LISTEN_AUTH_OPTIONAL;
+}
+
 /* What neither file nor command line said. */
 static int complete(struct report *r, struct config *c)
 {
-	char why[SCHEMA_ERROR_MAX];
+	char why[ENDPOINTS_ERROR_MAX];
 	int error = 0;
 
 	if (c->smtp.hostname == NULL)
@@ -146,11 +156,14 @@ static int complete(struct report *r, struct config *c)
 	if (error == 0 && c->listener_count == 0) {
 		error = replace_listeners(c, "default", 1);
 		if (error == 0 &&
-			schema_add_address(c, c->listeners, DEFAULT_ADDRESS, why) < 0)
+			endpoints_add(c, c->listeners, DEFAULT_ADDRESS, why) < 0)
 			report_mistake(r, 0, "default listener: %s", why);
 	}
 	if (error == 0 && c->delivery_count == 0)
 		error = replace_deliveries(c, "inbox", &delivery_maildir, DEFAULT_PATH);
+	if (r->file == NULL)
+		open_auth(c);
+	c->auth.hostname = c->smtp.hostname;
 	for (size_t i = 0; i < c->delivery_count; i++)
 		c->deliveries[i].hostname = c->smtp.hostname;
 	return error;
@@ -181,7 +194,7 @@ static void check_accounts(struct report *r, const struct config *c)
 
 static int build(struct report *r, const struct config_overrides *o, struct config *c)
 {
-	int error = schema_read(r, c);
+	int error = sections_read(r, c);
 
 	if (error == 0 && r->file != NULL) {
 		c->file = option_copy_text(r->file, &c->arena);
@@ -223,93 +236,7 @@ void config_free(struct config *c)
 {
 	if (c == NULL)
 		return;
+	users_free(c->users);
 	arena_done(&c->arena);
 	free(c);
-}
-
-static void print_options(
-	const struct option *options, const void *base, const char *indent, FILE *out)
-{
-	for (const struct option *o = options; o->name != NULL; o++)
-		option_print(o, base, indent, out);
-}
-
-static void print_title(const char *section, const char *title, FILE *out)
-{
-	(void)fprintf(out, "\n%s ", section);
-	option_print_text(title, out);
-	(void)fputs(" {\n", out);
-}
-
-/* The two endpoints of "localhost" are printed as that name again, so that a machine
- * without IPv6 can use what was printed on it. */
-static void print_addresses(const struct listen_settings *l, FILE *out)
-{
-	char text[ENDPOINT_TEXT_MAX];
-
-	(void)fputs("\taddress = {", out);
-	for (size_t i = 0; i < l->endpoint_count; i++) {
-		const struct endpoint *e = &l->endpoints[i];
-		const struct sockaddr_in *v4 = (const struct sockaddr_in *)&e->address;
-
-		if (i + 1 < l->endpoint_count && e[1].is_optional)
-			(void)snprintf(text, sizeof(text), "localhost:%u",
-				(unsigned)ntohs(v4->sin_port));
-		else
-			endpoint_format(e, text);
-		if (e->is_optional)
-			continue;
-		(void)fputs(i == 0 ? "" : ", ", out);
-		option_print_text(text, out);
-	}
-	(void)fputs("}\n", out);
-}
-
-static void print_listener(
-	const struct config *c, const struct listen_settings *l, FILE *out)
-{
-	print_title("listen", l->name, out);
-	print_addresses(l, out);
-	(void)fputs("\tdeliver = {", out);
-	option_print_text(c->deliveries[l->delivery].name, out);
-	(void)fputs("}\n", out);
-	print_options(option_listen, l, "\t", out);
-	(void)fputs("}\n", out);
-}
-
-static void print_headers(const struct delivery_settings *d, FILE *out)
-{
-	(void)fputs("\theaders = {", out);
-	for (size_t i = 0; i < DELIVERY_HEADERS_MAX && d->headers[i] != 0; i++) {
-		(void)fputs(i == 0 ? "" : ", ", out);
-		option_print_text(option_header_name(d->headers[i]), out);
-	}
-	(void)fputs("}\n", out);
-}
-
-static void print_delivery(const struct delivery_settings *d, FILE *out)
-{
-	print_title("deliver", d->name, out);
-	(void)fputs("\ttype = ", out);
-	option_print_text(d->backend->name, out);
-	(void)putc('\n', out);
-	if (d->backend == &delivery_maildir) {
-		print_options(option_deliver, d, "\t", out);
-		print_headers(d, out);
-	}
-	(void)fputs("}\n", out);
-}
-
-void config_print(const struct config *c, FILE *out)
-{
-	print_options(option_root, c, "", out);
-	for (const struct option_section *s = option_sections; s->name != NULL; s++) {
-		(void)fprintf(out, "\n%s {\n", s->name);
-		print_options(s->options, c, "\t", out);
-		(void)fputs("}\n", out);
-	}
-	for (size_t i = 0; i < c->listener_count; i++)
-		print_listener(c, &c->listeners[i], out);
-	for (size_t i = 0; i < c->delivery_count; i++)
-		print_delivery(&c->deliveries[i], out);
 }

@@ -12,6 +12,9 @@
 #include "base/log.h"
 #include "delivery/delivery.h"
 #include "net/listener.h"
+#include "net/tls.h"
+#include "policy/sasl.h"
+#include "policy/users.h"
 #include "smtp/settings.h"
 
 #define CONFIG_WORKERS_MAX 16384
@@ -39,6 +42,7 @@ struct timeout_settings {
 	uint64_t data_ms;         /* between reads of a message; for a write of ours */
 	uint64_t data_total_ms;   /* a whole message */
 	uint64_t session_ms;      /* a whole session */
+	uint64_t tls_ms;          /* a handshake */
 	uint64_t min_rate;        /* bytes per second of a message; 0: any */
 	uint64_t grace_ms;        /* for messages in flight when the server stops */
 	uint64_t busy_command_ms; /* instead of command_ms while all workers are busy */
@@ -48,7 +52,7 @@ struct timeout_settings {
  * killed, it says which and ends, or there is no list (and no Landlock). */
 enum sandbox_level { SANDBOX_KILL, SANDBOX_TRAP, SANDBOX_OFF };
 
-/* All that is pointed to lives in the arena. */
+/* All that is pointed to lives in the arena, but for the users. */
 struct config {
 	struct arena arena;
 	const char *file; /* NULL: built in */
@@ -65,6 +69,9 @@ struct config {
 	size_t listener_count;
 	struct delivery_settings *deliveries;
 	size_t delivery_count;
+	struct tls_settings tls;
+	struct sasl_settings auth;
+	struct users *users;    /* of auth.users_file, on the heap; NULL: none */
 	const char *log_target; /* as log_open takes it */
 	enum log_format log_format;
 	enum log_level log_level;

@@ -1,4 +1,4 @@
-/* The table of options, and how one value of each kind is read and written.
+/* How the value of an option is read and written, for each kind.
  *
  * This module knows neither files nor the parser: it turns the text of one value
  * into a member of a struct and back.  It must never accept a value that its
@@ -12,22 +12,9 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "base/syslogd.h"
-#include "config/conf.h"
-#include "delivery/mailbox.h"
-#include "smtp/address.h"
+#include "config/units.h"
 
-#define K            UINT64_C(1024)
-#define M            (1024 * K)
-#define G            (1024 * M)
-#define SECOND       UINT64_C(1000)
-#define MINUTE       (60 * SECOND)
-#define HOUR         (60 * MINUTE)
-#define DAY          (24 * HOUR)
-#define TIMEOUT_MIN  100  /* milliseconds */
-#define MODE_OWNER   0600 /* bits that a mode must have */
-#define DOMAIN_MAX   255  /* octets of a domain name (RFC 5321, 4.5.3.1.2) */
-#define GREETING_MAX 506  /* 512 octets of a reply line less "220 " and CR LF */
+#define MODE_OWNER 0600 /* bits that a mode must have */
 
 struct unit {
 	const char *name;
@@ -39,196 +26,8 @@ static const struct unit size_units[] = {{"G", G}, {"M", M}, {"K", K}, {"", 1}};
 static const struct unit time_units[] = {
 	{"d", DAY}, {"h", HOUR}, {"m", MINUTE}, {"s", SECOND}, {"ms", 1}};
 
-/* Each in the order of its enum. */
-static const char *const bare_newline_words[] = {"normalize", "reject", "preserve", NULL};
-static const char *const overflow_words[] = {"queue", "refuse", NULL};
-static const char *const log_format_words[] = {"text", "json", NULL};
-static const char *const log_level_words[] = {"debug", "info", "warn", "error", NULL};
-static const char *const sandbox_level_words[] = {"kill", "trap", "off", NULL};
-static const char *const line_ending_words[] = {"lf", "crlf", NULL};
-static const char *const sync_words[] = {"none", "full", NULL};
 static const char *const header_words[] = {
 	"Return-Path", "Delivered-To", "Received", NULL};
-
-static const char *check_account(const char *text)
-{
-	const char *p = text;
-
-	while (str_is_printable(*p))
-		p++;
-	return p == text || *p != '\0' ? "an account name is expected" : NULL;
-}
-
-static const char *check_hostname(const char *text)
-{
-	return address_is_domain(str_of(text))
-		       ? NULL
-		       : "a domain name, or an address in brackets, is expected";
-}
-
-/* The length is that of the longest name the server may go by, so that the
- * greeting fits into a reply line whatever a hook calls the server. */
-static const char *check_greeting(const char *text)
-{
-	static const struct str hostname = STR("%{hostname}");
-	struct str rest = str_of(text);
-	size_t length = 0;
-
-	while (rest.n > 0) {
-		size_t used = 1;
-
-		if (!str_is_printable(*rest.p))
-			return "only printable ASCII characters can be sent";
-		if (str_starts_nocase(rest, STR("%%"))) {
-			used = 2;
-			length++;
-		} else if (*rest.p != '%') {
-			length++;
-		} else if (rest.n >= hostname.n &&
-			   memcmp(rest.p, hostname.p, hostname.n) == 0) {
-			used = hostname.n;
-			length += DOMAIN_MAX;
-		} else {
-			return "the only macros are %{hostname} and %%";
-		}
-		rest = str_skip(rest, used);
-	}
-	if (length == 0)
-		return "the greeting is empty";
-	return length > GREETING_MAX
-		       ? "longer than 506 octets, %{hostname} counted as 255"
-		       : NULL;
-}
-
-/* Not relative: the server may leave the directory it was started in, and sinkctl is
- * called from another one. */
-static const char *check_runtime_dir(const char *text)
-{
-	if (*text != '/')
-		return "an absolute path is expected";
-	return strlen(text) <= CONFIG_RUNTIME_DIR_MAX
-		       ? NULL
-		       : "longer than 80 octets, sockets in it would have no room";
-}
-
-static const char *check_log_target(const char *text)
-{
-	const char *socket_path = syslogd_path(text);
-
-	if (socket_path != NULL)
-		return strlen(socket_path) <= SYSLOGD_PATH_MAX
-			       ? NULL
-			       : "the path of a socket has at most 107 octets";
-	return strcmp(text, "stderr") == 0 || *text == '/'
-		       ? NULL
-		       : "\"stderr\", \"syslog\" or an absolute path is expected";
-}
-
-static const char *check_path(const char *text)
-{
-	const char *error = NULL;
-
-	return mailbox_template_check(text, &error) == 0 ? NULL : error;
-}
-
-#define NUMBER(n, k, f, from, to)                                                        \
-	.name = (n), .kind = (k), .fallback = (f), .min = (from), .max = (to)
-#define COUNT(n, f, from, to) NUMBER(n, OPTION_COUNT, f, from, to)
-#define SIZE(n, f, from, to)  NUMBER(n, OPTION_SIZE, f, from, to)
-#define TIME(n, f, from)      NUMBER(n, OPTION_TIME, f, from, 7 * DAY)
-#define MODE(n, f)            NUMBER(n, OPTION_MODE, f, 0, 0666)
-#define WORD(n, f, w)         .name = (n), .kind = OPTION_WORD, .fallback = (f), .words = (w)
-#define TEXT(n, f, c)         .name = (n), .kind = OPTION_TEXT, .fallback = (f), .check = (c)
-#define NAME(n)               .name = (n), .kind = OPTION_NAME
-#define LIST(n)               .name = (n), .kind = OPTION_LIST
-
-#define MEMBER(type, m) .offset = offsetof(type, m), .width = sizeof(((type *)NULL)->m)
-#define CONFIG(m)       MEMBER(struct config, m)
-#define LISTEN(m)       MEMBER(struct listen_settings, m)
-#define DELIVERY(m)     MEMBER(struct delivery_settings, m)
-
-const struct option option_root[] = {
-	{TEXT("hostname", NULL, check_hostname), CONFIG(smtp.hostname)},
-	{TEXT("greeting", "%{hostname} ESMTP sinkd", check_greeting),
-		CONFIG(smtp.greeting)},
-	{TEXT("user", NULL, check_account), CONFIG(user)},
-	{TEXT("group", NULL, check_account), CONFIG(group)},
-	{TEXT("runtime-dir", NULL, check_runtime_dir), CONFIG(runtime_dir)},
-	{0},
-};
-
-static const struct option workers_options[] = {
-	{COUNT("start", "4", 1, CONFIG_WORKERS_MAX), CONFIG(workers.start)},
-	{COUNT("min-spare", "2", 1, CONFIG_WORKERS_MAX), CONFIG(workers.min_spare)},
-	{COUNT("max-spare", "8", 1, CONFIG_WORKERS_MAX), CONFIG(workers.max_spare)},
-	{COUNT("max", "256", 1, CONFIG_WORKERS_MAX), CONFIG(workers.max)},
-	{COUNT("max-sessions", "10000", 0, 1000000000), CONFIG(workers.max_sessions)},
-	{WORD("overflow", "queue", overflow_words), CONFIG(workers.overflow)},
-	{0},
-};
-
-static const struct option limits_options[] = {
-	{SIZE("message-size", "20M", 1 * K, 1024 * G), CONFIG(smtp.message_size_max),
-		.zero = UINT64_MAX},
-	{COUNT("recipients", "1000", 1, 100000), CONFIG(smtp.recipients_max)},
-	{COUNT("line-length", "4096", 512, 65536), CONFIG(smtp.line_length_max)},
-	{COUNT("errors", "20", 1, 1000000), CONFIG(smtp.errors_max)},
-	{COUNT("sessions-per-client", "0", 0, CONFIG_WORKERS_MAX),
-		CONFIG(sessions_per_client)},
-	{SIZE("memory-per-session", "1M", 64 * K, 1 * G), CONFIG(smtp.memory_max)},
-	{WORD("bare-newline", "normalize", bare_newline_words),
-		CONFIG(smtp.bare_newline)},
-	{0},
-};
-
-static const struct option timeouts_options[] = {
-	{TIME("command", "5m", TIMEOUT_MIN), CONFIG(timeouts.command_ms)},
-	{TIME("data", "3m", TIMEOUT_MIN), CONFIG(timeouts.data_ms)},
-	{TIME("data-total", "1h", TIMEOUT_MIN), CONFIG(timeouts.data_total_ms)},
-	{TIME("session", "24h", TIMEOUT_MIN), CONFIG(timeouts.session_ms)},
-	{SIZE("min-rate", "0", 0, 1 * G), CONFIG(timeouts.min_rate)},
-	{TIME("grace", "30s", 0), CONFIG(timeouts.grace_ms)},
-	{TIME("busy-command", "10s", TIMEOUT_MIN), CONFIG(timeouts.busy_command_ms)},
-	{0},
-};
-
-static const struct option log_options[] = {
-	{TEXT("target", "stderr", check_log_target), CONFIG(log_target)},
-	{WORD("format", "text", log_format_words), CONFIG(log_format)},
-	{WORD("level", "info", log_level_words), CONFIG(log_level)},
-	{0},
-};
-
-static const struct option sandbox_options[] = {
-	{WORD("level", "kill", sandbox_level_words), CONFIG(sandbox_level)},
-	{0},
-};
-
-const struct option_section option_sections[] = {
-	{"workers", workers_options},
-	{"limits", limits_options},
-	{"timeouts", timeouts_options},
-	{"log", log_options},
-	{"sandbox", sandbox_options},
-	{0},
-};
-
-const struct option option_listen[] = {
-	{LIST("address")},
-	{LIST("deliver")},
-	{COUNT("backlog", "4096", 1, 65535), LISTEN(backlog)},
-	{0},
-};
-
-const struct option option_deliver[] = {
-	{NAME("type")},
-	{TEXT("path", NULL, check_path), DELIVERY(path)},
-	{WORD("sync", "full", sync_words), DELIVERY(has_sync)},
-	{WORD("line-ending", "lf", line_ending_words), DELIVERY(line_ending)},
-	{LIST("headers")},
-	{MODE("file-mode", "0600"), DELIVERY(file_mode)},
-	{0},
-};
 
 /* Members that hold numbers are unsigned, int, enum, bool, size_t or uint64_t. */
 static void store_number(const struct option *o, uint64_t number, void *base)
@@ -365,8 +164,7 @@ static void explain_number(
 		min, max, o->zero != 0 ? ", or 0 for no limit" : "");
 }
 
-/* The index of text in words, or -EINVAL. */
-static int find_word(
+int option_find_word(
 	const char *const *words, const char *text, char error[OPTION_ERROR_MAX])
 {
 	char value[64];
@@ -422,7 +220,7 @@ int option_set(const struct option *o, const char *text, void *base, struct aren
 	if (o->kind == OPTION_TEXT)
 		return set_text(o, text, base, arena, error);
 	if (o->kind == OPTION_WORD) {
-		result = find_word(o->words, text, error);
+		result = option_find_word(o->words, text, error);
 		if (result < 0)
 			return result;
 		store_number(o, (uint64_t)result, base);
@@ -453,7 +251,7 @@ int option_set_defaults(const struct option *options, void *base, struct arena *
 int option_parse_header(
 	const char *text, enum header_field *ret, char error[OPTION_ERROR_MAX])
 {
-	int word = find_word(header_words, text, error);
+	int word = option_find_word(header_words, text, error);
 
 	if (word < 0)
 		return word;

@@ -1,6 +1,6 @@
-/* The options of the configuration file as data: name, kind, range, default, and
- * the member of the settings that holds the value.  Reading and printing both
- * walk these tables, so what is printed is what is read. */
+/* An option of the configuration file as data: name, kind, range, default, and the
+ * member of the settings that holds the value.  Reading and printing both walk the
+ * tables of them (config/tables.h), so what is printed is what is read. */
 #ifndef SINKD_CONFIG_OPTION_H
 #define SINKD_CONFIG_OPTION_H
 
@@ -18,7 +18,7 @@ enum option_kind {
 	OPTION_TIME,  /* "5m", milliseconds */
 	OPTION_WORD,  /* one of words; its index */
 	OPTION_MODE,  /* "0600", octal permission bits */
-	OPTION_NAME,  /* a text that schema.c turns into something else; no member */
+	OPTION_NAME,  /* a text that sections.c turns into something else; no member */
 	OPTION_LIST,  /* the same for a list of texts */
 };
 
@@ -32,22 +32,11 @@ struct option {
 	uint64_t max;
 	uint64_t zero;            /* "0" is fine as well and stands for this, if not 0 */
 	const char *const *words; /* ends with NULL */
-	/* For texts: NULL if usable, else what is wrong (static text). */
+	/* For texts: NULL if usable, else what is wrong (static text).  No check: any is.
+	 */
 	const char *(*check)(const char *text);
 };
 
-/* A section without title; its members are those of struct config. */
-struct option_section {
-	const char *name; /* NULL ends the table */
-	const struct option *options;
-};
-
-/* Members of struct config. */
-extern const struct option option_root[];
-extern const struct option_section option_sections[];
-/* Members of struct listen_settings and of struct delivery_settings. */
-extern const struct option option_listen[];
-extern const struct option option_deliver[];
 #define OPTION_ERROR_MAX 512
 
 /* Parse text and put the value into the member of base; texts are copied into the
@@ -58,6 +47,11 @@ int option_set(const struct option *o, const char *text, void *base, struct aren
 
 /* Set all members of a table that have a default.  Returns 0 or -ENOMEM. */
 int option_set_defaults(const struct option *options, void *base, struct arena *arena);
+
+/* The index of text in words, which end with NULL, or -EINVAL and in error which there
+ * are. */
+int option_find_word(
+	const char *const *words, const char *text, char error[OPTION_ERROR_MAX]);
 
 /* Header fields: one by its name (-EINVAL and in error which there are), the name of
  * one, and the default. */

@@ -1,10 +1,10 @@
 /* The text of the configuration file, made fit for the parser, and messages.
  *
  * libconfuse 3.3 ends the process when a read fails, miscounts lines after
- * comments, and takes the end of the file for any closing brace that is missing.
- * So the file is read here, comments become blanks, and what is open at the end is
- * told.  Must agree with the parser on what is a quoted string.  Runs in the
- * master; the input is the operator's own file, not a client's. */
+ * comments, takes the end of the file for any closing brace that is missing, and leaves
+ * out stars.  So the file is read here, comments become blanks, and what is open at the
+ * end, or a star, is told.  Must agree with the parser on what is a quoted string.  Runs
+ * in the master; the input is the operator's own file, not a client's. */
 #include "config/source.h"
 
 #include <errno.h>
@@ -25,6 +25,7 @@ struct scanner {
 	unsigned depth;
 	unsigned open_line;    /* where what is open was opened; 0: nothing is */
 	const char *open_what; /* a brace (the outermost one), "${" or a comment */
+	unsigned star_line;    /* of the first star outside of quotes; 0: none */
 };
 
 void report_mistake(struct report *r, unsigned line, const char *format, ...)
@@ -155,6 +156,14 @@ static bool is_word_start(const char *text, const char *p)
 	return p == text || strchr(" \t\r\n{}()=+,*\"'", p[-1]) != NULL;
 }
 
+/* The parser would leave out a star without a word. */
+static void scan_plain(struct scanner *s)
+{
+	if (*s->p == '*' && s->star_line == 0)
+		s->star_line = s->line;
+	scan_step(s);
+}
+
 static struct scanner scan_text(char *text)
 {
 	struct scanner s = {.p = text, .line = 1};
@@ -173,7 +182,7 @@ static struct scanner scan_text(char *text)
 		else if (strncmp(s.p, "/*", 2) == 0 && is_word_start(text, s.p))
 			scan_block_comment(&s);
 		else
-			scan_step(&s);
+			scan_plain(&s);
 	}
 	return s;
 }
@@ -195,6 +204,9 @@ int source_read(struct report *r, struct buf *out)
 	if (end.open_line != 0) {
 		report_mistake(
 			r, end.open_line, "this %s is never closed", end.open_what);
+		*out->p = '\0';
+	} else if (end.star_line != 0) {
+		report_mistake(r, end.star_line, "a '*' must stand in quotes");
 		*out->p = '\0';
 	}
 	return 0;

@@ -20,9 +20,9 @@ void report_mistake(struct report *r, unsigned line, const char *format, ...)
 
 /* Read r->file (NULL gives an empty text) and make it fit for the parser: without
  * comments, which become blanks, so that lines keep their numbers; each brace and
- * comment closed; no NUL but the one at its end.  A mistake there is told and
- * leaves the text empty.  out is initialized here and is the caller's to free.
- * Returns 0, or a negative errno when the file cannot be read; told as well. */
+ * comment closed; no star outside of quotes; no NUL but the one at its end.  A mistake
+ * there is told and leaves the text empty.  out is initialized here and is the caller's
+ * to free. Returns 0, or a negative errno when the file cannot be read; told as well. */
 int source_read(struct report *r, struct buf *out);
 
 #endif

@@ -59,8 +59,19 @@ static void check_line(struct str line, size_t line_count)
 	assert(line.n > 2 && line.p[1] == ' ');
 }
 
+/* The file of users has messages of its own, and then one about the line with its
+ * name. */
+static bool has_wrong_users(struct str told)
+{
+	static const char name[] = ": auth: users-file: '";
+	const char *p = memmem(told.p, told.n, name, sizeof(name) - 1);
+
+	return p != NULL && strstr(p, "': cannot be used\n") != NULL;
+}
+
 static void check_told(struct str told, struct str text, int result)
 {
+	bool is_about_users = has_wrong_users(told);
 	size_t line_count = 1;
 
 	for (size_t i = 0; i < text.n; i++)
@@ -74,7 +85,7 @@ static void check_told(struct str told, struct str text, int result)
 		line = (struct str){told.p, (size_t)(end - told.p)};
 		if (is_about_reading(line))
 			assert(result == -EILSEQ || result == -EFBIG);
-		else
+		else if (!is_about_users || str_starts_nocase(line, str_of(path)))
 			check_line(line, line_count);
 		told = str_skip(told, line.n + 1);
 	}

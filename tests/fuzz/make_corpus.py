@@ -194,14 +194,20 @@ CONFIGS = {
 runtime-dir = "/run/x"
 workers { start = 3  min-spare = 1  max-spare = 5  max = 9  max-sessions = 0
 	overflow = "refuse" }
-limits { message-size = "0"  recipients = 10  line-length = 512  errors = 3
+limits { message-size = "0"  recipients = 10  line-length = 512  errors = 3  auth-failures = 1
 	sessions-per-client = 7  memory-per-session = "64K"  bare-newline = "reject" }
 timeouts { command = "1s"  data = "2s"  data-total = "90s"  session = "7d"
-	min-rate = "1K"  grace = "0"  busy-command = "1s" }
+	min-rate = "1K"  grace = "0"  busy-command = "1s"  tls = "1s" }
 log { target = "/var/log/sinkd"  level = "warn" }
+tls { certificate = {"a", "b"}  key = {"c", "d"}  priorities = "NORMAL:-VERS-TLS1.2"
+	session-tickets = false  client-certificate = "require"  ca-file = "e"
+	sni "a.test" { certificate = {"f"}  key = {"g"} }
+	sni "*.a.test" { certificate = {"h"}  key = {"i"} } }
+auth { mechanisms = {"EXTERNAL", "PLAIN"}  accept-any = true  users-file = ""
+	plaintext-without-tls = "always" }
 listen "a" { address = {"127.0.0.1:0", "[::1]:0", "localhost:25"}  deliver = {"i"}
-	backlog = 1 }
-listen "b" { address = {"unix:/run/s"}  deliver = {"n"} }
+	tls = "implicit"  auth = "required"  backlog = 1 }
+listen "b" { address = {"unix:/run/s"}  deliver = {"n"}  tls = "off" }
 deliver "i" { type = "maildir"  path = "m/%{recipient.domain}/%{recipient.local}"
 	sync = "none"  line-ending = "crlf"  headers = {"Received"}  file-mode = "0644" }
 deliver "n" { type = "discard" }
@@ -243,6 +249,23 @@ deliver "n" { type = "discard" }
     "header-strange": b'deliver a { type = maildir path = m headers = {"\\n", "Received", "Received"} }',
     "path-up": b'deliver a { type = maildir path = "m/../x" }',
     "path-macro-unknown": b'deliver a { type = maildir path = "m/%{x\\n}" }',
+    "key-missing": b"tls {\n\tcertificate = {a,\nb\n}\n\tkey = {c} }",
+    "key-alone": b'tls { key = {"\\n"} }',
+    "sni-alone": b"tls { sni a { certificate = {a} key = {b} } }",
+    "sni-strange": b'tls { certificate = {a} key = {b}\nsni "\\x1b" { } sni "*." { } }',
+    "sni-twice": b"tls { certificate = {a} key = {b} sni a { certificate = {a} key = {b} }"
+                 b" sni A { certificate = {a} key = {b} } }",
+    "sni-unknown": b'tls { sni "\\x1b" { x = 1 } }',
+    "tls-twice": b"tls { sni a { } }\ntls { }",
+    "priorities-wrong": b'tls { priorities = "NORMAL:+\\n" }',
+    "ca-missing": b'tls { client-certificate = require }',
+    "mechanism-unknown": b'auth { mechanisms = {"\\n", "PLAIN", "PLAIN"} }',
+    "mechanisms-none": b"auth { mechanisms = {} }",
+    "auth-impossible": b'listen a { address = {"192.0.2.1:1"} auth = required tls = off }',
+    "users-missing": b'auth { users-file = "/dev/null/users" }',
+    "users-not-ascii": b'auth { users-file = "/dev/nu\xdall/users" }',
+    "users-strange": b'auth { users-file = "/\\n" }',
+    "star": b"log { target = /* }\n* */ /a* }",
     "nul": b"hostname = a\0",
     "cr": b"hostname = a\r\nlimits {\r\n}\r\n",
 }

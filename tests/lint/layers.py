@@ -24,8 +24,8 @@ MAY_INCLUDE["mains"] = set(MAY_INCLUDE)
 ONLY_IN = {
     "confuse.h": {"src/config/schema.c"},
     "seccomp.h": {"src/proc/sandbox.c"},
-    "gsasl.h": {"src/policy/sasl.c"},
-    "crypt.h": {"src/policy/users.c"},
+    "gsasl.h": {"src/policy/sasl.c", "src/policy/scram.c"},
+    "crypt.h": {"src/policy/crypt_hash.c"},
     "gnutls/gnutls.h": {"src/net/certificate.c", "src/net/tls.c", "src/net/tls_session.c",
                         "src/net/remote_key.c", "src/keys/pair.c", "src/keys/self_signed.c",
                         "src/keys/signer.c"},

@@ -11,6 +11,7 @@ void (*const unit_suites[])(void) = {
 	suite_maildir,
 	suite_delivery,
 	suite_conf,
+	suite_conf_tls,
 	suite_option,
 	suite_listener,
 	suite_pool,

@@ -7,6 +7,7 @@
 
 void (*const unit_suites[])(void) = {
 	suite_arena,
+	suite_base64,
 	suite_buf,
 	suite_date,
 	suite_str,

@@ -200,7 +200,7 @@ static void test_syntax(void)
 {
 	static const struct conf_mistake cases[] = {
 		{"unknown option", "\n\nhost = a", "3: no such option 'host'\n"},
-		{"unknown section", "tls {\n}", "1: no such option 'tls'\n"},
+		{"unknown section", "tles {\n}", "1: no such option 'tles'\n"},
 		{"unknown in a section", "workers {\n\tmaximum = 3\n}",
 			"2: workers: no such option 'maximum'\n"},
 		{"unknown in a titled one", "listen \"mx\" {\n\tprotocol = smtp\n}",
@@ -219,6 +219,9 @@ static void test_syntax(void)
 			"5: no such option '/*'\n"},
 		{"slashes in a word", "log { target = /var//log/x }\nx = 1",
 			"2: no such option 'x'\n"},
+		{"star", "log {\n\ttarget = /a*\n}", "2: a '*' must stand in quotes\n"},
+		{"stars in quotes and comments", "/* * */ log { target = '/a*' } # *",
+			""},
 		{"no comment in quotes",
 			"greeting = \"# // /* { \\\" \"\nlog { target = '/#' }", ""},
 	};
@@ -311,6 +314,7 @@ static void test_defaults(void)
 			c->timeouts.busy_command_ms == 10000);
 	CHECK("log", c->log_level == LOG_INFO && c->log_format == LOG_FORMAT_TEXT &&
 			     !c->is_verbose);
+	CHECK("timeout of TLS", c->timeouts.tls_ms == 30000);
 	CHECK("sandbox", c->sandbox_level == SANDBOX_KILL);
 	CHECK_STR("log", str_of(c->log_target), STR("stderr"));
 	CHECK("one listener", c->listener_count == 1);
@@ -369,18 +373,25 @@ static void test_print(void)
 		"0\n"
 		"overflow = refuse }\n"
 		"limits { message-size = 0 recipients = 7 line-length = 512 errors = 9\n"
+		"auth-failures = 8\n"
 		"sessions-per-client = 6 memory-per-session = 1000K bare-newline = "
 		"preserve }\n"
 		"timeouts { command = 1500ms data = 90s data-total = 2h session = 2d\n"
-		"min-rate = 100K grace = 0 busy-command = 1s }\n"
+		"min-rate = 100K grace = 0 busy-command = 1s tls = 7s }\n"
+		"tls { certificate = {a, \"/b c\"} key = {c, d} session-tickets = false\n"
+		"sni a.test { certificate = {e} key = {f} }\n"
+		"sni \"*.a.test\" { certificate = {g, h} key = {i, \"\\${j}\"} }\n"
+		"priorities = NORMAL client-certificate = request ca-file = /ca }\n"
+		"auth { mechanisms = {EXTERNAL, LOGIN} accept-any = true\n"
+		"plaintext-without-tls = never }\n"
 		"deliver \"\\${a}\\\"\\n\" { type = discard }\n"
 		"deliver b { type = maildir path = \"/m/%{recipient}/\\x01%%\"\n"
 		"sync = none line-ending = crlf headers = {Received, Delivered-To}\n"
 		"file-mode = 0644 }\n"
 		"deliver c { type = maildir path = /c headers = {} }\n"
 		"listen x { address = {\"localhost:25\", \"[::1]:0\", \"unix:/a b\"}\n"
-		"deliver = {b} backlog = 5 }\n"
-		"listen y { address = {\"localhost:26\"} }\n"
+		"deliver = {b} tls = implicit auth = required backlog = 5 }\n"
+		"listen y { address = {\"localhost:26\"} tls = off }\n"
 		"log { target = '/a\"b' format = json level = error }\n"
 		"sandbox { level = trap }\n";
 

@@ -6,6 +6,7 @@
 
 #include "config/conf.h"
 #include "config/option.h"
+#include "config/tables.h"
 #include "conf_fixture.h"
 #include "unit.h"
 

@@ -14,6 +14,7 @@
 
 /* Protocol engine: linked with libsinkproto.a alone (suites_proto.c). */
 void suite_arena(void);
+void suite_base64(void);
 void suite_buf(void);
 void suite_date(void);
 void suite_str(void);
@@ -35,6 +36,7 @@ void suite_mailbox(void);
 void suite_maildir(void);
 void suite_delivery(void);
 void suite_conf(void);
+void suite_conf_tls(void);
 void suite_option(void);
 void suite_listener(void);
 void suite_pool(void);

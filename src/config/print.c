@@ -1,0 +1,141 @@
+/* The effective configuration as a file.
+ *
+ * What is written must be read again as the same.  Runs in the master. */
+#include "config/conf.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+
+#include "config/option.h"
+#include "config/tables.h"
+
+static void print_options(
+	const struct option *options, const void *base, const char *indent, FILE *out)
+{
+	for (const struct option *o = options; o->name != NULL; o++)
+		option_print(o, base, indent, out);
+}
+
+/* One value of a list; i counts them. */
+static void print_item(size_t i, const char *text, FILE *out)
+{
+	(void)fputs(i == 0 ? "" : ", ", out);
+	option_print_text(text, out);
+}
+
+static void print_title(const char *section, const char *title, FILE *out)
+{
+	(void)fprintf(out, "%s ", section);
+	option_print_text(title, out);
+	(void)fputs(" {\n", out);
+}
+
+static void print_pairs(
+	const struct tls_identity *identity, const char *indent, FILE *out)
+{
+	(void)fprintf(out, "%scertificate = {", indent);
+	for (size_t i = 0; i < identity->pair_count; i++)
+		print_item(i, identity->pairs[i].certificate, out);
+	(void)fprintf(out, "}\n%skey = {", indent);
+	for (size_t i = 0; i < identity->pair_count; i++)
+		print_item(i, identity->pairs[i].key, out);
+	(void)fputs("}\n", out);
+}
+
+static void print_identities(const struct tls_settings *t, FILE *out)
+{
+	print_pairs(&t->identities[0], "\t", out);
+	for (size_t i = 1; i < t->identity_count; i++) {
+		(void)putc('\t', out);
+		print_title("sni", t->identities[i].name, out);
+		print_pairs(&t->identities[i], "\t\t", out);
+		(void)fputs("\t}\n", out);
+	}
+}
+
+static void print_mechanisms(unsigned mechanisms, FILE *out)
+{
+	size_t printed = 0;
+
+	(void)fputs("\tmechanisms = {", out);
+	for (size_t i = 0; option_mechanism_words[i] != NULL; i++)
+		if ((mechanisms & 1U << i) != 0)
+			print_item(printed++, option_mechanism_words[i], out);
+	(void)fputs("}\n", out);
+}
+
+/* The two endpoints of "localhost" are printed as that name again, so that a machine
+ * without IPv6 can use what was printed on it. */
+static void print_addresses(const struct listen_settings *l, FILE *out)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	(void)fputs("\taddress = {", out);
+	for (size_t i = 0; i < l->endpoint_count; i++) {
+		const struct endpoint *e = &l->endpoints[i];
+		const struct sockaddr_in *v4 = (const struct sockaddr_in *)&e->address;
+
+		if (i + 1 < l->endpoint_count && e[1].is_optional)
+			(void)snprintf(text, sizeof(text), "localhost:%u",
+				(unsigned)ntohs(v4->sin_port));
+		else
+			endpoint_format(e, text);
+		if (e->is_optional)
+			continue;
+		print_item(i, text, out);
+	}
+	(void)fputs("}\n", out);
+}
+
+static void print_listener(
+	const struct config *c, const struct listen_settings *l, FILE *out)
+{
+	(void)putc('\n', out);
+	print_title("listen", l->name, out);
+	print_addresses(l, out);
+	(void)fputs("\tdeliver = {", out);
+	option_print_text(c->deliveries[l->delivery].name, out);
+	(void)fputs("}\n", out);
+	print_options(option_listen, l, "\t", out);
+	(void)fputs("}\n", out);
+}
+
+static void print_headers(const struct delivery_settings *d, FILE *out)
+{
+	(void)fputs("\theaders = {", out);
+	for (size_t i = 0; i < DELIVERY_HEADERS_MAX && d->headers[i] != 0; i++)
+		print_item(i, option_header_name(d->headers[i]), out);
+	(void)fputs("}\n", out);
+}
+
+static void print_delivery(const struct delivery_settings *d, FILE *out)
+{
+	(void)putc('\n', out);
+	print_title("deliver", d->name, out);
+	(void)fputs("\ttype = ", out);
+	option_print_text(d->backend->name, out);
+	(void)putc('\n', out);
+	if (d->backend == &delivery_maildir) {
+		print_options(option_deliver, d, "\t", out);
+		print_headers(d, out);
+	}
+	(void)fputs("}\n", out);
+}
+
+void config_print(const struct config *c, FILE *out)
+{
+	print_options(option_root, c, "", out);
+	for (const struct option_section *s = option_sections; s->name != NULL; s++) {
+		(void)fprintf(out, "\n%s {\n", s->name);
+		if (s->options == option_tls)
+			print_identities(&c->tls, out);
+		else if (s->options == option_auth)
+			print_mechanisms(c->auth.mechanisms, out);
+		print_options(s->options, c, "\t", out);
+		(void)fputs("}\n", out);
+	}
+	for (size_t i = 0; i < c->listener_count; i++)
+		print_listener(c, &c->listeners[i], out);
+	for (size_t i = 0; i < c->delivery_count; i++)
+		print_delivery(&c->deliveries[i], out);
+}

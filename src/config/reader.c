@@ -1,0 +1,91 @@
+/* What the functions share that turn sections of the file into a struct config.
+ * Runs in the master; the input is the operator's own file, not a client's. */
+#include "config/reader.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "config/conf.h"
+#include "config/option.h"
+#include "config/schema.h"
+#include "config/source.h"
+
+__attribute__((format(printf, 5, 0))) static void report_option(struct reader *r,
+	const struct section *s, const char *option, unsigned line, const char *format,
+	va_list arguments)
+{
+	char where[SCHEMA_WHERE_MAX], text[OPTION_ERROR_MAX];
+
+	(void)vsnprintf(text, sizeof(text), format, arguments);
+	schema_describe(s, where);
+	report_mistake(r->report, line, "%s%s: %s", where, option, text);
+}
+
+void reader_mistake(struct reader *r, const struct section *s, const char *option,
+	const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	report_option(r, s, option, schema_line(s, option), format, arguments);
+	va_end(arguments);
+}
+
+void reader_item_mistake(struct reader *r, const struct section *s, const char *option,
+	size_t i, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	report_option(r, s, option, schema_item_line(s, option, i), format, arguments);
+	va_end(arguments);
+}
+
+void reader_section_mistake(struct reader *r, const struct section *s, const char *what)
+{
+	char where[SCHEMA_WHERE_MAX];
+
+	schema_describe(s, where);
+	report_mistake(r->report, schema_end_line(s), "%s%s", where, what);
+}
+
+void *reader_take_memory(struct reader *r, size_t n)
+{
+	void *p = arena_alloc(&r->config->arena, n);
+
+	if (p == NULL)
+		r->is_out_of_memory = true;
+	return p;
+}
+
+const char *reader_copy_text(struct reader *r, const char *text)
+{
+	const char *copy = option_copy_text(text, &r->config->arena);
+
+	if (copy == NULL)
+		r->is_out_of_memory = true;
+	return copy;
+}
+
+void reader_set_options(struct reader *r, const struct section *s,
+	const struct option *options, void *base)
+{
+	char error[OPTION_ERROR_MAX];
+
+	for (const struct option *o = options; o->name != NULL; o++) {
+		const char *text;
+		int result;
+
+		if (o->kind == OPTION_NAME || o->kind == OPTION_LIST)
+			continue;
+		text = schema_text(s, o->name);
+		if (text == NULL)
+			continue;
+		result = option_set(o, text, base, &r->config->arena, error);
+		if (result == -ENOMEM)
+			r->is_out_of_memory = true;
+		else if (result < 0)
+			reader_mistake(r, s, o->name, "%s", error);
+	}
+}

@@ -1,0 +1,38 @@
+/* What the functions share that turn sections of the file into a struct config. */
+#ifndef SINKD_CONFIG_READER_H
+#define SINKD_CONFIG_READER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct config;
+struct option;
+struct report;
+struct section;
+
+struct reader {
+	struct report *report;
+	struct config *config;
+	bool is_out_of_memory; /* sticky; what was read is then of no use */
+};
+
+/* Tell what is wrong with an option, where its value is written. */
+void reader_mistake(struct reader *r, const struct section *s, const char *option,
+	const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* The same for one value of a list. */
+void reader_item_mistake(struct reader *r, const struct section *s, const char *option,
+	size_t i, const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* The same for the section as a whole. */
+void reader_section_mistake(struct reader *r, const struct section *s, const char *what);
+
+/* From the arena of the configuration; NULL without memory. */
+void *reader_take_memory(struct reader *r, size_t n);
+const char *reader_copy_text(struct reader *r, const char *text);
+
+/* Set the members of base, but for names and lists. */
+void reader_set_options(struct reader *r, const struct section *s,
+	const struct option *options, void *base);
+
+#endif
