@@ -66,10 +66,15 @@ src_libsinkd_a_SOURCES = \
 	src/config/schema.c src/config/schema.h \
 	src/config/sections.c src/config/sections.h \
 	src/config/source.c src/config/source.h \
-	src/keys/signer.c src/keys/signer.h \
 	src/config/tables.c src/config/tables.h \
 	src/config/tls_section.c src/config/tls_section.h \
 	src/config/units.h \
+	src/keys/errand.c src/keys/errand.h \
+	src/keys/keyring.c src/keys/keyring.h \
+	src/keys/pair.c src/keys/pair.h \
+	src/keys/private_key.c src/keys/private_key.h \
+	src/keys/self_signed.c src/keys/self_signed.h \
+	src/keys/signer.c src/keys/signer.h \
 	src/ctl/client.c src/ctl/client.h \
 	src/ctl/metrics.c \
 	src/ctl/out.c src/ctl/out.h \
