@@ -50,7 +50,8 @@ src_libsinkd_a_SOURCES = \
 	src/net/key_request.h \
 	src/net/listener.c src/net/listener.h \
 	src/net/remote_key.c src/net/remote_key.h \
-	src/net/tls.c src/net/tls.h \
+	src/net/tls.c src/net/tls.h src/net/tls_context.h \
+	src/net/tls_session.c \
 	src/policy/crypt_hash.c src/policy/crypt_hash.h \
 	src/policy/sasl.c src/policy/sasl.h \
 	src/policy/sasl_form.c src/policy/sasl_form.h \

@@ -75,6 +75,10 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_show.c \
 	tests/unit/test_signer.c \
 	tests/unit/test_slots.c \
+	tests/unit/test_certificate.c \
+	tests/unit/tls_fixture.c tests/unit/tls_fixture.h tests/unit/tls_scene.c \
+	tests/unit/test_conn.c \
+	tests/unit/test_tls.c tests/unit/test_tls_end.c \
 	tests/unit/test_upgrade.c
 tests_unit_unit_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_LDADD = $(tests_server_libs) $(CUNIT_LIBS)

@@ -8,10 +8,20 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/fdio.h"
+#include "base/number.h"
+#include "net/tls.h"
+
+/* Of the input under TLS. */
+#define HALF (CONN_INPUT_BYTES / 2)
+
+/* RFC 8446, 5.1 */
+#define RECORD_HEADER_BYTES 5
+#define RECORD_TEXT_MAX     16384
 
 int conn_init(struct conn *c)
 {
@@ -22,6 +32,7 @@ int conn_init(struct conn *c)
 
 void conn_done(struct conn *c)
 {
+	tls_session_free(c->tls);
 	(void)fdio_close(&c->fd);
 	free(c->input);
 	*c = (struct conn){.fd = -1};
@@ -29,7 +40,7 @@ void conn_done(struct conn *c)
 
 void conn_take_fd(struct conn *c, int fd, bool has_tick)
 {
-	assert(c->fd == -1);
+	assert(c->fd == -1 && c->tls == NULL);
 	c->fd = fd;
 	c->has_tick = has_tick;
 	c->input_len = 0;
@@ -65,25 +76,18 @@ static int await(const struct conn *c, short events)
 	return n == 0 ? -EAGAIN : 0;
 }
 
-ssize_t conn_read(struct conn *c)
+static ssize_t receive(const struct conn *c, char *p, size_t n)
 {
+	int r = await(c, POLLIN);
 	ssize_t got;
-	int r;
 
-	assert(c->input_used == c->input_len);
-	c->input_used = 0;
-	c->input_len = 0;
-	r = await(c, POLLIN);
 	if (r < 0)
 		return r;
-	got = recv(c->fd, c->input, CONN_INPUT_BYTES, c->has_tick ? 0 : MSG_DONTWAIT);
-	if (got < 0)
-		return failure();
-	c->input_len = (size_t)got;
-	return got;
+	got = recv(c->fd, p, n, c->has_tick ? 0 : MSG_DONTWAIT);
+	return got < 0 ? failure() : got;
 }
 
-ssize_t conn_write(struct conn *c, struct str s)
+static ssize_t transmit(const struct conn *c, const char *p, size_t n)
 {
 	int flags = MSG_NOSIGNAL | (c->has_tick ? 0 : MSG_DONTWAIT);
 	int r = await(c, POLLOUT);
@@ -91,18 +95,133 @@ ssize_t conn_write(struct conn *c, struct str s)
 
 	if (r < 0)
 		return r;
-	sent = send(c->fd, s.p, s.n, flags);
+	sent = send(c->fd, p, n, flags);
 	return sent < 0 ? failure() : sent;
+}
+
+/* -------------------------------------------------------------------- under TLS */
+
+/* GnuTLS reads the header of a record, then the rest.  As much as there is is read at
+ * once, which saves more calls than the copy costs. */
+static ssize_t read_raw(void *user, void *p, size_t n)
+{
+	struct conn *c = user;
+	const char *raw = c->input + HALF;
+
+	if (c->raw_used == c->raw_len) {
+		ssize_t got =
+			c->is_raw_enough ? -EAGAIN : receive(c, c->input + HALF, HALF);
+
+		if (got <= 0)
+			return got;
+		c->raw_len = (size_t)got;
+		c->raw_used = 0;
+	}
+	n = number_min(n, c->raw_len - c->raw_used);
+	memcpy(p, raw + c->raw_used, n);
+	c->raw_used += n;
+	return (ssize_t)n;
+}
+
+static ssize_t write_raw(void *user, const void *p, size_t n)
+{
+	return transmit(user, p, n);
+}
+
+int conn_start_tls(struct conn *c, const struct tls *t)
+{
+	const struct tls_transport transport = {c, read_raw, write_raw};
+
+	assert(c->tls == NULL && c->input_used == c->input_len);
+	c->raw_len = 0;
+	c->raw_used = 0;
+	c->tls = tls_session_new(t, &transport);
+	return c->tls == NULL ? -ENOMEM : 0;
+}
+
+int conn_handshake(struct conn *c)
+{
+	return tls_session_handshake(c->tls);
+}
+
+const char *conn_tls_error(const struct conn *c)
+{
+	return tls_session_error(c->tls);
+}
+
+const struct tls_session *conn_tls(const struct conn *c)
+{
+	return c->tls;
+}
+
+/* Whether the next record is all here. */
+static bool has_record(const struct conn *c)
+{
+	const unsigned char *p = (const unsigned char *)c->input + HALF + c->raw_used;
+	size_t n = c->raw_len - c->raw_used;
+
+	return n >= RECORD_HEADER_BYTES &&
+	       n - RECORD_HEADER_BYTES >= ((size_t)p[3] << 8 | p[4]);
+}
+
+/* One record, and those that came with it; how the session ended is told when there is
+ * nothing else to tell. */
+static ssize_t read_records(struct conn *c)
+{
+	ssize_t got = tls_session_read(c->tls, c->input, HALF);
+
+	if (got <= 0)
+		return got;
+	c->is_raw_enough = true;
+	while (got > 0) {
+		c->input_len += (size_t)got;
+		if (!has_record(c) || HALF - c->input_len < RECORD_TEXT_MAX)
+			break;
+		got = tls_session_read(
+			c->tls, c->input + c->input_len, HALF - c->input_len);
+	}
+	c->is_raw_enough = false;
+	return (ssize_t)c->input_len;
+}
+
+/* ------------------------------------------------------------------------ both */
+
+ssize_t conn_read(struct conn *c)
+{
+	ssize_t got;
+
+	assert(c->input_used == c->input_len);
+	c->input_used = 0;
+	c->input_len = 0;
+	if (c->tls != NULL)
+		return read_records(c);
+	got = receive(c, c->input, CONN_INPUT_BYTES);
+	if (got > 0)
+		c->input_len = (size_t)got;
+	return got;
+}
+
+ssize_t conn_write(struct conn *c, struct str s)
+{
+	if (c->tls != NULL)
+		return tls_session_write(c->tls, s);
+	return transmit(c, s.p, s.n);
 }
 
 void conn_close(struct conn *c, uint32_t linger_ms)
 {
-	uint64_t deadline_ms = clock_monotonic_ms() + linger_ms;
-	ssize_t got = linger_ms > 0 && shutdown(c->fd, SHUT_WR) == 0;
+	uint64_t deadline_ms;
+	ssize_t got;
 
+	if (c->tls != NULL)
+		tls_session_bye(c->tls);
+	deadline_ms = clock_monotonic_ms() + linger_ms;
+	got = linger_ms > 0 && shutdown(c->fd, SHUT_WR) == 0;
 	while ((got > 0 || got == -EAGAIN) && clock_monotonic_ms() < deadline_ms) {
 		c->input_used = c->input_len;
 		got = conn_read(c);
 	}
+	tls_session_free(c->tls);
+	c->tls = NULL;
 	(void)fdio_close(&c->fd);
 }

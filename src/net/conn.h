@@ -14,7 +14,8 @@
 
 #include "base/str.h"
 
-/* The size that costs least per byte; pages that stay untouched cost nothing. */
+/* The size that costs least per byte; pages that stay untouched cost nothing.  Half of
+ * it has room for more than one TLS record. */
 #define CONN_INPUT_BYTES 65536
 
 /* How long a closing connection should be allowed to go on talking. */
@@ -23,12 +24,21 @@
 /* How long a read or a write waits. */
 #define CONN_TICK_MS 1000
 
+struct tls;
+struct tls_session;
+
 struct conn {
 	int fd;
 	bool has_tick;
+	struct tls_session *tls; /* NULL: in plaintext */
+	/* Under TLS the first half has what was decrypted and the second what was not
+	 * yet, of which raw_used bytes have gone to the session. */
 	char *input; /* CONN_INPUT_BYTES, kept from client to client */
 	size_t input_len;
 	size_t input_used;
+	size_t raw_len;
+	size_t raw_used;
+	bool is_raw_enough; /* take what is there, do not wait for more */
 };
 
 /* Returns 0 or -ENOMEM. */
@@ -43,17 +53,34 @@ void conn_take_fd(struct conn *c, int fd, bool has_tick);
 struct str conn_input(const struct conn *c);
 void conn_use(struct conn *c, size_t n);
 
+/* From here on speak TLS; only when all input has been used, so that nothing said in
+ * plaintext is taken for what was said under it.  t must live as long as the connection.
+ * Returns 0 or -ENOMEM. */
+int conn_start_tls(struct conn *c, const struct tls *t);
+
+/* Go on with the handshake, before anything is read or written.  Returns 0 when it is
+ * done, -EAGAIN on a tick, -EPROTO when it failed (conn_tls_error tells why), or another
+ * negative errno.  There is no way back to plaintext. */
+int conn_handshake(struct conn *c);
+const char *conn_tls_error(const struct conn *c);
+
+/* NULL: in plaintext. */
+const struct tls_session *conn_tls(const struct conn *c);
+
 /* Read once; only when all input has been used.  Returns the number of bytes, 0
- * at the end of the stream, -EAGAIN on a tick, or another negative errno. */
+ * at the end of the stream, -EAGAIN on a tick, or another negative errno; under TLS
+ * -EPROTO when the client broke the protocol, or went without a word. */
 ssize_t conn_read(struct conn *c);
 
 /* Write s, or as much of it as the client takes within a tick.  Returns the number
- * of bytes, -EAGAIN for none, or another negative errno. */
+ * of bytes, -EAGAIN for none, or another negative errno.  After -EAGAIN the next s must
+ * begin with the same bytes. */
 ssize_t conn_write(struct conn *c, struct str s);
 
 /* Close.  A client that may still be sending gets linger_ms: closing at once would
  * reset the connection and could take our last reply with it, so what it sends is
- * read for so long, or until it has closed too.  0: at once. */
+ * read for so long, or until it has closed too.  0: at once.  A TLS session that did not
+ * fail ends with close_notify first, and what is then read is read through it. */
 void conn_close(struct conn *c, uint32_t linger_ms);
 
 #endif

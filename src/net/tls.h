@@ -99,15 +99,21 @@ void tls_session_free(struct tls_session *s);
 int tls_session_handshake(struct tls_session *s);
 /* What GnuTLS said last; valid as long as the session. */
 const char *tls_session_error(const struct tls_session *s);
+/* Whether the client began with letters, as in EHLO, so that it takes us for a server
+ * without TLS. */
+bool tls_session_saw_plaintext(const struct tls_session *s);
 
-/* As conn_read and conn_write; 0 after close_notify, -EPROTO when the peer broke the
- * protocol, a stream that was cut off included. */
+/* As conn_read and conn_write; after -EAGAIN from a write the next
+ * one must begin with the same bytes.  Reading gives 0 after close_notify, -EPROTO when
+ * the peer broke the protocol, a stream that was cut off included. */
 ssize_t tls_session_read(struct tls_session *s, void *p, size_t n);
 ssize_t tls_session_write(struct tls_session *s, struct str text);
-/* Say close_notify, without waiting for the other side's. */
+/* Say close_notify, once, without waiting for the other side's.  Nothing is said in a
+ * session that failed, or whose last write was not taken in whole. */
 void tls_session_bye(struct tls_session *s);
 
-/* What others want to know; strings live as long as the session. */
+/* What others want to know, after the handshake; of the sasl_session all but
+ * is_plaintext_allowed is set.  Strings live as long as the session. */
 void tls_session_describe(const struct tls_session *s, struct envelope_tls *ret);
 void tls_session_bind(const struct tls_session *s, struct sasl_session *ret);
 bool tls_session_is_resumed(const struct tls_session *s);
