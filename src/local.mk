@@ -85,15 +85,18 @@ src_libsinkd_a_SOURCES = \
 	src/ctl/status.c \
 	src/proc/board.c src/proc/board.h \
 	src/proc/change.c src/proc/change.h \
+	src/proc/child.c src/proc/child.h \
 	src/proc/confine.c src/proc/confine.h \
 	src/proc/control.c src/proc/control.h \
 	src/proc/counters.c src/proc/counters.h \
 	src/proc/crew.c src/proc/crew.h \
 	src/proc/daemon.c src/proc/daemon.h \
 	src/proc/generation.c src/proc/generation.h \
+	src/proc/helper.c src/proc/helper.h \
 	src/proc/identity.c src/proc/identity.h \
 	src/proc/inherit.c src/proc/inherit.h \
 	src/proc/keeper.c src/proc/keeper.h \
+	src/proc/keys.c src/proc/keys.h \
 	src/proc/lineage.c src/proc/lineage.h \
 	src/proc/master.c src/proc/master.h src/proc/master_state.h \
 	src/proc/notices.c src/proc/notices.h \

@@ -162,6 +162,11 @@ static int fill(struct keyring *k, struct report *report)
 	size_t pairs = count_pairs(&k->config->tls);
 	int r, of_ca;
 
+	if (pairs > KEYRING_MAX) {
+		report_mistake(report, k->config->tls.identities[0].pairs[0].key_line,
+			"tls: too many certificates, at most %d", KEYRING_MAX);
+		return -EINVAL;
+	}
 	k->entries = calloc(pairs + 1, sizeof(*k->entries));
 	k->key_fds = calloc(pairs + 1, sizeof(*k->key_fds));
 	if (k->entries == NULL || k->key_fds == NULL)
@@ -274,6 +279,8 @@ void keyring_log(const struct keyring *k)
 		const struct entry *e = &k->entries[i];
 		const struct certificate_info *info = &e->pair.info;
 		bool is_soon = keyring_expires_soon(info);
+		const struct log_field advice =
+			LOG_TEXT("advice", "renew it, and reload; going on");
 		char expires[PAIR_DATE_SIZE];
 
 		pair_format_date(info->not_after_s, expires);
@@ -283,6 +290,6 @@ void keyring_log(const struct keyring *k)
 			LOG_TEXT("key", info->key), LOG_TEXT("expires", expires),
 			LOG_TEXT("name", e->name != NULL ? e->name : "*"),
 			LOG_TEXT("file", e->file != NULL ? e->file : "self-signed"),
-			LOG_TEXT("advice", is_soon ? "renew it, and reload" : ""));
+			is_soon ? advice : (struct log_field){0});
 	}
 }

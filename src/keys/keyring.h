@@ -15,6 +15,9 @@
 
 struct keyring;
 
+/* Certificates of one configuration: each key is a descriptor. */
+#define KEYRING_MAX 400
+
 /* Read what the section tls names, or without that make a self-signed certificate;
  * nothing if no listener has TLS.  before: the keyring of the configuration that is in
  * use, NULL at the start; what was made for it is taken over.  Every mistake is written
