@@ -51,6 +51,9 @@ src_libsinkd_a_SOURCES = \
 	src/net/conn.c src/net/conn.h \
 	src/net/key_request.h \
 	src/net/listener.c src/net/listener.h \
+	src/net/remote_key.c src/net/remote_key.h \
+	src/net/tls.c src/net/tls.h src/net/tls_context.h \
+	src/net/tls_session.c \
 	src/policy/crypt_hash.c src/policy/crypt_hash.h \
 	src/policy/sasl.c src/policy/sasl.h \
 	src/policy/sasl_form.c src/policy/sasl_form.h \
@@ -58,9 +61,6 @@ src_libsinkd_a_SOURCES = \
 	src/policy/users.c src/policy/users.h \
 	src/policy/users_line.c \
 	src/config/auth_section.c src/config/auth_section.h \
-	src/net/remote_key.c src/net/remote_key.h \
-	src/net/tls.c src/net/tls.h src/net/tls_context.h \
-	src/net/tls_session.c \
 	src/config/conf.c src/config/conf.h \
 	src/config/endpoints.c src/config/endpoints.h \
 	src/config/option.c src/config/option.h \
@@ -72,6 +72,11 @@ src_libsinkd_a_SOURCES = \
 	src/config/tables.c src/config/tables.h \
 	src/config/tls_section.c src/config/tls_section.h \
 	src/config/units.h \
+	src/keys/errand.c src/keys/errand.h \
+	src/keys/keyring.c src/keys/keyring.h \
+	src/keys/pair.c src/keys/pair.h \
+	src/keys/private_key.c src/keys/private_key.h \
+	src/keys/self_signed.c src/keys/self_signed.h \
 	src/keys/signer.c src/keys/signer.h \
 	src/ctl/client.c src/ctl/client.h \
 	src/ctl/metrics.c \
@@ -83,15 +88,18 @@ src_libsinkd_a_SOURCES = \
 	src/ctl/status.c \
 	src/proc/board.c src/proc/board.h \
 	src/proc/change.c src/proc/change.h \
+	src/proc/child.c src/proc/child.h \
 	src/proc/confine.c src/proc/confine.h \
 	src/proc/control.c src/proc/control.h \
 	src/proc/counters.c src/proc/counters.h \
 	src/proc/crew.c src/proc/crew.h \
 	src/proc/daemon.c src/proc/daemon.h \
 	src/proc/generation.c src/proc/generation.h \
+	src/proc/helper.c src/proc/helper.h \
 	src/proc/identity.c src/proc/identity.h \
 	src/proc/inherit.c src/proc/inherit.h \
 	src/proc/keeper.c src/proc/keeper.h \
+	src/proc/keys.c src/proc/keys.h \
 	src/proc/lineage.c src/proc/lineage.h \
 	src/proc/master.c src/proc/master.h src/proc/master_state.h \
 	src/proc/notices.c src/proc/notices.h \

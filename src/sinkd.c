@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "config/conf.h"
+#include "keys/keyring.h"
 #include "proc/daemon.h"
 #include "proc/inherit.h"
 #include "proc/master.h"
@@ -192,11 +193,13 @@ static void open_standard_descriptors(void)
 
 /* Run the server; returns its exit status. */
 static int run(const struct command_line *cl, struct config *config,
-	struct inherit *inherit, const struct upgrade_env *upgrade)
+	struct keyring *keyring, struct inherit *inherit,
+	const struct upgrade_env *upgrade)
 {
 	struct master_options options = {
 		.file = cl->file,
 		.overrides = &cl->overrides,
+		.keyring = keyring,
 		.ready_fd = cl->ready_fd,
 		/* A program that reads our standard output wants the line alone. */
 		.has_greeting = cl->file == NULL && cl->ready_fd != STDOUT_FILENO &&
@@ -214,13 +217,14 @@ static int run(const struct command_line *cl, struct config *config,
 	if (r == 0)
 		return master_run(config, &options);
 	(void)fprintf(stderr, "sinkd: cannot fork: %s\n", strerror(-r));
+	keyring_unref(keyring);
 	return EXIT_FAILURE;
 }
 
 /* What is wrong is for standard error, and for the server that we were to take over from,
  * since nobody may read the former any more. */
-static int load(
-	const struct command_line *cl, struct inherit *inherit, struct config **ret)
+static int load(const struct command_line *cl, struct inherit *inherit,
+	struct config **ret, struct keyring **ret_keyring)
 {
 	char *text = NULL;
 	size_t n;
@@ -228,6 +232,11 @@ static int load(
 	int r = config_load(
 		cl->file, &cl->overrides, errors != NULL ? errors : stderr, ret);
 
+	/* To be printed, the configuration need not be fit to run here. */
+	if (r == 0 && cl->action != ACTION_PRINT &&
+		(r = keyring_load(
+			 *ret, NULL, errors != NULL ? errors : stderr, ret_keyring)) < 0)
+		config_free(*ret);
 	if (errors != NULL && fclose(errors) == 0) {
 		(void)fputs(text, stderr);
 		if (r < 0)
@@ -240,10 +249,11 @@ static int load(
 static int act(const struct command_line *cl, struct inherit *inherit,
 	const struct upgrade_env *upgrade)
 {
+	struct keyring *keyring = NULL;
 	struct config *config;
 	int status = EXIT_SUCCESS;
 
-	if (load(cl, inherit, &config) < 0)
+	if (load(cl, inherit, &config, &keyring) < 0)
 		return EX_CONFIG;
 	switch (cl->action) {
 	case ACTION_TEST:
@@ -253,8 +263,9 @@ static int act(const struct command_line *cl, struct inherit *inherit,
 		status = finish_output();
 		break;
 	case ACTION_RUN:
-		return run(cl, config, inherit, upgrade);
+		return run(cl, config, keyring, inherit, upgrade);
 	}
+	keyring_unref(keyring);
 	config_free(config);
 	return status;
 }

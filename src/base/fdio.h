@@ -25,7 +25,7 @@ int fdio_close(int *fd);
 
 /* Close every descriptor above 2 that is not in keep[0..n); n may be 0, and is at
  * most FDIO_KEEP_MAX (-E2BIG). */
-#define FDIO_KEEP_MAX 128
+#define FDIO_KEEP_MAX 512
 
 int fdio_close_others(const int *keep, size_t n);
 

@@ -32,11 +32,13 @@ void change_abandon(struct master *m)
 }
 
 /* Start a generation beside the current one.  Returns whether it is under way. */
-static bool start_candidate(struct master *m, const struct config *c)
+static bool start_candidate(
+	struct master *m, const struct config *c, struct keyring *keyring)
 {
 	int r;
 
-	if (lineage_open(&m->lineage, c, LOG_ERROR, &m->lineage.candidate) != 0) {
+	if (lineage_open(&m->lineage, c, keyring, LOG_ERROR, &m->lineage.candidate) !=
+		0) {
 		reload_log(LOG_ERROR, "refused, going on as before", "see above");
 		ready_notify("READY=1");
 		return false;
@@ -58,19 +60,20 @@ static bool start_candidate(struct master *m, const struct config *c)
  * *ret_text says what is done. */
 static int reload(struct master *m, const char **ret_text)
 {
+	struct keyring *keyring;
 	struct config *c;
 
 	m->is_reload_wanted = false;
 	ready_notify_reloading();
-	c = reload_read(
-		m->options->file, m->options->overrides, m->mistake, sizeof(m->mistake));
+	c = reload_read(m->options->file, m->options->overrides,
+		m->lineage.current->keyring, &keyring, m->mistake, sizeof(m->mistake));
 	if (c == NULL) {
 		ready_notify("READY=1");
 		*ret_text = m->mistake;
 		return EINVAL;
 	}
 	*ret_text = "reloading";
-	if (start_candidate(m, c))
+	if (start_candidate(m, c, keyring))
 		return EINPROGRESS;
 	*ret_text = "the reload failed, going on as before; see the log";
 	return EIO;
@@ -79,9 +82,11 @@ static int reload(struct master *m, const char **ret_text)
 /* The same configuration, but each process opens the log anew. */
 static void reopen_log(struct master *m)
 {
+	const struct generation *g = m->lineage.current;
+
 	m->is_reopen_wanted = false;
 	ready_notify_reloading();
-	(void)start_candidate(m, m->lineage.current->config);
+	(void)start_candidate(m, g->config, keyring_ref(g->keyring));
 }
 
 /* One change at a time: while sockets change hands nobody else may bind or remove them,

@@ -93,6 +93,8 @@ static void become_worker(
 		.board_fd = c->board_fd,
 		.slots_fd = c->slots_fd,
 		.counters_fd = c->counters_fd,
+		.tls = g->tls,
+		.keys_fd = g->keys.asker_fd,
 		.client_key_secret = {c->secret[0], c->secret[1]},
 	};
 

@@ -84,11 +84,12 @@ static int open_listeners(struct generation *g, const struct listener *existing,
 static int build_sandbox(struct generation *g, enum log_level level)
 {
 	static const char *const levels[] = {"kill", "trap", "off"};
-	int r = sandbox_init(g->config->sandbox_level, &g->sandbox);
+	int r = sandbox_init(g->config->sandbox_level, SANDBOX_WORKER, &g->sandbox);
 	const struct sandbox *s = &g->sandbox;
 
 	if (r < 0)
 		return fail(level, "build the sandbox", "", r, EXIT_FAILURE);
+	g->sandbox.shared_fd = g->keys.asker_fd;
 	/* libseccomp has left holes in the heap, which each worker would make its own. */
 	(void)malloc_trim(0);
 	if (s->missing != NULL)
@@ -123,13 +124,59 @@ static int open_quit_pipe(struct generation *g, enum log_level level)
 	return 0;
 }
 
-struct generation *generation_new(uint32_t number, const struct config *config)
+/* The channel to the keys comes first: the sandbox of workers has to know it. */
+static int open_keys(struct generation *g, enum log_level level)
+{
+	int r;
+
+	if (keyring_count(g->keyring) == 0)
+		return 0;
+	r = keys_open(&g->keys, g->config->sandbox_level);
+	return r < 0 ? fail(level, "prepare the keys process", "", r, EXIT_FAILURE) : 0;
+}
+
+static struct keys_env keys_env_of(const struct generation *g)
+{
+	return (struct keys_env){
+		.keyring = g->keyring,
+		.identity = &g->identity,
+		.is_daemon = g->is_daemon,
+	};
+}
+
+/* Workers inherit the certificates; the keys are in a process of their own. */
+static int start_tls(struct generation *g, enum log_level level)
+{
+	const struct keys_env env = keys_env_of(g);
+	const char *wrong;
+	int r;
+
+	if (keyring_count(g->keyring) == 0)
+		return 0;
+	r = keyring_make_tls(g->keyring, g->keys.asker_fd, &g->tls, &wrong);
+	if (r < 0)
+		return fail(level, "prepare TLS", wrong, r, status_of(r));
+	r = keys_start(&g->keys, &env);
+	if (r < 0)
+		return fail(level, "start the keys process", "", r, EXIT_FAILURE);
+	keyring_log(g->keyring);
+	return 0;
+}
+
+struct generation *generation_new(
+	uint32_t number, const struct config *config, struct keyring *keyring)
 {
 	struct generation *g = calloc(1, sizeof(*g));
 
-	if (g != NULL)
-		*g = (struct generation){
-			.number = number, .config = config, .quit_pipe = {-1, -1}};
+	if (g == NULL)
+		return NULL;
+	*g = (struct generation){
+		.number = number,
+		.config = config,
+		.keyring = keyring,
+		.keys = KEYS_NONE,
+		.quit_pipe = {-1, -1},
+	};
 	return g;
 }
 
@@ -143,11 +190,15 @@ int generation_open(struct generation *g, const struct listener *existing,
 
 int generation_prepare(struct generation *g, enum log_level level)
 {
-	int status = build_sandbox(g, level);
+	int status = open_keys(g, level);
 
 	if (status == 0)
+		status = build_sandbox(g, level);
+	if (status == 0)
 		status = prepare_deliveries(g, level);
-	return status == 0 ? open_quit_pipe(g, level) : status;
+	if (status == 0)
+		status = open_quit_pipe(g, level);
+	return status == 0 ? start_tls(g, level) : status;
 }
 
 void generation_free(struct generation *g)
@@ -155,6 +206,9 @@ void generation_free(struct generation *g)
 	if (g == NULL)
 		return;
 	generation_close_listeners(g, g->listeners, g->listener_count);
+	keys_done(&g->keys);
+	tls_free(g->tls);
+	keyring_unref(g->keyring);
 	sandbox_done(&g->sandbox);
 	for (int i = 0; i < 2; i++)
 		(void)fdio_close(&g->quit_pipe[i]);
@@ -167,6 +221,18 @@ void generation_close_listeners(
 	listeners_close(g->listeners, g->listener_count, kept, kept_count);
 	g->listeners = NULL;
 	g->listener_count = 0;
+}
+
+bool generation_note_exit(struct generation *g, pid_t pid, int status, bool is_expected)
+{
+	return keys_note_exit(&g->keys, pid, status, is_expected);
+}
+
+uint64_t generation_tend_keys(struct generation *g, uint64_t now_ms)
+{
+	const struct keys_env env = keys_env_of(g);
+
+	return keys_tend(&g->keys, &env, now_ms);
 }
 
 void generation_dismiss(struct generation *g)

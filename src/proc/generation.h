@@ -9,14 +9,21 @@
 
 #include "base/log.h"
 #include "config/conf.h"
+#include "keys/keyring.h"
 #include "net/listener.h"
+#include "net/tls.h"
 #include "proc/identity.h"
+#include "proc/keys.h"
 #include "proc/sandbox.h"
 
 struct generation {
 	uint32_t number;             /* rises from 1 */
 	const struct config *config; /* of the caller; outlives the generation */
 	struct identity identity;
+	struct keyring *keyring; /* one user of it; NULL: no TLS */
+	struct tls *tls;         /* likewise */
+	struct keys keys;
+	bool is_daemon; /* nobody reads standard error after the start */
 	struct sandbox sandbox;
 	struct listener *listeners;
 	size_t listener_count;
@@ -25,18 +32,21 @@ struct generation {
 	struct generation *older;
 };
 
-/* A generation that has nothing yet.  NULL without memory. */
-struct generation *generation_new(uint32_t number, const struct config *config);
+/* A generation that has nothing yet; the keyring is its own from here on.  NULL without
+ * memory. */
+struct generation *generation_new(
+	uint32_t number, const struct config *config, struct keyring *keyring);
 
 /* Find the account of its workers and open its listeners; those that are among existing
  * are shared, see listeners_open.  Then, when the log is where it belongs, the rest:
- * sandbox, deliveries.  What goes wrong is logged, at this level.  Return 0, or the exit
- * status that says what is wrong. */
+ * sandbox, deliveries, TLS and the keys process.  What goes wrong is logged, at this
+ * level.  Return 0, or the exit status that says what is wrong. */
 int generation_open(struct generation *g, const struct listener *existing,
 	size_t existing_count, enum log_level level);
 int generation_prepare(struct generation *g, enum log_level level);
 
-/* Close what is left of it.  Unix sockets stay in the file system. */
+/* Close what is left of it, and end its keys process.  Unix sockets stay in the file
+ * system. */
 void generation_free(struct generation *g);
 
 /* Tell its workers to finish their client and go. */
@@ -59,5 +69,11 @@ unsigned generation_count_waiting(const struct generation *g);
  * close; nothing is read, and nothing waited for.  Adds how many to *count.  Returns 0,
  * or a negative errno when they cannot be accepted. */
 int generation_refuse_waiting(const struct generation *g, uint64_t *count);
+
+/* A child of the master has ended; see keys_note_exit. */
+bool generation_note_exit(struct generation *g, pid_t pid, int status, bool is_expected);
+
+/* Start the keys process again, if it is time.  Returns when to look again. */
+uint64_t generation_tend_keys(struct generation *g, uint64_t now_ms);
 
 #endif

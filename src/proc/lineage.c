@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "base/clock.h"
+
 /* Free a configuration, unless a generation has it. */
 static void release_config(const struct lineage *l, const struct config *c)
 {
@@ -95,18 +97,20 @@ static int open_parts(struct lineage *l, struct generation *g, enum log_level le
 	return status;
 }
 
-int lineage_open(struct lineage *l, const struct config *config, enum log_level level,
-	struct generation **ret)
+int lineage_open(struct lineage *l, const struct config *config, struct keyring *keyring,
+	enum log_level level, struct generation **ret)
 {
-	struct generation *g = generation_new(l->last_number + 1, config);
+	struct generation *g = generation_new(l->last_number + 1, config, keyring);
 	int status;
 
 	if (g == NULL) {
 		log_event(level, EV_SERVER_FAILED, LOG_TEXT("step", "allocate"),
 			LOG_ERRNO(ENOMEM));
+		keyring_unref(keyring);
 		release_config(l, config);
 		return EXIT_FAILURE;
 	}
+	g->is_daemon = l->is_daemon;
 	status = open_parts(l, g, level);
 	if (status == 0) {
 		l->last_number = g->number;
@@ -175,6 +179,41 @@ void lineage_note_death(struct lineage *l, struct generation *g)
 		return;
 	*link = g->older;
 	drop(l, g);
+}
+
+/* All there are, one after the other: NULL gives the first, and NULL is the end. */
+static struct generation *next(const struct lineage *l, const struct generation *g)
+{
+	if (g == NULL && l->current != NULL)
+		return l->current;
+	if ((g == NULL || g == l->current) && l->candidate != NULL)
+		return l->candidate;
+	if (g == NULL || g == l->current || g == l->candidate)
+		return l->old;
+	return g->older;
+}
+
+bool lineage_note_exit(struct lineage *l, pid_t pid, int status, bool is_expected)
+{
+	struct generation *g = NULL;
+
+	while ((g = next(l, g)) != NULL)
+		if (generation_note_exit(g, pid, status, is_expected))
+			return true;
+	return false;
+}
+
+uint64_t lineage_tend_keys(struct lineage *l)
+{
+	uint64_t now_ms = clock_monotonic_ms(), until_ms = UINT64_MAX;
+	struct generation *g = NULL;
+
+	while ((g = next(l, g)) != NULL) {
+		uint64_t due_ms = generation_tend_keys(g, now_ms);
+
+		until_ms = due_ms < until_ms ? due_ms : until_ms;
+	}
+	return until_ms;
 }
 
 void lineage_done(struct lineage *l)

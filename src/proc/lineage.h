@@ -11,15 +11,16 @@ struct lineage {
 	struct generation *candidate; /* NULL: no reload is under way */
 	struct generation *old;       /* linked by older */
 	uint32_t last_number;
+	bool is_daemon;          /* nobody reads standard error after the start */
 	struct inherit *inherit; /* sockets we were started with; of the caller */
 };
 
 /* Open what this configuration needs, the log too; listeners that the current generation
- * has are shared.  Takes config over, which may be that of another generation.  What goes
- * wrong is logged, at this level, and undone.  Returns 0, or the exit status that says
- * what is wrong. */
-int lineage_open(struct lineage *l, const struct config *config, enum log_level level,
-	struct generation **ret);
+ * has are shared.  Takes config over, which may be that of another generation, and one
+ * use of the keyring (NULL: none).  What goes wrong is logged, at this level, and undone.
+ * Returns 0, or the exit status that says what is wrong. */
+int lineage_open(struct lineage *l, const struct config *config, struct keyring *keyring,
+	enum log_level level, struct generation **ret);
 
 /* The candidate becomes the current generation; the one before it is dismissed.  What
  * both of them listen on is kept. */
@@ -33,6 +34,13 @@ void lineage_dismiss_all(struct lineage *l, bool is_kept);
 
 /* A worker of g has gone, maybe the last of an old generation. */
 void lineage_note_death(struct lineage *l, struct generation *g);
+
+/* A child of the master has ended that is no worker.  Returns whether it was one of ours;
+ * is_expected: that it was killed is nothing odd. */
+bool lineage_note_exit(struct lineage *l, pid_t pid, int status, bool is_expected);
+
+/* Start keys processes that are missing, if it is time.  Returns when to look again. */
+uint64_t lineage_tend_keys(struct lineage *l);
 
 /* Free all of them. */
 void lineage_done(struct lineage *l);

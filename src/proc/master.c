@@ -55,13 +55,16 @@ static int set_up(struct master *m, struct config *c)
 	(void)log_open(m->lineage.inherit->is_upgrade ? c->log_target : "stderr",
 		c->log_format, c->log_level);
 	if ((r = signals_open(&m->signal_fd)) < 0 || (r = crew_init(&m->crew)) < 0) {
+		keyring_unref(m->options->keyring);
 		config_free(c);
 		return fail_start("open signals and shared memory", r);
 	}
 	m->crew.is_daemon = m->options->is_daemon;
+	m->lineage.is_daemon = m->options->is_daemon;
 	/* Before listeners, which may be sockets in it. */
 	runtime = runtime_prepare(c->runtime_dir, m->runtime_dir);
-	r = lineage_open(&m->lineage, c, LOG_FATAL, &m->lineage.current);
+	r = lineage_open(
+		&m->lineage, c, m->options->keyring, LOG_FATAL, &m->lineage.current);
 	if (runtime < 0)
 		runtime_give_up(m->runtime_dir, runtime);
 	if (r == 0)
@@ -94,7 +97,7 @@ static void announce(struct master *m)
 	runtime_claim(m->runtime_dir, inherit->is_upgrade ? getppid() : 0);
 	steer_open(m->runtime_dir, inherit->is_upgrade, &m->control_fd);
 	if (m->options->has_greeting)
-		ready_greet(c, g->listeners, g->listener_count);
+		ready_greet(c, g->keyring, g->listeners, g->listener_count);
 	ready_notify("READY=1");
 	ready_write_fd(m->options->ready_fd, g->listeners, g->listener_count);
 	inherit_tell_ready(inherit);
@@ -248,6 +251,8 @@ static void reap_children(struct master *m)
 		if (waitpid(info.si_pid, &status, 0) != info.si_pid)
 			return;
 		if (upgrade_note_exit(&m->upgrade, info.si_pid, status))
+			continue;
+		if (lineage_note_exit(&m->lineage, info.si_pid, status, m->is_stopping))
 			continue;
 		child = crew_find(&m->crew, info.si_pid);
 		/* PID 1 in a container inherits orphans that are not ours. */
@@ -407,7 +412,10 @@ static void run(struct master *m)
 	while (!m->is_stopping || m->crew.alive > 0) {
 		uint64_t until_ms = m->is_stopping ? crew_end(&m->crew, &m->kill_at_ms)
 						   : tend_pool(m);
+		uint64_t keys_ms = lineage_tend_keys(&m->lineage);
 
+		if (until_ms > keys_ms)
+			until_ms = keys_ms;
 		if (until_ms > m->upgrade.deadline_ms)
 			until_ms = m->upgrade.deadline_ms;
 		wait_for_events(m, until_ms);

@@ -7,14 +7,16 @@
 #include "config/conf.h"
 
 struct inherit;
+struct keyring;
 struct upgrade_env;
 
 struct master_options {
 	/* How the configuration was loaded, for a reload. */
 	const char *file;
 	const struct config_overrides *overrides;
-	int ready_fd;      /* -1: none */
-	bool has_greeting; /* tell a person what runs here, and what to try */
+	struct keyring *keyring; /* for it, taken over; NULL: no TLS */
+	int ready_fd;            /* -1: none */
+	bool has_greeting;       /* tell a person what runs here, and what to try */
 	/* Nobody reads standard error: what would be logged there goes to syslogd. */
 	bool is_daemon;
 	int waiting_fd;                    /* as a daemon: for daemon_ready */

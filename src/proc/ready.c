@@ -115,7 +115,22 @@ static void greet_delivery(const struct config *c)
 	free(full);
 }
 
-void ready_greet(const struct config *c, const struct listener *listeners, size_t n)
+/* By its fingerprint a person knows it again.  Those that were configured they know. */
+static void greet_certificate(const struct keyring *keyring)
+{
+	for (size_t i = 0; i < keyring_count(keyring); i++) {
+		struct certificate_info info;
+		const char *name, *file;
+
+		keyring_get(keyring, i, &info, &name, &file);
+		if (file == NULL)
+			printf("  certificate   self-signed, SHA-256 %s\n",
+				info.fingerprint);
+	}
+}
+
+void ready_greet(const struct config *c, const struct keyring *keyring,
+	const struct listener *listeners, size_t n)
 {
 	char text[ENDPOINT_TEXT_MAX];
 
@@ -125,6 +140,7 @@ void ready_greet(const struct config *c, const struct listener *listeners, size_
 		printf("  %s  %s\n", i == 0 ? "listens on  " : "            ", text);
 	}
 	greet_delivery(c);
+	greet_certificate(keyring);
 	endpoint_format(&listeners[0].endpoint, text);
 	if (listeners[0].endpoint.address.ss_family != AF_UNIX)
 		printf("  try it        printf 'Subject: hello\\n\\nIt works.\\n' | curl "

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "config/conf.h"
+#include "keys/keyring.h"
 #include "net/listener.h"
 
 /* The event server.start, for each listener. */
@@ -30,7 +31,9 @@ void ready_notify_status(unsigned busy, unsigned idle);
 /* "MAINPID=...": another process is the server from now on. */
 void ready_notify_main_pid(pid_t pid);
 
-/* Tell a person where we listen, where mail goes, and what to try. */
-void ready_greet(const struct config *c, const struct listener *listeners, size_t n);
+/* Tell a person where we listen, where mail goes, which certificate clients are shown,
+ * and what to try. */
+void ready_greet(const struct config *c, const struct keyring *keyring,
+	const struct listener *listeners, size_t n);
 
 #endif

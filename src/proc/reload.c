@@ -24,7 +24,8 @@ static void log_mistakes(char *text)
 }
 
 struct config *reload_read(const char *file, const struct config_overrides *overrides,
-	char *ret_mistake, size_t size)
+	const struct keyring *before, struct keyring **ret_keyring, char *ret_mistake,
+	size_t size)
 {
 	static const char no_memory[] = "out of memory";
 	struct config *c = NULL;
@@ -40,6 +41,8 @@ struct config *reload_read(const char *file, const struct config_overrides *over
 		return NULL;
 	}
 	r = config_load(file, overrides, errors, &c);
+	if (r == 0 && (r = keyring_load(c, before, errors, ret_keyring)) < 0)
+		config_free(c);
 	/* Without memory for what is wrong there is no text. */
 	has_text = fclose(errors) == 0 && text != NULL && text[0] != '\0';
 	if (r < 0 && has_text) {

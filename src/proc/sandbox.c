@@ -1,7 +1,7 @@
-/* The cage of a worker; see sandbox.h.
+/* The cages; see sandbox.h.
  *
  * The list of system calls is built in the master by libseccomp, whose memory is then
- * given back; a worker only hands the finished program to the kernel.  After that a
+ * given back; a process only hands the finished program to the kernel.  After that a
  * worker that was taken over can do to the system what these calls do, and no more.
  *
  * To add a call: put it into the group it belongs to with the reason, run the tests at
@@ -64,6 +64,24 @@ static const struct rule client_calls[] = {
 	{CALL(ppoll)},
 };
 
+/* Asking the helpers, see base/ipc.c; the rest of that is above.  A pair of this type
+ * alone: a datagram socket could send to any address. */
+static const struct rule helper_calls[] = {
+	{CALL(socketpair), .arg_count = 2,
+		.args = {ARG_IS(0, AF_UNIX), ARG_IS(1, SOCK_SEQPACKET | SOCK_CLOEXEC)}},
+	{CALL(sendmsg)},
+};
+
+/* The keys process: questions, answers, and the log. */
+static const struct rule keys_calls[] = {
+	{CALL(recvmsg)},
+	{CALL(sendto)},
+	{CALL(close)},
+	{CALL(poll)},
+	{CALL(ppoll)},
+	{CALL(write)},
+};
+
 /* Storing messages.  Which files these reach is for Landlock to say. */
 static const struct rule file_calls[] = {
 	{CALL(openat)},
@@ -98,7 +116,7 @@ static const struct rule time_calls[] = {
 };
 
 /* This process itself: its signals and its end.  The C library ends a process whose
- * memory is broken by writev (why) and tgkill; see only_self. */
+ * memory is broken by writev (why) and tgkill; see only_own. */
 static const struct rule self_calls[] = {
 	{CALL(rt_sigreturn)},
 	{CALL(rt_sigprocmask)},
@@ -110,19 +128,24 @@ static const struct rule self_calls[] = {
 	{CALL(exit_group)},
 };
 
-#define GROUP(rules)                                                                     \
+#define OF_WORKER (1U << SANDBOX_WORKER)
+#define OF_KEYS   (1U << SANDBOX_KEYS)
+#define GROUP(roles, rules)                                                              \
 	{                                                                                \
-		(rules), sizeof(rules) / sizeof((rules)[0])                              \
+		(roles), (rules), sizeof(rules) / sizeof((rules)[0])                     \
 	}
 static const struct {
+	unsigned roles; /* bits */
 	const struct rule *rules;
 	size_t count;
 } groups[] = {
-	GROUP(client_calls),
-	GROUP(file_calls),
-	GROUP(memory_calls),
-	GROUP(time_calls),
-	GROUP(self_calls),
+	GROUP(OF_WORKER, client_calls),
+	GROUP(OF_WORKER, helper_calls),
+	GROUP(OF_WORKER, file_calls),
+	GROUP(OF_KEYS, keys_calls),
+	GROUP(OF_WORKER | OF_KEYS, memory_calls),
+	GROUP(OF_WORKER | OF_KEYS, time_calls),
+	GROUP(OF_WORKER | OF_KEYS, self_calls),
 };
 
 /* Calls that malloc tries and can do without: it hears an error and goes on.  The
@@ -165,19 +188,33 @@ static size_t append(char *line, size_t n, const char *text)
 
 /* SIGSYS: say what was tried, and end.  With nothing but write(2), since who knows
  * what state the process is in; to standard error, which is never anything else. */
-static void handle_trap(int number, siginfo_t *info, void *context)
+static void tell_trap(const char *process, const siginfo_t *info)
 {
 	int call = info->si_syscall;
 	char line[160];
 	size_t n;
 
-	(void)number;
-	(void)context;
-	n = append(line, 0, "sinkd: a worker made the system call '");
+	n = append(line, 0, "sinkd: ");
+	n = append(line, n, process);
+	n = append(line, n, " made the system call '");
 	n = append(line, n, call >= 0 && call < CALLS_MAX ? call_names[call] : "?");
 	n = append(line, n, "', which is not on its list\n");
 	(void)!write(STDERR_FILENO, line, n);
 	_exit(SANDBOX_EXIT_TRAPPED);
+}
+
+static void handle_worker_trap(int number, siginfo_t *info, void *context)
+{
+	(void)number;
+	(void)context;
+	tell_trap("a worker", info);
+}
+
+static void handle_keys_trap(int number, siginfo_t *info, void *context)
+{
+	(void)number;
+	(void)context;
+	tell_trap("the keys process", info);
 }
 
 /* ---------------------------------------------------------------- the list */
@@ -190,7 +227,7 @@ static bool has_seccomp(enum sandbox_level level)
 	return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
 }
 
-static int add_rules(scmp_filter_ctx filter)
+static int add_rules(scmp_filter_ctx filter, enum sandbox_role role)
 {
 	int r = 0;
 
@@ -198,6 +235,8 @@ static int add_rules(scmp_filter_ctx filter)
 		for (size_t i = 0; i < groups[g].count && r == 0; i++) {
 			const struct rule *rule = &groups[g].rules[i];
 
+			if ((groups[g].roles & 1U << role) == 0)
+				break;
 			r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rule->call,
 				rule->arg_count, rule->args);
 		}
@@ -233,7 +272,8 @@ static int read_program(int fd, struct sock_fprog *ret)
 	return 0;
 }
 
-static int build_program(uint32_t otherwise, struct sock_fprog *ret)
+static int build_program(
+	uint32_t otherwise, enum sandbox_role role, struct sock_fprog *ret)
 {
 	scmp_filter_ctx filter = seccomp_init(otherwise);
 	int fd = -1, r = -ENOMEM;
@@ -245,7 +285,7 @@ static int build_program(uint32_t otherwise, struct sock_fprog *ret)
 	if ((r = seccomp_attr_set(
 		     filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS)) < 0 ||
 		(r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2)) < 0 ||
-		(r = add_rules(filter)) < 0)
+		(r = add_rules(filter, role)) < 0)
 		goto out;
 	fd = memfd_create("sinkd-calls", MFD_CLOEXEC);
 	if (fd < 0) {
@@ -261,9 +301,9 @@ out:
 	return r;
 }
 
-int sandbox_init(enum sandbox_level level, struct sandbox *ret)
+int sandbox_init(enum sandbox_level level, enum sandbox_role role, struct sandbox *ret)
 {
-	struct sandbox s = {.level = level};
+	struct sandbox s = {.role = role, .level = level, .shared_fd = -1};
 	int r = 0;
 
 #ifdef WITH_SANITIZERS
@@ -286,7 +326,7 @@ int sandbox_init(enum sandbox_level level, struct sandbox *ret)
 	if (s.level != SANDBOX_OFF)
 		r = build_program(
 			s.level == SANDBOX_TRAP ? SCMP_ACT_TRAP : SCMP_ACT_KILL_PROCESS,
-			&s.program);
+			role, &s.program);
 	if (r == 0)
 		*ret = s;
 	return r;
@@ -298,7 +338,7 @@ void sandbox_done(struct sandbox *s)
 	*s = (struct sandbox){0};
 }
 
-/* ------------------------------------------------------------- in a worker */
+/* ------------------------------------------------------------ in a process */
 
 int sandbox_drop_bounding_set(void)
 {
@@ -339,17 +379,21 @@ static int load(const struct sock_fprog *program)
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, program) < 0 ? -errno : 0;
 }
 
-/* A list of its own, since the one of the master does not know our pid: tgkill is for
- * us alone.  The pid is the low half of a 64-bit argument. */
-static int only_self(uint32_t otherwise)
+/* A list of its own, for what the one of the master cannot say: tgkill is for our own pid
+ * alone, and shutdown for any socket but one.  The kernel looks at the low half of these
+ * arguments and so do we; libseccomp would compare all of it. */
+static int only_own(int shared_fd, uint32_t otherwise)
 {
-	const uint32_t pid_low = offsetof(struct seccomp_data, args) +
-				 (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0);
+	const uint32_t first_low = offsetof(struct seccomp_data, args) +
+				   (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0);
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 0, 2),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, pid_low),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 0, 1),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, first_low),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 3, 4),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_shutdown, 0, 2),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, first_low),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)shared_fd, 1, 0),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 		BPF_STMT(BPF_RET | BPF_K, otherwise),
 	};
@@ -360,7 +404,11 @@ static int only_self(uint32_t otherwise)
 
 int sandbox_enter(const struct sandbox *s)
 {
-	struct sigaction trap = {.sa_sigaction = handle_trap, .sa_flags = SA_SIGINFO};
+	struct sigaction trap = {
+		.sa_sigaction =
+			s->role == SANDBOX_KEYS ? handle_keys_trap : handle_worker_trap,
+		.sa_flags = SA_SIGINFO,
+	};
 	bool is_trap = s->level == SANDBOX_TRAP;
 	int r;
 
@@ -369,6 +417,6 @@ int sandbox_enter(const struct sandbox *s)
 	if (is_trap && sigaction(SIGSYS, &trap, NULL) < 0)
 		return -errno;
 	/* First the short one: the other does not allow a further list. */
-	r = only_self(is_trap ? SECCOMP_RET_TRAP : SECCOMP_RET_KILL_PROCESS);
+	r = only_own(s->shared_fd, is_trap ? SECCOMP_RET_TRAP : SECCOMP_RET_KILL_PROCESS);
 	return r < 0 ? r : load(&s->program);
 }

@@ -1,4 +1,5 @@
-/* The cage of a worker: rights that cannot come back, and a list of system calls.
+/* The cage of a worker, and of the keys process: rights that cannot come back, and a list
+ * of system calls.
  *
  * What may be named in the file system is in confine.h. */
 #ifndef SINKD_PROC_SANDBOX_H
@@ -12,20 +13,27 @@
  * level "trap". */
 #define SANDBOX_EXIT_TRAPPED 2
 
-/* Made once, in the master, for all workers. */
+/* Whose list of calls it is. */
+enum sandbox_role { SANDBOX_WORKER, SANDBOX_KEYS };
+
+/* Made once, in the master, for all processes with this role. */
 struct sandbox {
+	enum sandbox_role role;
 	enum sandbox_level level;  /* in effect: OFF where the list cannot be used */
 	unsigned landlock;         /* version to use; 0: not at all */
 	const char *missing;       /* static text: why less than asked for, or NULL */
 	struct sock_fprog program; /* the list, as the kernel takes it */
+	/* A socket that workers share and none may shut down for the others; set by the
+	 * caller.  -1: none. */
+	int shared_fd;
 };
 
 /* Find out what the kernel has, and build the list.  Returns 0 or a negative errno. */
-int sandbox_init(enum sandbox_level level, struct sandbox *ret);
+int sandbox_init(enum sandbox_level level, enum sandbox_role role, struct sandbox *ret);
 void sandbox_done(struct sandbox *s);
 
-/* The following are for a worker, in this order; each is for good.  All return 0 or a
- * negative errno, and after a failure the process must end. */
+/* The following are for such a process, in this order; each is for good.  All return 0 or
+ * a negative errno, and after a failure the process must end. */
 
 /* No program that is run later has a capability.  To be called while we are root;
  * where we are not it does nothing, and need not: see sandbox_renounce. */

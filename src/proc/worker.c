@@ -21,7 +21,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -31,6 +30,7 @@
 #include "base/log.h"
 #include "delivery/delivery.h"
 #include "proc/board.h"
+#include "proc/child.h"
 #include "proc/confine.h"
 #include "proc/counters.h"
 #include "proc/sandbox.h"
@@ -38,8 +38,8 @@
 #include "proc/slots.h"
 
 /* Descriptors a worker keeps besides its listeners: quit, ready, board, slots, counters,
- * wake, log. */
-#define KEPT_FDS 7
+ * wake, log, keys. */
+#define KEPT_FDS 8
 
 /* A machine out of descriptors or memory gets this long to recover. */
 #define ACCEPT_BACKOFF_MS 100
@@ -107,19 +107,8 @@ static int close_descriptors(const struct worker_env *env)
 	keep[n++] = env->counters_fd;
 	keep[n++] = env->wake_fd;
 	keep[n++] = log_fd();
+	keep[n++] = env->keys_fd;
 	return fdio_close_others(keep, n);
-}
-
-/* What our caller gave us to read and write is not for a worker; standard error may
- * be the log. */
-static int drop_standard_streams(void)
-{
-	int r = 0, fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (fd < 0 || dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0)
-		r = -errno;
-	(void)fdio_close(&fd);
-	return r;
 }
 
 /* TERM is for us; INT comes from a terminal to the whole group and is the
@@ -172,14 +161,6 @@ static int check_deliveries(struct worker *w)
 			LOG_TEXT("advice", "make the directory writable for this user, "
 					   "or set user and path"));
 	return r;
-}
-
-/* The kernel tells us when the master dies; it may have died already. */
-static int watch_master(const struct worker_env *env)
-{
-	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
-		return -errno;
-	return getppid() == env->master ? 0 : -ESRCH;
 }
 
 /* From here on the delivery roots are all of the file system that there is. */
@@ -306,7 +287,7 @@ static int set_up(struct worker *w)
 
 	if ((r = close_descriptors(env)) < 0)
 		return fail_step("close descriptors", r);
-	if ((r = drop_standard_streams()) < 0)
+	if ((r = child_drop_standard_streams()) < 0)
 		return fail_step("drop standard streams", r);
 	setproctitle("worker %u (starting)", env->number);
 	leave_restartable_sequences();
@@ -317,7 +298,7 @@ static int set_up(struct worker *w)
 		return fail_step("give up the bounding set", r);
 	if ((r = identity_assume(env->identity)) < 0)
 		return fail_step("give up root", r);
-	if ((r = watch_master(env)) < 0)
+	if ((r = child_watch_master(env->master, SIGTERM)) < 0)
 		return fail_step("watch the master", r);
 	if ((r = sandbox_renounce()) < 0)
 		return fail_step("give up what is left", r);

@@ -83,6 +83,7 @@ static pid_t start_worker(
 		.slots_fd = b->slots_fd,
 		.wake_fd = b->wake_fd,
 		.counters_fd = b->counters_fd,
+		.keys_fd = -1,
 		.sandbox = &b->sandbox,
 	};
 
@@ -210,7 +211,7 @@ static void sweep_worker(const char *name, const char *path, uint64_t calls, uid
 	CHECK(b.wake_fd >= 0);
 	CHECK(counters_create(&b.counters, &b.counters_fd) == 0);
 	/* The list would end a worker for what the harness does in it. */
-	CHECK(sandbox_init(SANDBOX_OFF, &b.sandbox) == 0);
+	CHECK(sandbox_init(SANDBOX_OFF, SANDBOX_WORKER, &b.sandbox) == 0);
 	run_worker(&b, &none);
 	faults_sweep(name, calls, run_worker, &b);
 	listeners_close(b.listeners, b.listener_count, NULL, 0);

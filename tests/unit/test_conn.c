@@ -95,8 +95,9 @@ static void test_talk(void)
 {
 	static const char *const versions[] = {TLS12, TLS13};
 
-	for (size_t i = 0; i < 4; i++) {
-		const char *name = versions[i % 2];
+	/* The third has no tick of its own. */
+	for (size_t i = 0; i < 3; i++) {
+		const char *name = versions[(i + 1) % 2];
 		struct envelope_tls facts;
 		char got[64];
 		struct line l;
@@ -105,7 +106,7 @@ static void test_talk(void)
 		CHECK(name, conn_tls(&l.server) == NULL);
 		CHECK(name, shake(&l) == 0);
 		tls_session_describe(conn_tls(&l.server), &facts);
-		CHECK_STR(name, facts.version, i % 2 ? STR("TLSv1.3") : STR("TLSv1.2"));
+		CHECK_STR(name, facts.version, i % 2 ? STR("TLSv1.2") : STR("TLSv1.3"));
 		CHECK(name, gnutls_record_send(l.client.session, "EHLO x\r\n", 8) == 8);
 		CHECK(name, conn_read(&l.server) == 8);
 		CHECK_STR(name, take_input(&l), STR("EHLO x\r\n"));

@@ -63,6 +63,7 @@ static void fork_worker(struct crew *c, unsigned index)
 		.board_fd = c->board_fd,
 		.slots_fd = c->slots_fd,
 		.counters_fd = c->counters_fd,
+		.keys_fd = -1,
 		.client_key_secret = {1, 2},
 		.wake_fd = c->wake_fd,
 	};
@@ -97,7 +98,7 @@ static void start(struct crew *c, unsigned count, const char *timeouts)
 	CU_ASSERT_FATAL(
 		listeners_open(c->config->listeners, c->config->listener_count, NULL, 0,
 			&c->listeners, &c->listener_count, &failed) == 0);
-	CU_ASSERT_FATAL(sandbox_init(SANDBOX_KILL, &c->sandbox) == 0);
+	CU_ASSERT_FATAL(sandbox_init(SANDBOX_KILL, SANDBOX_WORKER, &c->sandbox) == 0);
 	CU_ASSERT_FATAL(board_create(&c->board, &c->board_fd) == 0);
 	CU_ASSERT_FATAL(slots_create(&c->slots, &c->slots_fd) == 0);
 	CU_ASSERT_FATAL(counters_create(&c->counters, &c->counters_fd) == 0);

@@ -1,0 +1,247 @@
+/* The keys process; see keys.h.
+ *
+ * It gives up what it does not need, in the order of set_up, and only then reads the
+ * keys, from files of memory that it is handed: no file can be named by then, and nobody
+ * looks into its memory.  Its input is questions of workers, maybe hostile; see
+ * keys/signer.c. The master starts it, never reads what is in those files, and outlives
+ * its death. */
+#include "proc/keys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fdio.h"
+#include "base/ipc.h"
+#include "base/log.h"
+#include "keys/signer.h"
+#include "proc/child.h"
+#include "proc/confine.h"
+
+/* One that cannot sign by then hangs. */
+#define START_MAX_MS 10000
+
+/* Descriptors besides the keys: channel, ready, log. */
+#define KEPT_FDS 3
+_Static_assert(KEYRING_MAX + KEPT_FDS <= FDIO_KEEP_MAX, "too many to keep");
+
+/* ---------------------------------------------------------- in the process */
+
+struct process {
+	const struct keys *keys;
+	const struct keys_env *env;
+	pid_t master;
+	int ready_fd; /* a byte when we can sign */
+	struct signer *signer;
+};
+
+static int fail_step(const char *step, int error)
+{
+	log_event(LOG_FATAL, EV_KEYS_FAILED, LOG_TEXT("step", step), LOG_ERRNO(error));
+	return error;
+}
+
+static int close_descriptors(const struct process *p)
+{
+	const int *fds = keyring_key_fds(p->env->keyring);
+	size_t n = keyring_count(p->env->keyring);
+	int keep[KEYRING_MAX + KEPT_FDS];
+
+	memcpy(keep, fds, n * sizeof(keep[0]));
+	keep[n++] = p->keys->helper_fd;
+	keep[n++] = p->ready_fd;
+	keep[n++] = log_fd();
+	return fdio_close_others(keep, n);
+}
+
+/* Who ends the server signals all of its processes, perhaps.  Ours may be needed until
+ * the last session has ended, and the master ends it by KILL. */
+static int ignore_signals(void)
+{
+	static const int ignored[] = {
+		SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	sigset_t none;
+
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		if (sigaction(ignored[i], &ignore, NULL) < 0)
+			return -errno;
+	(void)sigemptyset(&none);
+	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
+}
+
+/* Nothing of the file system is left. */
+static int confine_files(unsigned landlock)
+{
+	int rules;
+
+	if (landlock == 0)
+		return 0;
+	rules = confine_create(landlock);
+	return rules < 0 ? rules : confine_enforce_take_fd(rules);
+}
+
+static int load_keys(struct process *p)
+{
+	const int *fds = keyring_key_fds(p->env->keyring);
+	size_t n = keyring_count(p->env->keyring);
+	int r = signer_new(fds, n, &p->signer);
+
+	for (size_t i = 0; i < n; i++)
+		(void)close(fds[i]);
+	return r;
+}
+
+static int tell_ready(const struct process *p)
+{
+	int fd = p->ready_fd;
+	int r = fdio_write_all(fd, "", 1);
+
+	(void)fdio_close(&fd);
+	return r;
+}
+
+static int set_up(struct process *p)
+{
+	const struct sandbox *sandbox = &p->keys->sandbox;
+	int r;
+
+	if ((r = close_descriptors(p)) < 0)
+		return fail_step("close descriptors", r);
+	if ((r = child_drop_standard_streams()) < 0)
+		return fail_step("drop standard streams", r);
+	if ((r = ignore_signals()) < 0)
+		return fail_step("set signals", r);
+	if ((r = sandbox_drop_bounding_set()) < 0)
+		return fail_step("give up the bounding set", r);
+	if ((r = identity_assume(p->env->identity)) < 0)
+		return fail_step("give up root", r);
+	if ((r = child_watch_master(p->master, SIGKILL)) < 0)
+		return fail_step("watch the master", r);
+	if ((r = sandbox_renounce()) < 0)
+		return fail_step("give up what is left", r);
+	if ((r = confine_files(sandbox->landlock)) < 0)
+		return fail_step("confine files", r);
+	if ((r = load_keys(p)) < 0)
+		return fail_step("load the keys", r);
+	/* Standard input is /dev/null by now. */
+	if (p->env->is_daemon && dup2(STDIN_FILENO, STDERR_FILENO) < 0)
+		return fail_step("leave standard error", -errno);
+	if ((r = sandbox_enter(sandbox)) < 0)
+		return fail_step("enter the sandbox", r);
+	return (r = tell_ready(p)) < 0 ? fail_step("tell the master", r) : 0;
+}
+
+static void keys_main(struct process *p) __attribute__((noreturn));
+
+static void keys_main(struct process *p)
+{
+	log_note_process();
+	setproctitle("keys");
+	if (set_up(p) < 0)
+		_exit(KEYS_EXIT_SETUP);
+	(void)fail_step(
+		"wait for questions", signer_serve(p->signer, p->keys->helper_fd));
+	_exit(KEYS_EXIT_FAILED);
+}
+
+/* ------------------------------------------------------------ in the master */
+
+int keys_open(struct keys *k, enum sandbox_level level)
+{
+	int r = ipc_open(&k->asker_fd, &k->helper_fd);
+
+	return r < 0 ? r : sandbox_init(level, SANDBOX_KEYS, &k->sandbox);
+}
+
+void keys_done(struct keys *k)
+{
+	helper_end(&k->helper);
+	(void)fdio_close(&k->asker_fd);
+	(void)fdio_close(&k->helper_fd);
+	sandbox_done(&k->sandbox);
+}
+
+/* The byte, or the end of file when it has died. */
+static int wait_until_ready(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char byte;
+	int n;
+
+	do
+		n = poll(&p, 1, START_MAX_MS);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return n < 0 ? -errno : -ETIME;
+	return fdio_read(fd, &byte, 1) == 1 ? 0 : -ECHILD;
+}
+
+/* Once it is ready it is ours to look after; until then it must not stay. */
+int keys_start(struct keys *k, const struct keys_env *env)
+{
+	struct process p = {.keys = k, .env = env, .master = getpid()};
+	int ends[2], r;
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	p.ready_fd = ends[1];
+	pid = fork();
+	if (pid == 0)
+		keys_main(&p);
+	r = pid < 0 ? -errno : 0;
+	(void)fdio_close(&ends[1]);
+	if (pid > 0) {
+		helper_note_start(&k->helper, pid, clock_monotonic_ms());
+		r = wait_until_ready(ends[0]);
+	}
+	(void)fdio_close(&ends[0]);
+	if (r < 0)
+		helper_end(&k->helper);
+	else
+		log_event(LOG_DEBUG, EV_KEYS_START, LOG_NUM("keys", pid),
+			LOG_NUM("count", keyring_count(env->keyring)));
+	return r;
+}
+
+bool keys_note_exit(struct keys *k, pid_t pid, int status, bool is_expected)
+{
+	enum log_level level = is_expected ? LOG_DEBUG : LOG_WARN;
+	uint64_t wait_ms;
+
+	if (k->helper.pid != pid)
+		return false;
+	wait_ms = helper_note_death(&k->helper, clock_monotonic_ms());
+	if (WIFSIGNALED(status))
+		log_event(level, EV_KEYS_EXIT, LOG_NUM("keys", pid),
+			LOG_TEXT("signal", sigabbrev_np(WTERMSIG(status))),
+			LOG_NUM("wait_ms", wait_ms));
+	else
+		log_event(level, EV_KEYS_EXIT, LOG_NUM("keys", pid),
+			LOG_NUM("status", WEXITSTATUS(status)),
+			LOG_NUM("wait_ms", wait_ms));
+	return true;
+}
+
+uint64_t keys_tend(struct keys *k, const struct keys_env *env, uint64_t now_ms)
+{
+	int r;
+
+	if (k->helper_fd < 0 || k->helper.pid != 0)
+		return UINT64_MAX;
+	if (k->helper.due_ms > now_ms)
+		return k->helper.due_ms;
+	r = keys_start(k, env);
+	if (r == 0)
+		return UINT64_MAX;
+	(void)helper_note_death(&k->helper, now_ms);
+	log_event(LOG_ERROR, EV_KEYS_FAILED, LOG_TEXT("step", "start"), LOG_ERRNO(r));
+	return k->helper.due_ms;
+}
