@@ -23,7 +23,6 @@ struct worker_env {
 	const struct config *config;
 	const struct listener *listeners;
 	size_t listener_count;
-	const struct tls *tls; /* NULL: nobody speaks it */
 	const struct identity *identity;
 	const struct sandbox *sandbox;
 	pid_t master;
