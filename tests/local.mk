@@ -108,8 +108,9 @@ tests_transcripts_transcript_SOURCES = \
 	tests/transcripts/play.c tests/transcripts/play.h \
 	tests/transcripts/live.c tests/transcripts/live.h \
 	tests/transcripts/script.c tests/transcripts/script.h
-tests_transcripts_transcript_CPPFLAGS = $(tests_cppflags)
-tests_transcripts_transcript_LDADD = tests/tools/librig.a src/libsinkproto.a
+tests_transcripts_transcript_CPPFLAGS = $(tests_cppflags) $(GNUTLS_CFLAGS)
+tests_transcripts_transcript_LDADD = tests/tools/librig.a src/libsinkproto.a \
+	$(GNUTLS_LIBS)
 TESTS += tests/transcripts/engine.sh tests/transcripts/live.py
 EXTRA_DIST += tests/transcripts/engine.sh tests/transcripts/live.py tests/transcripts/cases
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every transcript against a running server over TCP.
 
-Transcripts that need the same limits share one server; each begins with an empty
+Transcripts that need the same options share one server; each begins with an empty
 mailbox.  Prints one line per transcript and the count."""
 
 import collections
@@ -23,8 +23,10 @@ CASES = os.path.join(SOURCE, "tests", "transcripts", "cases")
 CONFIG = """\
 hostname = "sink.example.test"
 workers {{ max = 2 }}
-{limits}
-listen "mx" {{ address = {{"127.0.0.1:0"}} }}
+{sections}
+listen "mx" {{
+	address = {{"127.0.0.1:0"}}
+{listener}}}
 deliver "inbox" {{
 	type = "maildir"
 	path = "{maildir}"
@@ -49,12 +51,15 @@ def play(path, server, maildir):
                            path]).returncode == 0
 
 
-def play_all(limits, paths):
-    """Play the paths to one server with these limits; return how many failed."""
+def play_all(sections, listener, paths):
+    """Play the paths to one server with these options; return how many failed."""
     server = Server(listen=None)
     maildir = server.path("Maildir")
+    with open(server.path("users"), "w") as file:
+        file.write("joe:{PLAIN}secret\n")
+    sections = sections.replace("auth {", f'auth {{\n\tusers-file = "{server.path("users")}"')
     with open(server.path("sinkd.conf"), "w") as file:
-        file.write(CONFIG.format(limits=limits, maildir=maildir))
+        file.write(CONFIG.format(sections=sections, listener=listener, maildir=maildir))
     server.arguments += ["-f", server.path("sinkd.conf")]
     with server:
         return sum(not play(path, server, maildir) for path in paths)
@@ -64,11 +69,12 @@ def main():
     groups = collections.defaultdict(list)
     paths = sorted(glob.glob(os.path.join(CASES, "*.smtp")))
     for path in paths:
-        # Listeners with TLS and AUTH are for the engine alone, yet.
-        if not needs_of(path, "--listener"):
-            groups[needs_of(path, "--config")].append(path)
+        listener = needs_of(path, "--listener")
+        # The server has neither TLS nor AUTH yet.
+        if not listener:
+            groups[needs_of(path, "--config"), listener].append(path)
     played = sum(len(group) for group in groups.values())
-    failed = sum(play_all(limits, group) for limits, group in groups.items())
+    failed = sum(play_all(*options, group) for options, group in groups.items())
     print(f"{played - failed} passed, {failed} failed, {len(paths) - played} left out")
     return 1 if failed or not played else 0
 

@@ -192,7 +192,7 @@ static void print_config(const char *path)
 
 	if (load(&s, path))
 		(void)printf("limits {\n%.*s}\n", STR_ARG(buf_str(&s.limits)));
-	if (s.auth.len > 0)
+	if (s.auth.len > 0 || s.listen.auth != LISTEN_AUTH_OFF)
 		(void)printf("auth {\n%.*s}\n", STR_ARG(buf_str(&s.auth)));
 	script_free(&s);
 }

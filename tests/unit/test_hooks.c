@@ -113,7 +113,8 @@ static void test_order(void)
 	rig_end(&r);
 	CHECK_STR("golden", rig_trace(&r), str_of(golden));
 	CHECK("stored", r.message_count == 1 && r.messages[0].recipients == 2);
-	CHECK_STR("logins", buf_str(&r.logins), STR("PLAIN joe 535\nCRAM-MD5 joe 535\nLOGIN jim 235\n"));
+	CHECK_STR("logins", buf_str(&r.logins),
+		STR("PLAIN joe 535\nCRAM-MD5 joe 535\nLOGIN jim 235\n"));
 	rig_done(&r);
 }
 
