@@ -520,7 +520,8 @@ static enum sasl_outcome step(struct sasl *s, struct str in, struct buf *out)
 static enum sasl_outcome sasl_step(void *user, struct str in, struct buf *out)
 {
 	struct sasl *s = user;
-	enum sasl_outcome outcome = s->is_over ? SASL_BROKEN : step(s, in, out);
+	bool is_late = s->is_over || (s->has_challenged && in.p == NULL);
+	enum sasl_outcome outcome = is_late ? SASL_BROKEN : step(s, in, out);
 
 	s->has_challenged = true;
 	s->is_over = outcome != SASL_MORE;

@@ -44,6 +44,20 @@ static void fill_listener(const struct listener *l, struct control_listener *ret
 	ret->waiting = listener_count_waiting(l);
 }
 
+static void fill_certificate(
+	const struct keyring *k, size_t i, struct control_certificate *ret)
+{
+	struct certificate_info info;
+	const char *name, *file;
+
+	keyring_get(k, i, &info, &name, &file);
+	COPY_TEXT(ret->name, name == NULL ? "" : name);
+	COPY_TEXT(ret->file, file == NULL ? "" : file);
+	COPY_TEXT(ret->subject, info.subject);
+	COPY_TEXT(ret->fingerprint, info.fingerprint);
+	ret->expires_s = info.not_after_s < 0 ? 0 : (uint64_t)info.not_after_s;
+}
+
 static void fill_session(
 	const struct slot_report *report, uint32_t number, struct control_session *ret)
 {
@@ -136,11 +150,13 @@ static int make_snapshot(const struct steer_view *view, int *ret_fd)
 	struct control_parts parts = {.status = &status};
 	struct control_listener *listeners =
 		calloc(g->listener_count + 1, sizeof(*listeners));
+	struct control_certificate *certificates =
+		calloc(keyring_count(g->keyring) + 1, sizeof(*certificates));
 	struct control_session *sessions =
 		calloc(view->crew->limit + 1, sizeof(*sessions));
 	int r = -ENOMEM;
 
-	if (listeners == NULL || sessions == NULL)
+	if (listeners == NULL || certificates == NULL || sessions == NULL)
 		goto out;
 	fill_config(g->config, &status);
 	fill_times(view, &status);
@@ -151,11 +167,16 @@ static int make_snapshot(const struct steer_view *view, int *ret_fd)
 	}
 	parts.listeners = listeners;
 	parts.listener_count = g->listener_count;
+	parts.certificates = certificates;
+	parts.certificate_count = keyring_count(g->keyring);
+	for (size_t i = 0; i < parts.certificate_count; i++)
+		fill_certificate(g->keyring, i, &certificates[i]);
 	parts.sessions = sessions;
 	parts.session_count = fill_sessions(view->crew, sessions);
 	r = control_snapshot(&parts, ret_fd);
 out:
 	free(listeners);
+	free(certificates);
 	free(sessions);
 	return r;
 }

@@ -175,11 +175,14 @@ static void take_step(struct exchange *e, struct str in)
 /* Say all the rest. */
 static void talk(struct exchange *e, struct str rest)
 {
-	while (e->outcome == SASL_MORE && rest.n > 0) {
-		const char *end = memchr(rest.p, PART, rest.n);
+	bool is_last = false;
+
+	while (e->outcome == SASL_MORE && !is_last) {
+		const char *end = rest.n == 0 ? NULL : memchr(rest.p, PART, rest.n);
 		struct str part = {rest.p, end == NULL ? rest.n : (size_t)(end - rest.p)};
 		struct buf response;
 
+		is_last = end == NULL;
 		rest = str_skip(rest, part.n + 1);
 		buf_init(&response, 1 << 20);
 		if (make_response(e, part, &response)) {

@@ -158,6 +158,8 @@ static const struct said {
 	{"login, wrong", "LOGIN", false,
 		{{STR("joe"), SASL_MORE, "Password:"}, {STR("x"), SASL_PASSWORD, ""}},
 		SASL_REFUSED},
+	{"login, nothing twice", "LOGIN", false,
+		{{NOTHING, SASL_MORE, "Username:"}, {NOTHING, SASL_BROKEN, ""}}, 0},
 	{"login, any", "LOGIN", true,
 		{{STR("zoe"), SASL_MORE, "Password:"}, {STR("x"), SASL_PASSWORD, ""}},
 		SASL_DONE},

@@ -69,7 +69,7 @@ static void test_versions(void)
 			CHECK(cases[i].name, says(&s, "250 fine\r\n"));
 			CHECK(cases[i].name, !tls_session_is_resumed(s.server));
 		}
-		finish(&s);
+		end_scene(&s);
 	}
 }
 
@@ -102,7 +102,7 @@ static void test_no_agreement(void)
 		CHECK(cases[i].name, tls_session_handshake(s.server) == -EPROTO);
 		CHECK(cases[i].name, tls_session_write(s.server, STR("x")) == -EPROTO);
 		CHECK(cases[i].name, tls_session_read(s.server, &client, 1) == -EPROTO);
-		finish(&s);
+		end_scene(&s);
 	}
 }
 
@@ -148,7 +148,7 @@ static void test_names(void)
 			CHECK_STR(seen, str_of(name), str_of(seen));
 			CHECK_STR(seen, tls_session_server_name(s.server), str_of(asked));
 		}
-		finish(&s);
+		end_scene(&s);
 	}
 }
 
@@ -169,7 +169,7 @@ static void test_alpn(void)
 		CHECK_STR(cases[i].offered,
 			((struct str){(const char *)got.data, got.size}),
 			str_of(cases[i].chosen));
-		finish(&s);
+		end_scene(&s);
 	}
 }
 
@@ -191,7 +191,7 @@ static void test_slow_wire(void)
 		CHECK(name, says(&s, "250-fine\r\n250 too\r\n"));
 		CHECK(name, hears(&s, "QUIT\r\n"));
 		CHECK(name, says(&s, "221 bye\r\n"));
-		finish(&s);
+		end_scene(&s);
 	}
 }
 
@@ -208,7 +208,7 @@ static void get_ticket(const struct tls_settings *settings, const char *prioriti
 	CHECK(priorities, shake_hands(&s.client, s.server, NULL) == 0);
 	CHECK(priorities, says(&s, "250 fine\r\n"));
 	CHECK(priorities, gnutls_session_get_data2(s.client.session, ret) == 0);
-	finish(&s);
+	end_scene(&s);
 }
 
 /* Whether it helps. */
@@ -230,7 +230,7 @@ static bool is_resumed(const struct tls_settings *settings, const char *prioriti
 	tls_session_describe(s.server, &facts);
 	if (subject != NULL)
 		(void)str_copy(subject, 256, facts.subject);
-	finish(&s);
+	end_scene(&s);
 	return is;
 }
 
@@ -327,7 +327,7 @@ static void test_one_write(void)
 	CHECK("write", tls_session_write(s.server, STR("250 fine\r\n")) == 10);
 	CHECK("one write", s.wire.writes == 3);
 	CHECK("one record", s.wire.to_client.len == 5 + 10 + 1 + 16);
-	finish(&s);
+	end_scene(&s);
 }
 
 /* ----------------------------------------------------------- clients' certificates */
@@ -386,7 +386,7 @@ static void test_client_certificates(void)
 			CHECK(name, *tls_session_error(s.server) == '\0');
 			CHECK(name, says(&s, "250 fine\r\n"));
 		}
-		finish(&s);
+		end_scene(&s);
 	}
 }
 
@@ -459,7 +459,7 @@ static void test_bindings(void)
 			((struct str){(const char *)exporter.data, exporter.size}));
 		gnutls_free(unique.data);
 		gnutls_free(exporter.data);
-		finish(&s);
+		end_scene(&s);
 	}
 }
 

@@ -29,7 +29,7 @@ static void test_close_notify(void)
 		tls_session_bye(s.server);
 		CHECK(name, gnutls_record_recv(s.client.session, got, sizeof(got)) == 0);
 		CHECK(name, s.wire.to_client.len == 0);
-		finish(&s);
+		end_scene(&s);
 	}
 }
 
@@ -89,7 +89,7 @@ static void test_broken(void)
 				    cases[i].result);
 		tls_session_bye(s.server);
 		CHECK(name, s.wire.to_client.len == 0);
-		finish(&s);
+		end_scene(&s);
 	}
 }
 
@@ -131,7 +131,7 @@ static void test_no_hello(void)
 		CHECK(name, *tls_session_error(s.server) != '\0');
 		CHECK(name, tls_session_saw_plaintext(s.server) == cases[i].is_plaintext);
 		CHECK(name, (s.wire.to_client.len > 0) == cases[i].is_answered);
-		finish(&s);
+		end_scene(&s);
 	}
 }
 
@@ -155,7 +155,7 @@ static void test_alert(void)
 	CHECK_STR("reason", str_of(tls_session_error(s.server)),
 		STR("A TLS fatal alert has been received. (CA is unknown)"));
 	CHECK("silence", s.wire.to_client.len == 0);
-	finish(&s);
+	end_scene(&s);
 }
 
 /* A record that was not taken in whole is not written anew; and the client that does not
@@ -188,7 +188,7 @@ static void test_clogged(void)
 		}
 	}
 	CHECK("nothing else", s.wire.to_client.len == 0);
-	finish(&s);
+	end_scene(&s);
 }
 
 static void test_no_keys(void)
@@ -212,7 +212,7 @@ static void test_no_keys(void)
 	CHECK("no such key", shake_hands(&s.client, s.server, NULL) == -EPROTO);
 	CHECK(tls_session_error(s.server),
 		strstr(tls_session_error(s.server), "signing") != NULL);
-	finish(&s);
+	end_scene(&s);
 }
 
 static void test_bad_context(void)

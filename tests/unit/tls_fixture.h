@@ -107,7 +107,7 @@ struct tls *open_context(const struct tls_settings *settings);
 /* A server and a client, which have not said anything. */
 void begin(struct scene *s, const struct tls_settings *settings,
 	const struct client_wish *wish);
-void finish(struct scene *s);
+void end_scene(struct scene *s);
 
 /* What the client gets; a ticket is nothing to it. */
 ssize_t receive(struct scene *s, char *p, size_t n);

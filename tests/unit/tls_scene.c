@@ -79,7 +79,7 @@ void begin(struct scene *s, const struct tls_settings *settings,
 	client_open(&s->client, &s->wire, wish);
 }
 
-void finish(struct scene *s)
+void end_scene(struct scene *s)
 {
 	client_close(&s->client);
 	tls_session_free(s->server);

@@ -81,7 +81,8 @@ def by_swaks(way, _):
 def by_msmtp(way, _):
     tls = {"off": ["--tls=off"], "starttls": ["--tls=on", "--tls-starttls=on"],
            "implicit": ["--tls=on", "--tls-starttls=off"]}[way.mode]
-    login = [f"--auth={way.mechanism.lower()}", f"--user={USER}", f"--passwordeval=echo {PASSWORD}"]
+    login = [f"--auth={(way.mechanism or 'off').lower()}", f"--user={USER}",
+             f"--passwordeval=echo {PASSWORD}"]
     call(["msmtp", "--file=/dev/null", f"--host={way.host}", f"--port={way.port}", f"--from={FROM}",
           *tls, *([f"--tls-trust-file={way.ca}"] if way.mode != "off" else ["--tls-certcheck=off"]),
           *(login if way.mechanism else []), TO])
@@ -109,11 +110,12 @@ def by_gnutls_cli(way, _):
     lines = ["EHLO client.example", f"MAIL FROM:<{FROM}>", f"RCPT TO:<{TO}>", "DATA",
              *MESSAGE.splitlines(), ".", "QUIT", ""]
     starttls = ["--starttls-proto=smtp"] if way.mode == "starttls" else []
-    with subprocess.Popen(["gnutls-cli", "--crlf", "--port", str(way.port), *starttls,
+    with subprocess.Popen(["gnutls-cli", "--port", str(way.port), *starttls,
                            f"--x509cafile={way.ca}", "--logfile=/dev/null", way.host],
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True) as process:
-        talk(process, lines, greets=way.mode == "implicit")
+        # Its own --crlf mends the first line of what it reads at once, and no other.
+        talk(process, [line + "\r" for line in lines], greets=way.mode == "implicit")
 
 
 def talk(process, lines, greets):
@@ -130,7 +132,7 @@ def talk(process, lines, greets):
     for line in lines:
         process.stdin.write(line + "\n")
         process.stdin.flush()
-        command = line.upper()
+        command = line.strip().upper()
         if command.startswith(("EHLO", "MAIL", "RCPT")) or command == ".":
             hear(250)
         elif command == "DATA":
@@ -168,6 +170,8 @@ def is_there(name):
 
 def cells(name):
     _, modes, mechanisms = CLIENTS[name]
+    if name == "swaks" and "=== TLS supported" not in call(["swaks", "--support"]):
+        modes = modes[:1]  # It needs a library for it.
     if name == "curl" and "GSASL" not in call(["curl", "--version"]).upper():
         mechanisms = mechanisms[:-1]
     for mode in modes:
