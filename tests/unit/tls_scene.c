@@ -29,8 +29,11 @@ int make_world(void)
 			  .issuer = &world.ca},
 		&world.mary);
 	make_pair(&(struct test_wish){.name = "john", .issuer = &world.ca}, &world.john);
-	make_pair(&(struct test_wish){.name = "x", .issuer = &stranger_ca}, &world.stranger);
-	make_pair(&(struct test_wish){.name = "old", .issuer = &world.ca, .is_expired = true},
+	make_pair(&(struct test_wish){.name = "x", .issuer = &stranger_ca},
+		&world.stranger);
+	make_pair(
+		&(struct test_wish){
+			.name = "old", .issuer = &world.ca, .is_expired = true},
 		&world.old);
 	world.signer_pid = start_signer(list, SERVERS, &world.signer_fd);
 	return 0;
