@@ -51,6 +51,7 @@ src_libsinkd_a_SOURCES = \
 	src/net/listener.c src/net/listener.h \
 	src/net/remote_key.c src/net/remote_key.h \
 	src/net/tls.c src/net/tls.h src/net/tls_context.h \
+	src/net/tls_peer.c src/net/tls_peer.h \
 	src/net/tls_session.c \
 	src/policy/crypt_hash.c src/policy/crypt_hash.h \
 	src/policy/sasl.c src/policy/sasl.h \

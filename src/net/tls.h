@@ -55,12 +55,15 @@ struct tls_certificate {
 	uint32_t key;
 };
 
-/* TLS 1.2 and 1.3 with forward secrecy and authenticated ciphers, whatever of them the
- * library knows; our order, since it is the same for all. */
+/* TLS 1.2 and 1.3 with forward secrecy and authenticated ciphers.  The order is ours;
+ * X25519 comes first, since that is the key most clients send unasked, and with another
+ * choice they would have to begin anew. */
 #define TLS_DEFAULT_PRIORITIES                                                           \
 	"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:"    \
 	"-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM:+CHACHA20-POLY1305:-MAC-ALL:+AEAD:"       \
-	"-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:-GROUP-DH-ALL:%SERVER_PRECEDENCE"
+	"-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:-GROUP-DH-ALL:-GROUP-X448:-GROUP-SECP256R1:"    \
+	"-GROUP-SECP384R1:-GROUP-SECP521R1:+GROUP-SECP256R1:+GROUP-SECP384R1:"           \
+	"+GROUP-SECP521R1:%SERVER_PRECEDENCE"
 
 /* Whether GnuTLS takes this priority string; NULL if so, else what is wrong (static). */
 const char *tls_check_priorities(const char *text);
@@ -95,7 +98,8 @@ struct tls_session *tls_session_new(
 void tls_session_free(struct tls_session *s);
 
 /* Go on with the handshake.  Returns 0 when it is done, -EAGAIN on a tick, -EPROTO when
- * it failed (see tls_session_error), or another negative errno of the transport. */
+ * it failed (see tls_session_error), -ENOMEM, or another negative errno of the
+ * transport. */
 int tls_session_handshake(struct tls_session *s);
 /* What GnuTLS said last; valid as long as the session. */
 const char *tls_session_error(const struct tls_session *s);

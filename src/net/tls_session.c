@@ -17,17 +17,18 @@
 #include <sys/uio.h>
 
 #include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
 
 #include "base/buf.h"
 #include "net/certificate.h"
 #include "net/tls_context.h"
+#include "net/tls_peer.h"
 
-/* A ticket may hold the client's certificates. */
-#define HELD_MAX 65536
+/* What is gathered for one write: a flight of the handshake with its certificates, a
+ * ticket with those of the client and a record. */
+#define HELD_MAX 262144
 
-/* What is gathered for one write; a flight of the handshake with a usual chain. */
-#define GATHER_BYTES 8192
+/* A record with an alert that is not encrypted (RFC 8446, 5.1 and 6). */
+#define ALERT_BYTES 7
 
 /* Found out when somebody asks. */
 struct bindings {
@@ -40,25 +41,26 @@ struct tls_session {
 	gnutls_session_t gnutls;
 	struct tls_transport transport;
 
-	int failure;         /* the result of all further calls, if not 0 */
-	int transport_error; /* why GnuTLS could not read or write */
-	bool has_heard;      /* the client has said something */
-	bool is_plaintext;   /* and it was no TLS */
-	bool is_agreed;      /* GnuTLS is done with the handshake */
-	bool is_established; /* and the client has been told */
-	bool is_closed;      /* the client has said close_notify */
+	int failure;                     /* the result of all further calls, if not 0 */
+	int transport_error;             /* why GnuTLS could not read or write */
+	bool has_heard;                  /* the client has said something */
+	bool is_plaintext;               /* and it was no TLS */
+	unsigned char last[ALERT_BYTES]; /* of what it has said in the handshake */
+	bool is_agreed;                  /* GnuTLS is done with the handshake */
+	bool is_established;             /* and the client has been told */
+	bool is_closed;                  /* the client has said close_notify */
 	bool has_said_bye;
 	bool has_pending; /* a record of ours is not yet wholly sent */
 	bool is_ticket_due;
 	bool is_holding; /* what GnuTLS writes waits in held */
 	bool is_verified;
-	struct buf held;
+	struct buf held;  /* encrypted, to be written before anything else */
+	size_t held_text; /* bytes of the caller's in it */
 
 	char error[256];
 	char server_name[256];
 	char version[16];
-	char subject[256];
-	char external[256];
+	struct tls_peer peer; /* if verified */
 	struct bindings *bindings;
 };
 
@@ -74,186 +76,80 @@ static ssize_t report(struct tls_session *s, ssize_t error)
 }
 
 /* The first byte of a record is its type, and none is a letter. */
-static void look_at_first(struct tls_session *s, char first)
+static void look_at_input(struct tls_session *s, const unsigned char *p, size_t n)
 {
-	char c = str_lower(first);
+	char first = str_lower((char)p[0]);
+	size_t kept = n < ALERT_BYTES ? ALERT_BYTES - n : 0;
 
+	if (!s->has_heard)
+		s->is_plaintext = first >= 'a' && first <= 'z';
 	s->has_heard = true;
-	s->is_plaintext = c >= 'a' && c <= 'z';
+	memmove(s->last, s->last + ALERT_BYTES - kept, kept);
+	memcpy(s->last + kept, p + n - (ALERT_BYTES - kept), ALERT_BYTES - kept);
 }
 
-/* The next bytes to write from held and iov, of which taken bytes have gone already: in
- * one piece, through gathered where they are not. */
-static struct str next_piece(const struct tls_session *s, const giovec_t *iov, int count,
-	size_t taken, char gathered[GATHER_BYTES])
+/* Write out what is held.  Returns 0, -EAGAIN on a tick, or another negative errno. */
+static int flush(struct tls_session *s)
 {
-	size_t n = s->held.len < GATHER_BYTES ? s->held.len : GATHER_BYTES;
-
-	if (n > 0)
-		memcpy(gathered, s->held.p, n);
-	for (int i = 0; i < count && n < GATHER_BYTES; i++) {
-		const char *p = iov[i].iov_base;
-		size_t skipped = taken < iov[i].iov_len ? taken : iov[i].iov_len;
-		size_t rest = iov[i].iov_len - skipped;
-
-		taken -= skipped;
-		if (n == 0 && (i == count - 1 || rest >= GATHER_BYTES))
-			return (struct str){p + skipped, rest};
-		if (rest > GATHER_BYTES - n)
-			rest = GATHER_BYTES - n;
-		memcpy(gathered + n, p + skipped, rest);
-		n += rest;
-	}
-	return (struct str){gathered, n};
-}
-
-/* Write held, and then iov; returns how much of the latter was taken, if it was not
- * nothing at all. */
-static ssize_t write_out(struct tls_session *s, const giovec_t *iov, int count, size_t n)
-{
-	char gathered[GATHER_BYTES];
-	size_t taken = 0;
-
-	while (s->held.len > 0 || taken < n) {
-		struct str piece = next_piece(s, iov, count, taken, gathered);
-		ssize_t sent = s->transport.write(s->transport.user, piece.p, piece.n);
-		size_t of_held = sent > (ssize_t)s->held.len ? s->held.len : (size_t)sent;
+	while (s->held.len > 0) {
+		ssize_t sent =
+			s->transport.write(s->transport.user, s->held.p, s->held.len);
 
 		if (sent <= 0)
-			return taken > 0 ? (ssize_t)taken : sent == 0 ? -EAGAIN : sent;
-		if (of_held > 0)
-			buf_consume(&s->held, of_held);
-		taken += (size_t)sent - of_held;
+			return sent == 0 ? -EAGAIN : (int)sent;
+		buf_consume(&s->held, (size_t)sent);
 	}
-	return (ssize_t)taken;
+	return 0;
 }
 
 static ssize_t push(gnutls_transport_ptr_t user, const giovec_t *iov, int count)
 {
 	struct tls_session *s = user;
-	size_t total = 0;
-	ssize_t sent;
+	bool is_held = s->is_holding || s->held.len > 0;
+	ssize_t sent = 0, total = 0;
 
 	for (int i = 0; i < count; i++) {
-		total += iov[i].iov_len;
-		if (s->is_holding && !buf_add(&s->held, iov[i].iov_base, iov[i].iov_len))
-			return report(s, -ENOMEM);
+		struct str piece = {iov[i].iov_base, iov[i].iov_len};
+
+		if (is_held)
+			sent = buf_add_str(&s->held, piece) ? (ssize_t)piece.n : -ENOMEM;
+		else
+			sent = s->transport.write(s->transport.user, piece.p, piece.n);
+		total += sent > 0 ? sent : 0;
+		if (sent != (ssize_t)piece.n)
+			break;
 	}
-	if (s->is_holding)
-		return (ssize_t)total;
-	sent = write_out(s, iov, count, total);
-	return sent < 0 ? report(s, sent) : sent;
+	return sent < 0 && total == 0 ? report(s, sent) : total;
 }
 
 /* A flight of the handshake is one write: before we wait for what it leads to. */
 static ssize_t pull(gnutls_transport_ptr_t user, void *p, size_t n)
 {
 	struct tls_session *s = user;
-	ssize_t got = write_out(s, NULL, 0, 0);
+	ssize_t got = flush(s);
 
-	if (got >= 0)
+	if (got == 0)
 		got = s->transport.read(s->transport.user, p, n);
 	if (got < 0)
 		return report(s, got);
-	if (got > 0 && !s->has_heard)
-		look_at_first(s, *(const char *)p);
+	if (got > 0 && !s->is_established)
+		look_at_input(s, p, (size_t)got);
 	return got;
 }
 
-/* ------------------------------------------------------- certificates of clients */
-
-static void explain(struct tls_session *s, const char *what, unsigned status)
-{
-	gnutls_datum_t text = {NULL, 0};
-
-	(void)gnutls_certificate_verification_status_print(
-		status, GNUTLS_CRT_X509, &text, 0);
-	(void)snprintf(s->error, sizeof(s->error), "%s: %s", what,
-		text.data == NULL ? "" : (const char *)text.data);
-	gnutls_free(text.data);
-}
-
-/* Whether the client's certificate is one of our CA's. */
-static bool is_certificate_good(struct tls_session *s)
-{
-	gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID,
-		.data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT};
-	unsigned status = 0;
-	int r = gnutls_certificate_verify_peers(s->gnutls, &purpose, 1, &status);
-
-	if (r == GNUTLS_E_NO_CERTIFICATE_FOUND)
-		(void)snprintf(s->error, sizeof(s->error), "%s",
-			"the client has sent no certificate");
-	else if (r < 0)
-		(void)snprintf(s->error, sizeof(s->error),
-			"the client's certificate cannot be checked: %s",
-			gnutls_strerror(r));
-	else if (status != 0)
-		explain(s, "the client's certificate is not good", status);
-	return r >= 0 && status == 0;
-}
+/* ------------------------------------------------------------------ beginning */
 
 /* In the handshake, when the client has sent its certificate. */
 static int judge_certificate(gnutls_session_t session)
 {
 	struct tls_session *s = gnutls_session_get_ptr(session);
 
-	s->is_verified = is_certificate_good(s);
+	s->is_verified = tls_peer_is_good(s->gnutls, s->error, sizeof(s->error));
 	if (s->is_verified ||
 		s->context->client_certificate != CLIENT_CERTIFICATE_REQUIRE)
 		return 0;
 	return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
 }
-
-/* A name with a NUL in it is meant to look like another one. */
-static bool is_name(const char *p, size_t n)
-{
-	return n > 0 && memchr(p, '\0', n) == NULL;
-}
-
-/* The first mailbox that it names, or else its common name. */
-static void read_external(gnutls_x509_crt_t certificate, char *out, size_t size)
-{
-	int kind = 0;
-	size_t n;
-
-	for (unsigned i = 0; kind >= 0 || kind == GNUTLS_E_SHORT_MEMORY_BUFFER; i++) {
-		n = size - 1;
-		kind = gnutls_x509_crt_get_subject_alt_name(
-			certificate, i, out, &n, NULL);
-		if (kind == GNUTLS_SAN_RFC822NAME && is_name(out, n)) {
-			out[n] = '\0';
-			return;
-		}
-	}
-	n = size - 1;
-	if (gnutls_x509_crt_get_dn_by_oid(
-		    certificate, GNUTLS_OID_X520_COMMON_NAME, 0, 0, out, &n) < 0 ||
-		!is_name(out, n))
-		n = 0;
-	out[n] = '\0';
-}
-
-static void read_certificate(struct tls_session *s)
-{
-	unsigned count = 0;
-	const gnutls_datum_t *chain = gnutls_certificate_get_peers(s->gnutls, &count);
-	gnutls_datum_t name = {NULL, 0};
-	gnutls_x509_crt_t certificate;
-
-	if (chain == NULL || count == 0 || gnutls_x509_crt_init(&certificate) < 0)
-		return;
-	if (gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) >= 0 &&
-		gnutls_x509_crt_get_dn3(certificate, &name, 0) >= 0) {
-		(void)str_copy(s->subject, sizeof(s->subject),
-			(struct str){(const char *)name.data, name.size});
-		read_external(certificate, s->external, sizeof(s->external));
-	}
-	gnutls_free(name.data);
-	gnutls_x509_crt_deinit(certificate);
-}
-
-/* ------------------------------------------------------------------ beginning */
 
 static void read_server_name(struct tls_session *s)
 {
@@ -310,6 +206,9 @@ static int set_up(struct tls_session *s)
 			s->gnutls, choose_credentials);
 	if (s->context->client_certificate != CLIENT_CERTIFICATE_OFF)
 		gnutls_session_set_verify_function(s->gnutls, judge_certificate);
+	/* SSLKEYLOGFILE is not for servers; and in a worker, which has closed what is
+	 * not its own, its descriptor could be a client's by now. */
+	gnutls_session_set_keylog_function(s->gnutls, NULL);
 	gnutls_session_set_ptr(s->gnutls, s);
 	gnutls_transport_set_ptr(s->gnutls, s);
 	gnutls_transport_set_pull_function(s->gnutls, pull);
@@ -365,27 +264,47 @@ void tls_session_free(struct tls_session *s)
 
 /* --------------------------------------------------------------------- failing */
 
+/* The alert that the client has sent; -1: none.  OpenSSL sends those about our
+ * certificate without encryption, so that GnuTLS, which expects it by then, cannot read
+ * them. */
+static int find_alert(const struct tls_session *s, int r)
+{
+	static const unsigned char header[] = {21, 3, 3, 0, 2};
+
+	if (r == GNUTLS_E_FATAL_ALERT_RECEIVED)
+		return (int)gnutls_alert_get(s->gnutls);
+	if (!s->is_agreed && memcmp(s->last, header, sizeof(header)) == 0)
+		return s->last[ALERT_BYTES - 1];
+	return -1;
+}
+
 /* In GnuTLS's words; of certificates more has been said already. */
 static void say_why(struct tls_session *s, int r)
 {
+	int alert = find_alert(s, r);
+	const char *name = gnutls_alert_get_name((gnutls_alert_description_t)alert);
+
 	if (r == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR && s->error[0] != '\0')
 		return;
-	(void)snprintf(s->error, sizeof(s->error), "%s",
-		s->transport_error != 0 ? strerror(-s->transport_error)
-		: r == GNUTLS_E_NO_CERTIFICATE_FOUND || r == GNUTLS_E_CERTIFICATE_REQUIRED
-			? "the client has sent no certificate"
-			: gnutls_strerror(r));
-	if (r == GNUTLS_E_FATAL_ALERT_RECEIVED)
-		(void)snprintf(s->error, sizeof(s->error), "%s (%s)", gnutls_strerror(r),
-			gnutls_alert_get_name(gnutls_alert_get(s->gnutls)));
+	if (alert >= 0)
+		(void)snprintf(s->error, sizeof(s->error), "%s (%s)",
+			gnutls_strerror(GNUTLS_E_FATAL_ALERT_RECEIVED),
+			name == NULL ? "of an unknown kind" : name);
+	else
+		(void)snprintf(s->error, sizeof(s->error), "%s",
+			s->transport_error != 0 ? strerror(-s->transport_error)
+			: r == GNUTLS_E_NO_CERTIFICATE_FOUND ||
+					r == GNUTLS_E_CERTIFICATE_REQUIRED
+				? "the client has sent no certificate"
+				: gnutls_strerror(r));
 }
 
 /* The session is over.  The client is told why, if it is there and speaks TLS. */
 static int fail(struct tls_session *s, int r)
 {
-	bool is_heard = r != GNUTLS_E_FATAL_ALERT_RECEIVED &&
-			r != GNUTLS_E_PREMATURE_TERMINATION && s->transport_error == 0 &&
-			s->has_heard && !s->is_plaintext && !s->has_pending;
+	bool is_heard = find_alert(s, r) < 0 && r != GNUTLS_E_PREMATURE_TERMINATION &&
+			s->transport_error == 0 && s->has_heard && !s->is_plaintext &&
+			!s->has_pending && flush(s) == 0;
 
 	say_why(s, r);
 	if (is_heard)
@@ -414,7 +333,7 @@ static bool is_still_welcome(struct tls_session *s)
 	enum client_certificate wish = s->context->client_certificate;
 
 	if (wish != CLIENT_CERTIFICATE_OFF && gnutls_session_is_resumed(s->gnutls) != 0)
-		s->is_verified = is_certificate_good(s);
+		s->is_verified = tls_peer_is_good(s->gnutls, s->error, sizeof(s->error));
 	return s->is_verified || wish != CLIENT_CERTIFICATE_REQUIRE;
 }
 
@@ -428,15 +347,24 @@ static void establish(struct tls_session *s)
 		name == NULL || strlen(name) < 3 ? "?" : name + 3);
 	read_server_name(s);
 	if (s->is_verified)
-		read_certificate(s);
+		tls_peer_read(s->gnutls, &s->peer);
 	s->error[0] = '\0';
 	s->is_ticket_due = s->context->has_tickets && version == GNUTLS_TLS1_3;
 	s->is_established = true;
 }
 
+/* For a write that failed outside GnuTLS. */
+static int judge_write(struct tls_session *s, int r)
+{
+	if (r == -EAGAIN)
+		return r;
+	(void)report(s, r);
+	return fail(s, GNUTLS_E_PUSH_ERROR);
+}
+
 int tls_session_handshake(struct tls_session *s)
 {
-	ssize_t r = 0;
+	int r = 0;
 
 	if (s->failure != 0 || s->is_established)
 		return s->failure;
@@ -444,20 +372,17 @@ int tls_session_handshake(struct tls_session *s)
 		s->is_holding = true;
 		r = gnutls_handshake(s->gnutls);
 		s->is_holding = false;
-		s->is_agreed = r >= 0;
 		if (r < 0)
-			return judge(s, (int)r);
+			return judge(s, r);
+		s->is_agreed = true;
 		if (!is_still_welcome(s))
 			return fail(s, GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR);
 	}
-	r = write_out(s, NULL, 0, 0);
-	if (r < 0 && r != -EAGAIN) {
-		(void)report(s, r);
-		return fail(s, GNUTLS_E_PUSH_ERROR);
-	}
-	if (r == 0)
-		establish(s);
-	return (int)r;
+	r = flush(s);
+	if (r < 0)
+		return judge_write(s, r);
+	establish(s);
+	return 0;
 }
 
 const char *tls_session_error(const struct tls_session *s)
@@ -483,39 +408,52 @@ ssize_t tls_session_read(struct tls_session *s, void *p, size_t n)
 	return got < 0 ? judge(s, (int)got) : got;
 }
 
-/* The client may come back with it and save both of us a signature.  That GnuTLS makes
- * none is no failure, unless it lost what it had made. */
-static int prepare_ticket(struct tls_session *s)
+/* Encrypt the first words, with the ticket before them: the client may come back with it
+ * and save both of us a signature.  That GnuTLS makes none is no failure. */
+static ssize_t send_with_ticket(struct tls_session *s, struct str text)
 {
-	int r;
+	ssize_t sent;
 
 	s->is_ticket_due = false;
 	s->is_holding = true;
-	r = gnutls_session_ticket_send(s->gnutls, 1, 0);
+	(void)gnutls_session_ticket_send(s->gnutls, 1, 0);
+	sent = gnutls_record_send(s->gnutls, text.p, text.n);
 	s->is_holding = false;
-	return r < 0 && s->transport_error != 0 ? fail(s, r) : 0;
+	s->held_text = sent > 0 ? (size_t)sent : 0;
+	return sent;
 }
 
+/* What is encrypted already goes out first, and counts then. */
 ssize_t tls_session_write(struct tls_session *s, struct str text)
 {
-	ssize_t sent;
+	ssize_t sent = 0;
+	int r;
 
 	if (s->failure != 0)
 		return s->failure;
 	if (!s->is_established)
 		return -EPROTO;
-	if (s->is_ticket_due && prepare_ticket(s) < 0)
-		return s->failure;
-	/* What is encrypted already goes out first, and counts then. */
-	sent = s->has_pending ? gnutls_record_send(s->gnutls, NULL, 0)
-			      : gnutls_record_send(s->gnutls, text.p, text.n);
+	if (s->is_ticket_due)
+		sent = send_with_ticket(s, text);
+	if (sent < 0)
+		return judge(s, (int)sent);
+	r = flush(s);
+	if (r < 0)
+		return judge_write(s, r);
+	if (s->held_text > 0)
+		sent = (ssize_t)s->held_text;
+	else if (sent == 0)
+		sent = s->has_pending ? gnutls_record_send(s->gnutls, NULL, 0)
+				      : gnutls_record_send(s->gnutls, text.p, text.n);
+	s->held_text = 0;
 	s->has_pending = sent == GNUTLS_E_AGAIN || sent == GNUTLS_E_INTERRUPTED;
 	return sent < 0 ? judge(s, (int)sent) : sent;
 }
 
 void tls_session_bye(struct tls_session *s)
 {
-	if (!s->is_established || s->failure != 0 || s->has_pending || s->has_said_bye)
+	if (!s->is_established || s->failure != 0 || s->has_pending || s->held.len > 0 ||
+		s->has_said_bye)
 		return;
 	s->has_said_bye = true;
 	(void)gnutls_bye(s->gnutls, GNUTLS_SHUT_WR);
@@ -529,7 +467,7 @@ void tls_session_describe(const struct tls_session *s, struct envelope_tls *ret)
 	*ret = (struct envelope_tls){
 		.version = str_of(s->version),
 		.cipher = str_of(gnutls_ciphersuite_get(s->gnutls)),
-		.subject = str_of(s->subject),
+		.subject = str_of(s->peer.subject),
 	};
 }
 
@@ -557,8 +495,8 @@ void tls_session_bind(const struct tls_session *s, struct sasl_session *ret)
 		s->bindings->exporter = bind_to(s, GNUTLS_CB_TLS_EXPORTER);
 	}
 	ret->is_tls = true;
-	ret->subject = str_of(s->subject);
-	ret->external = str_of(s->external);
+	ret->subject = str_of(s->peer.subject);
+	ret->external = str_of(s->peer.external);
 	ret->binding_unique = s->bindings->unique;
 	ret->binding_exporter = s->bindings->exporter;
 }

@@ -27,8 +27,9 @@ ONLY_IN = {
     "gsasl.h": {"src/policy/sasl.c", "src/policy/scram.c"},
     "crypt.h": {"src/policy/crypt_hash.c"},
     "gnutls/gnutls.h": {"src/net/certificate.c", "src/net/tls.c", "src/net/tls_context.h",
-                        "src/net/tls_session.c",
-                        "src/net/remote_key.c", "src/keys/private_key.c", "src/keys/self_signed.c",
+                        "src/net/tls_peer.h", "src/net/tls_session.c",
+                        "src/net/remote_key.c", "src/keys/private_key.c",
+                        "src/keys/self_signed.c",
                         "src/keys/signer.c"},
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <CUnit/CUnit.h>
@@ -262,6 +263,51 @@ static void test_tickets(void)
 	}
 }
 
+static time_t pretended_s;
+
+static time_t pretend_time(time_t *ret)
+{
+	if (ret != NULL)
+		*ret = pretended_s;
+	return pretended_s;
+}
+
+/* GnuTLS makes the keys for tickets from ours and the time, a new one every 18 hours; a
+ * ticket is good for six, also when the key has changed. */
+static void test_ticket_keys(void)
+{
+	enum { HOUR = 3600, PERIOD = 18 * HOUR };
+	static const struct {
+		const char *name;
+		long made_s, used_s;
+		bool is_good;
+	} cases[] = {
+		{"at once", HOUR, HOUR + 1, true},
+		{"five hours later", HOUR, 6 * HOUR, true},
+		{"seven hours later", HOUR, 8 * HOUR, false},
+		{"another key", -HOUR, HOUR, true},
+		{"another key, five hours later", -HOUR, 4 * HOUR, true},
+		{"another key, seven hours later", -HOUR, 6 * HOUR + 1, false},
+		{"two keys later", -HOUR, PERIOD + 1, false},
+	};
+	static const char *const versions[] = {TLS12, TLS13};
+	time_t change_s = time(NULL) / PERIOD * PERIOD;
+
+	gnutls_global_set_time_function(pretend_time);
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *version = versions[i % 2];
+		gnutls_datum_t ticket;
+
+		pretended_s = change_s + cases[i / 2].made_s;
+		get_ticket(&ticket_settings, version, NULL, &ticket);
+		pretended_s = change_s + cases[i / 2].used_s;
+		CHECK(cases[i / 2].name, is_resumed(&ticket_settings, version, NULL,
+						 &ticket, NULL) == cases[i / 2].is_good);
+		gnutls_free(ticket.data);
+	}
+	gnutls_global_set_time_function(time);
+}
+
 /* Nothing of ours leaves between the handshake and our first words, and those are one
  * write with the ticket before them. */
 static void test_one_write(void)
@@ -427,6 +473,7 @@ void suite_tls(void)
 	CU_add_test(suite, "ALPN", test_alpn);
 	CU_add_test(suite, "slow wire", test_slow_wire);
 	CU_add_test(suite, "tickets", test_tickets);
+	CU_add_test(suite, "keys of tickets", test_ticket_keys);
 	CU_add_test(suite, "one write", test_one_write);
 	CU_add_test(suite, "clients' certificates", test_client_certificates);
 	CU_add_test(suite, "resumed with certificate", test_client_certificates_resumed);

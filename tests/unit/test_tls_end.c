@@ -135,29 +135,59 @@ static void test_no_hello(void)
 	}
 }
 
+/* What OpenSSL says, in its way, when it does not trust our certificate. */
+static void test_alert(void)
+{
+	static const char alert[] = {21, 3, 3, 0, 2, 2, 48};
+	struct scene s;
+	int r = -EAGAIN;
+
+	begin(&s, &plain_settings, &(struct client_wish){.priorities = TLS13});
+	CHECK("hello", gnutls_handshake(s.client.session) == GNUTLS_E_AGAIN);
+	CHECK("flight", tls_session_handshake(s.server) == -EAGAIN);
+	CHECK("flight", s.wire.to_client.len > 0);
+	s.wire.to_client.len = 0;
+	s.wire.chunk = 3;
+	CHECK("alert", buf_add(&s.wire.to_server, alert, sizeof(alert)));
+	for (int i = 0; i < 10 && r == -EAGAIN; i++)
+		r = tls_session_handshake(s.server);
+	CHECK("result", r == -EPROTO);
+	CHECK_STR("reason", str_of(tls_session_error(s.server)),
+		STR("A TLS fatal alert has been received. (CA is unknown)"));
+	CHECK("silence", s.wire.to_client.len == 0);
+	finish(&s);
+}
+
 /* A record that was not taken in whole is not written anew; and the client that does not
  * take it hears nothing else. */
 static void test_clogged(void)
 {
+	static const char longer[] = "250 one\r\n421 two\r\n";
 	char got[64];
 	struct scene s;
 
 	begin(&s, &ticket_settings, &(struct client_wish){.priorities = TLS13});
 	CHECK("handshake", shake_hands(&s.client, s.server, NULL) == 0);
-	s.wire.is_clogged = true;
-	CHECK("tick", tls_session_write(s.server, STR("250 one\r\n")) == -EAGAIN);
-	CHECK("tick",
-		tls_session_write(s.server, STR("250 one\r\n421 two\r\n")) == -EAGAIN);
-	s.wire.is_clogged = false;
-	tls_session_bye(s.server);
-	CHECK("no farewell", s.wire.to_client.len == 0);
-	CHECK("the first",
-		tls_session_write(s.server, STR("250 one\r\n421 two\r\n")) == 9);
-	CHECK("the rest", tls_session_write(s.server, STR("421 two\r\n")) == 9);
-	CHECK("got", receive(&s, got, sizeof(got)) == 9);
-	CHECK("got", memcmp(got, "250 one\r\n", 9) == 0);
-	CHECK("got", receive(&s, got, sizeof(got)) == 9);
-	CHECK("got", memcmp(got, "421 two\r\n", 9) == 0);
+	/* Once with the ticket, once without. */
+	for (int i = 0; i < 2; i++) {
+		for (int calls = 0; calls < 2; calls++) {
+			s.wire.is_clogged = true;
+			CHECK("tick", tls_session_write(s.server, STR("250 one\r\n")) ==
+					      -EAGAIN);
+			CHECK("tick",
+				tls_session_write(s.server, str_of(longer)) == -EAGAIN);
+			tls_session_bye(s.server);
+			s.wire.is_clogged = false;
+			CHECK("the first",
+				tls_session_write(s.server, str_of(longer)) == 9);
+		}
+		CHECK("the rest", tls_session_write(s.server, STR("421 two\r\n")) == 9);
+		for (int k = 0; k < 3; k++) {
+			CHECK("got", receive(&s, got, sizeof(got)) == 9);
+			CHECK("got", memcmp(got, k == 2 ? longer + 9 : longer, 9) == 0);
+		}
+	}
+	CHECK("nothing else", s.wire.to_client.len == 0);
 	finish(&s);
 }
 
@@ -216,6 +246,7 @@ void suite_tls_end(void)
 	CU_add_test(suite, "close_notify", test_close_notify);
 	CU_add_test(suite, "broken sessions", test_broken);
 	CU_add_test(suite, "no hello", test_no_hello);
+	CU_add_test(suite, "alert", test_alert);
 	CU_add_test(suite, "clogged", test_clogged);
 	CU_add_test(suite, "no such key", test_no_keys);
 	CU_add_test(suite, "bad contexts", test_bad_context);

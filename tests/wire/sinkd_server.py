@@ -192,7 +192,7 @@ class Server:
 
     def denied(self):
         """What the log has of workers that made a call the sandbox denies."""
-        return re.findall(r"^sinkd: a worker made .*| signal=SYS state=.*$", self.log(), re.M)
+        return re.findall(r"^sinkd: (?:a worker|the keys process) made .*| signal=SYS.*$", self.log(), re.M)
 
     def kill(self):
         """End whatever is left, after a failure."""
@@ -241,22 +241,30 @@ class Server:
         return [int(pid) for pid in os.listdir("/proc")
                 if pid.isdigit() and is_running_in_session(int(pid), self.pid)]
 
-    def workers(self):
-        """Pids of the workers, oldest first."""
-        return [int(pid) for pid in
-                read_file(f"/proc/{self.pid}/task/{self.pid}/children").split()]
-
-    def titles(self):
-        """What each worker calls itself: {pid: "sinkd: worker 3 (idle)"}."""
+    def children(self):
+        """What each child of the master calls itself, oldest first."""
         titles = {}
-        for pid in self.workers():
+        for pid in read_file(f"/proc/{self.pid}/task/{self.pid}/children").split():
             try:
-                title = read_file(f"/proc/{pid}/cmdline").partition(b"\0")[0].decode()
+                title = read_file(f"/proc/{int(pid)}/cmdline").partition(b"\0")[0].decode()
                 # One that is as long as the command line was gets a space at its end.
-                titles[pid] = title.rstrip()
+                titles[int(pid)] = title.rstrip()
             except (FileNotFoundError, ProcessLookupError):
                 pass  # It has just left.
         return titles
+
+    def titles(self):
+        """What each worker calls itself: {pid: "sinkd: worker 3 (idle)"}."""
+        return {pid: title for pid, title in self.children().items()
+                if not title.startswith("sinkd: keys")}
+
+    def workers(self):
+        """Pids of the workers, oldest first."""
+        return list(self.titles())
+
+    def keys(self):
+        """Pids of the processes that have private keys, oldest first."""
+        return [pid for pid, title in self.children().items() if title == "sinkd: keys"]
 
     def idle_workers(self):
         return [pid for pid, title in self.titles().items() if title.endswith("(idle)")]
