@@ -23,6 +23,7 @@ static void run(errand_fn fn, const void *user, struct buf *report, int out)
 	const struct rlimit none = {0, 0};
 	bool is_done;
 
+	setproctitle("keys (reading)");
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
 		_exit(STATUS_LOST);
 #ifndef WITH_SANITIZERS

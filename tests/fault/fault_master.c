@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/fdio.h"
+#include "keys/keyring.h"
 #include "proc/master.h"
 
 #define BITS3(a, b, c) (FAULT_BIT(CALL_##a) | FAULT_BIT(CALL_##b) | FAULT_BIT(CALL_##c))
@@ -53,7 +54,7 @@ static pid_t start_master(const struct bench *b, const struct fault *fault, int 
 {
 	static const struct fault none;
 	static const struct config_overrides overrides;
-	const struct master_options options = {
+	struct master_options options = {
 		.file = b->conf, .overrides = &overrides, .ready_fd = ready[1]};
 	pid_t pid = fork();
 	int status;
@@ -62,6 +63,7 @@ static pid_t start_master(const struct bench *b, const struct fault *fault, int 
 		return pid;
 	(void)close(ready[0]);
 	scene_catch_errors(&b->scene);
+	CHECK(keyring_load(b->scene.config, NULL, stderr, &options.keyring) == 0);
 	faults_arm(fault, &none);
 	status = master_run(b->scene.config, &options);
 	faults_disarm();

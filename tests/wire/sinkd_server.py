@@ -193,7 +193,7 @@ class Server:
 
     def denied(self):
         """What the log has of workers that made a call the sandbox denies."""
-        return re.findall(r"^sinkd: a worker made .*| signal=SYS state=.*$", self.log(), re.M)
+        return re.findall(r"^sinkd: (?:a worker|the keys process) made .*| signal=SYS.*$", self.log(), re.M)
 
     def kill(self):
         """End whatever is left, after a failure."""
@@ -243,7 +243,7 @@ class Server:
                 if pid.isdigit() and is_running_in_session(int(pid), self.pid)]
 
     def children(self):
-        """What each child of the master calls itself: {pid: "sinkd: keys"}, oldest first."""
+        """What each child of the master calls itself, oldest first."""
         titles = {}
         for pid in read_file(f"/proc/{self.pid}/task/{self.pid}/children").split():
             try:
@@ -255,15 +255,17 @@ class Server:
         return titles
 
     def titles(self):
-        """The same of workers: {pid: "sinkd: worker 3 (idle)"}."""
-        return {pid: title for pid, title in self.children().items() if "keys" not in title}
+        """What each worker calls itself: {pid: "sinkd: worker 3 (idle)"}."""
+        return {pid: title for pid, title in self.children().items()
+                if not title.startswith("sinkd: keys")}
 
     def workers(self):
         """Pids of the workers, oldest first."""
         return list(self.titles())
 
-    def keys_processes(self):
-        return [pid for pid, title in self.children().items() if "keys" in title]
+    def keys(self):
+        """Pids of the processes that have private keys, oldest first."""
+        return [pid for pid, title in self.children().items() if title == "sinkd: keys"]
 
     def idle_workers(self):
         return [pid for pid, title in self.titles().items() if title.endswith("(idle)")]
