@@ -168,97 +168,98 @@ static unsigned count_fds(void)
 
 #define PAIR(c, k) "tls {\n certificate = {\"@/" c "\"}\n key = {\"@/" k "\"}\n}\n"
 
+static const struct {
+	const char *name, *text, *told;
+} mistakes[] = {
+	{"fine", PAIR("a.crt", "a.key"), ""},
+	{"RSA", PAIR("b.crt", "b.key"), ""},
+	{"no such key", PAIR("a.crt", "none"),
+		"@/sinkd.conf:3: tls: key: '@/none': cannot read: No such file "
+		"or directory\n"},
+	{"no such certificate", PAIR("none", "a.key"),
+		"@/sinkd.conf:2: tls: certificate: '@/none': cannot read: No "
+		"such file or directory\n"},
+	{"directories", PAIR(".", "."),
+		"@/sinkd.conf:2: tls: certificate: '@/.': cannot read: Is a "
+		"directory\n"},
+	{"a directory for a key", PAIR("a.crt", "."),
+		"@/sinkd.conf:3: tls: key: '@/.': is not a file\n"},
+	{"no fit", PAIR("a.crt", "b.key"),
+		"@/sinkd.conf:3: tls: key: '@/b.key': does not fit the "
+		"certificate\n"},
+	{"for all to read", PAIR("a.crt", "open.key"),
+		"@/sinkd.conf:3: tls: key: '@/open.key': everybody may get at "
+		"it: it should be readable for its owner alone (chmod 600)\n"},
+	{"no PEM", PAIR("a.crt", "text"),
+		"@/sinkd.conf:3: tls: key: '@/text': no private key in PEM "
+		"form\n"},
+	{"a certificate for a key", PAIR("a.crt", "cut.crt"),
+		"@/sinkd.conf:3: tls: key: '@/cut.crt': no private key in PEM "
+		"form\n"},
+	{"half a key", PAIR("a.crt", "cut.key"),
+		"@/sinkd.conf:3: tls: key: '@/cut.key': no private key in PEM "
+		"form\n"},
+	{"locked", PAIR("a.crt", "locked.key"),
+		"@/sinkd.conf:3: tls: key: '@/locked.key': is encrypted: sinkd "
+		"has nobody to ask for the password; remove it\n"},
+	{"Ed25519", PAIR("a.crt", "ed.key"),
+		"@/sinkd.conf:3: tls: key: '@/ed.key': this kind of key is not "
+		"supported (EdDSA (Ed25519), 256 bits): take ECDSA, or RSA up "
+		"to 8192 bits\n"},
+	{"no certificate", PAIR("text", "a.key"),
+		"@/sinkd.conf:2: tls: certificate: '@/text': no certificate in "
+		"PEM form\n"},
+	{"a key for a certificate", PAIR("a.key", "a.key"),
+		"@/sinkd.conf:2: tls: certificate: '@/a.key': no certificate in "
+		"PEM form\n"},
+	{"both pairs",
+		"tls {\n certificate = {\"@/a.crt\",\n \"@/none\"}\n key = "
+		"{\"@/b.key\",\n \"@/b.key\"}\n}\n",
+		"@/sinkd.conf:4: tls: key: '@/b.key': does not fit the "
+		"certificate\n"
+		"@/sinkd.conf:3: tls: certificate: '@/none': cannot read: No "
+		"such file or directory\n"},
+	{"of a name",
+		"tls {\n certificate = {\"@/a.crt\"} key = {\"@/a.key\"}\n"
+		" sni \"b.test\" {\n certificate = {\"@/b.crt\"}\n"
+		" key = {\"@/a.key\"}\n }\n}\n",
+		"@/sinkd.conf:5: tls: sni \"b.test\": key: '@/a.key': does not "
+		"fit the certificate\n"},
+	{"CA that is not there",
+		"tls {\n ca-file = \"@/none\"\n client-certificate = "
+		"request\n}\n",
+		"@/sinkd.conf:2: tls: ca-file: '@/none': cannot read: No such "
+		"file or directory\n"},
+	{"CA that is none",
+		"tls {\n ca-file = \"@/text\"\n client-certificate = "
+		"request\n}\n",
+		"@/sinkd.conf:2: tls: ca-file: '@/text': no certificate in PEM "
+		"form\n"},
+	{"CA", "tls {\n ca-file = \"@/a.crt\"\n}\n", ""},
+};
+
 static void test_mistakes(void)
 {
-	static const struct {
-		const char *name, *text, *told;
-	} cases[] = {
-		{"fine", PAIR("a.crt", "a.key"), ""},
-		{"RSA", PAIR("b.crt", "b.key"), ""},
-		{"no such key", PAIR("a.crt", "none"),
-			"@/sinkd.conf:3: tls: key: '@/none': cannot read: No such file "
-			"or directory\n"},
-		{"no such certificate", PAIR("none", "a.key"),
-			"@/sinkd.conf:2: tls: certificate: '@/none': cannot read: No "
-			"such file or directory\n"},
-		{"directories", PAIR(".", "."),
-			"@/sinkd.conf:2: tls: certificate: '@/.': cannot read: Is a "
-			"directory\n"},
-		{"a directory for a key", PAIR("a.crt", "."),
-			"@/sinkd.conf:3: tls: key: '@/.': is not a file\n"},
-		{"no fit", PAIR("a.crt", "b.key"),
-			"@/sinkd.conf:3: tls: key: '@/b.key': does not fit the "
-			"certificate\n"},
-		{"for all to read", PAIR("a.crt", "open.key"),
-			"@/sinkd.conf:3: tls: key: '@/open.key': everybody may get at "
-			"it: it should be readable for its owner alone (chmod 600)\n"},
-		{"no PEM", PAIR("a.crt", "text"),
-			"@/sinkd.conf:3: tls: key: '@/text': no private key in PEM "
-			"form\n"},
-		{"a certificate for a key", PAIR("a.crt", "cut.crt"),
-			"@/sinkd.conf:3: tls: key: '@/cut.crt': no private key in PEM "
-			"form\n"},
-		{"half a key", PAIR("a.crt", "cut.key"),
-			"@/sinkd.conf:3: tls: key: '@/cut.key': no private key in PEM "
-			"form\n"},
-		{"locked", PAIR("a.crt", "locked.key"),
-			"@/sinkd.conf:3: tls: key: '@/locked.key': is encrypted: sinkd "
-			"has nobody to ask for the password; remove it\n"},
-		{"Ed25519", PAIR("a.crt", "ed.key"),
-			"@/sinkd.conf:3: tls: key: '@/ed.key': this kind of key is not "
-			"supported (EdDSA (Ed25519), 256 bits): take ECDSA, or RSA up "
-			"to 8192 bits\n"},
-		{"no certificate", PAIR("text", "a.key"),
-			"@/sinkd.conf:2: tls: certificate: '@/text': no certificate in "
-			"PEM form\n"},
-		{"a key for a certificate", PAIR("a.key", "a.key"),
-			"@/sinkd.conf:2: tls: certificate: '@/a.key': no certificate in "
-			"PEM form\n"},
-		{"both pairs",
-			"tls {\n certificate = {\"@/a.crt\",\n \"@/none\"}\n key = "
-			"{\"@/b.key\",\n \"@/b.key\"}\n}\n",
-			"@/sinkd.conf:4: tls: key: '@/b.key': does not fit the "
-			"certificate\n"
-			"@/sinkd.conf:3: tls: certificate: '@/none': cannot read: No "
-			"such file or directory\n"},
-		{"of a name",
-			"tls {\n certificate = {\"@/a.crt\"} key = {\"@/a.key\"}\n"
-			" sni \"b.test\" {\n certificate = {\"@/b.crt\"}\n"
-			" key = {\"@/a.key\"}\n }\n}\n",
-			"@/sinkd.conf:5: tls: sni \"b.test\": key: '@/a.key': does not "
-			"fit the certificate\n"},
-		{"CA that is not there",
-			"tls {\n ca-file = \"@/none\"\n client-certificate = "
-			"request\n}\n",
-			"@/sinkd.conf:2: tls: ca-file: '@/none': cannot read: No such "
-			"file or directory\n"},
-		{"CA that is none",
-			"tls {\n ca-file = \"@/text\"\n client-certificate = "
-			"request\n}\n",
-			"@/sinkd.conf:2: tls: ca-file: '@/text': no certificate in PEM "
-			"form\n"},
-		{"CA", "tls {\n ca-file = \"@/a.crt\"\n}\n", ""},
-	};
 	unsigned before = count_fds();
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
 		char text[1024];
 		struct keyring *k = NULL;
 		struct config *c;
-		char *told, *expected = expand(cases[i].told);
+		char *told, *expected = expand(mistakes[i].told);
 		int r;
 
-		(void)snprintf(text, sizeof(text), "%s%s", cases[i].text, LISTEN);
+		(void)snprintf(text, sizeof(text), "%s%s", mistakes[i].text, LISTEN);
 		c = load(text);
 		told = try_keyring(c, NULL, &r, &k);
-		CHECK_STR(cases[i].name, str_of(told), str_of(expected));
-		CHECK(cases[i].name, r == (cases[i].told[0] == '\0' ? 0 : -EINVAL));
-		CHECK(cases[i].name, r < 0 || keyring_count(k) == 1);
+		CHECK_STR(mistakes[i].name, str_of(told), str_of(expected));
+		CHECK(mistakes[i].name, r == (mistakes[i].told[0] == '\0' ? 0 : -EINVAL));
+		CHECK(mistakes[i].name, r < 0 || keyring_count(k) == 1);
 		keyring_unref(k);
 		config_free(c);
 		free(expected);
 		free(told);
-		CHECK(cases[i].name, count_fds() == before);
+		CHECK(mistakes[i].name, count_fds() == before);
 	}
 }
 
@@ -353,7 +354,7 @@ static void test_made(void)
 	const int64_t now_s = time(NULL);
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct config *c = load(cases[i].text);
+		struct config *c = load(mistakes[i].text);
 		char error[PAIR_ERROR_MAX] = "";
 		struct signer *s = NULL;
 		gnutls_x509_crt_t crt;
