@@ -354,7 +354,7 @@ static void test_made(void)
 	const int64_t now_s = time(NULL);
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct config *c = load(mistakes[i].text);
+		struct config *c = load(cases[i].text);
 		char error[PAIR_ERROR_MAX] = "";
 		struct signer *s = NULL;
 		gnutls_x509_crt_t crt;
