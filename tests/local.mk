@@ -64,8 +64,10 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_counters.c \
 	tests/unit/maildir_fixture.c tests/unit/maildir_fixture.h \
 	tests/unit/test_delivery.c \
+	tests/unit/test_helper.c \
 	tests/unit/test_inherit.c \
 	tests/unit/test_ipc.c \
+	tests/unit/test_keyring.c \
 	tests/unit/test_listener.c \
 	tests/unit/test_log.c \
 	tests/unit/test_mailbox.c \

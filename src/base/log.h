@@ -38,9 +38,10 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 	X(EV_POOL_FULL, "pool.full")                                                     \
 	X(EV_SESSION_START, "session.start")                                             \
 	X(EV_SESSION_REFUSED, "session.refused")                                         \
-	X(EV_SESSION_TLS, "session.tls")                                                 \
-	X(EV_SESSION_TLS_FAILED, "session.tls_failed")                                   \
-	X(EV_SESSION_AUTH, "session.auth")                                               \
+	X(EV_TLS_ACCEPTED, "tls.accepted")                                               \
+	X(EV_TLS_FAILED, "tls.failed")                                                   \
+	X(EV_AUTH_ACCEPTED, "auth.accepted")                                             \
+	X(EV_AUTH_REFUSED, "auth.refused")                                               \
 	X(EV_SESSION_COMMAND, "session.command")                                         \
 	X(EV_SESSION_REPLY, "session.reply")                                             \
 	X(EV_SESSION_END, "session.end")                                                 \

@@ -85,7 +85,7 @@ static void add(
 	k->entries[k->count++] = (struct entry){*p, name, file};
 }
 
-/* All of them, so that all mistakes are told.  Returns the first error that is none. */
+/* All of them, so that all mistakes are told. */
 static int read_pairs(struct keyring *k, struct report *report)
 {
 	const struct tls_settings *t = &k->config->tls;
@@ -108,7 +108,7 @@ static int read_pairs(struct keyring *k, struct report *report)
 			else
 				tell(report, from->key_line, &t->identities[i], "key",
 					from->key, text);
-			r = r == 0 ? one : r;
+			r = one < 0 ? -EINVAL : r;
 		}
 	return r;
 }
@@ -152,9 +152,10 @@ static int read_ca(struct keyring *k, struct report *report)
 	r = pair_read_file(t->ca_file, &k->ca, &k->ca_length, text);
 	if (r == 0)
 		r = certificate_read((struct str){k->ca, k->ca_length}, &info, &wrong);
-	if (r < 0)
-		tell(report, t->ca_file_line, NULL, "ca-file", t->ca_file, wrong);
-	return r;
+	if (r == 0)
+		return 0;
+	tell(report, t->ca_file_line, NULL, "ca-file", t->ca_file, wrong);
+	return -EINVAL;
 }
 
 static int fill(struct keyring *k, struct report *report)

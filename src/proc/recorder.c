@@ -67,8 +67,9 @@ static void log_login(void *user, struct str mechanism, struct str name, int cod
 	struct recorder *r = user;
 
 	slot_count_login(r->slot, code == 235 ? SLOT_ACCEPTED : SLOT_REFUSED);
-	log_event(LOG_INFO, EV_SESSION_AUTH, LOG_STR("mechanism", mechanism),
-		LOG_STR("user", name), LOG_NUM("code", code));
+	log_event(LOG_INFO, code == 235 ? EV_AUTH_ACCEPTED : EV_AUTH_REFUSED,
+		LOG_STR("mechanism", mechanism), LOG_STR("user", name),
+		LOG_NUM("code", code));
 }
 
 void recorder_set_verbose(struct smtp_env *env, bool is_verbose)
@@ -159,7 +160,7 @@ void recorder_note_tls(struct recorder *r, const struct tls_session *tls)
 	tls_session_describe(tls, &what);
 	slot_count_handshake(
 		r->slot, is_resumed ? SLOT_HANDSHAKE_RESUMED : SLOT_HANDSHAKE_FULL);
-	log_event(LOG_INFO, EV_SESSION_TLS, LOG_STR("version", what.version),
+	log_event(LOG_INFO, EV_TLS_ACCEPTED, LOG_STR("version", what.version),
 		LOG_STR("cipher", what.cipher),
 		LOG_TEXT("resumed", is_resumed ? "yes" : "no"),
 		LOG_STR("name", tls_session_server_name(tls)),
@@ -169,7 +170,7 @@ void recorder_note_tls(struct recorder *r, const struct tls_session *tls)
 void recorder_note_tls_failure(struct recorder *r, const char *why)
 {
 	slot_count_handshake(r->slot, SLOT_HANDSHAKE_FAILED);
-	log_event(LOG_INFO, EV_SESSION_TLS_FAILED, LOG_TEXT("reason", why));
+	log_event(LOG_INFO, EV_TLS_FAILED, LOG_TEXT("reason", why));
 }
 
 void recorder_end(const struct recorder *r, const char *why)

@@ -128,7 +128,7 @@ void open_section(void)
 	CU_ASSERT_EQUAL_FATAL(backend->open(&settings, &state), 0);
 }
 
-void finish(void)
+void finish_mail(void)
 {
 	backend->close(state);
 	state = NULL;

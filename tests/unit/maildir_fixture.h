@@ -1,7 +1,7 @@
 /* A bench for delivery/maildir: a directory with maildirs and the log, a deliver
  * section in it, and messages that go the way the engine sends them.
  *
- * A test goes start, changes to `settings`, open_section, messages, finish. */
+ * A test goes start, changes to `settings`, open_section, messages, finish_mail. */
 #ifndef SINKD_TESTS_MAILDIR_FIXTURE_H
 #define SINKD_TESTS_MAILDIR_FIXTURE_H
 
@@ -39,7 +39,7 @@ extern struct smtp_result results[RECIPIENTS];
 void start(const char *path);
 void open_section(void);
 /* Close the section, remove the directory. */
-void finish(void);
+void finish_mail(void);
 
 /* One message for these recipients, all of them kept. */
 void set_envelope(size_t n, const char *const *addresses);

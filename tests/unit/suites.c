@@ -7,6 +7,8 @@ void (*const unit_suites[])(void) = {
 	suite_log,
 	suite_ipc,
 	suite_signer,
+	suite_keyring,
+	suite_helper,
 	suite_mailbox,
 	suite_maildir,
 	suite_delivery,

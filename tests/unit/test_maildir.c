@@ -35,7 +35,7 @@ static void one_recipient(void)
 	CU_ASSERT_EQUAL(lstat(at(SHARED "/tmp"), &st), 0);
 	CU_ASSERT_EQUAL(st.st_mode, S_IFDIR | 0700);
 	CU_ASSERT_EQUAL(logged_lines(), 0);
-	finish();
+	finish_mail();
 }
 
 static void header_fields(void)
@@ -63,7 +63,7 @@ static void header_fields(void)
 	(void)snprintf(path, sizeof(path), SHARED "/new/" BASE ",S=%zu", received.len);
 	check_file("headers", path, buf_str(&received));
 	buf_done(&received);
-	finish();
+	finish_mail();
 }
 
 /* What CR LF becomes, by the simplest means. */
@@ -125,7 +125,7 @@ static void line_endings(void)
 	check_text("long", (struct str){big, sizeof(big)}, SIZE_MAX);
 	memset(big, 'x', sizeof(big));
 	check_text("one line", (struct str){big, sizeof(big)}, SIZE_MAX);
-	finish();
+	finish_mail();
 }
 
 /* Text that begins with a blank would belong to our last header field. */
@@ -155,7 +155,7 @@ static void text_that_begins_with_a_blank(void)
 		(void)snprintf(path, sizeof(path), SHARED "/new/" BASE ",S=%zu",
 			strlen(cases[i].stored));
 		check_file(cases[i].name, path, str_of(cases[i].stored));
-		finish();
+		finish_mail();
 	}
 }
 
@@ -171,7 +171,7 @@ static void file_mode(void)
 	CU_ASSERT_EQUAL(deliver_short(), 250);
 	CU_ASSERT_EQUAL(lstat(at(SHARED "/new/" BASE ",S=17"), &st), 0);
 	CU_ASSERT_EQUAL(st.st_mode & 07777, 0644);
-	finish();
+	finish_mail();
 	(void)umask(old);
 }
 
@@ -199,7 +199,7 @@ static void file_names(void)
 		CU_ASSERT_PTR_NULL(strchr(e->d_name, ':'));
 	if (d != NULL)
 		(void)closedir(d);
-	finish();
+	finish_mail();
 }
 
 static void mailbox_each(void)
@@ -220,7 +220,7 @@ static void mailbox_each(void)
 		STR("Delivered-To: b@y.test\nDelivered-To: b@Y.test\n" MESSAGE_LF));
 	CU_ASSERT_EQUAL(lstat(at("x.test/a/new/" BASE ",S=40"), &st), 0);
 	CU_ASSERT_EQUAL(st.st_mode, S_IFREG | 0600);
-	finish();
+	finish_mail();
 }
 
 /* Without headers that differ one file serves all. */
@@ -241,7 +241,7 @@ static void mailbox_each_linked(void)
 	CU_ASSERT_EQUAL(lstat(at("y.test/b/new/" BASE ",S=50"), &b), 0);
 	CU_ASSERT_EQUAL(a.st_ino, b.st_ino);
 	CU_ASSERT_EQUAL(a.st_nlink, 3);
-	finish();
+	finish_mail();
 }
 
 static void mailbox_each_copied_whole(void)
@@ -263,7 +263,7 @@ static void mailbox_each_copied_whole(void)
 	(void)snprintf(
 		path, sizeof(path), "x.test/bb/new/" BASE ",S=%zu", sizeof(expected));
 	check_file("copy", path, (struct str){expected, sizeof(expected)});
-	finish();
+	finish_mail();
 }
 
 static void keep_some(void)
@@ -279,7 +279,7 @@ static void keep_some(void)
 	check_counts("a", "x.test/a", 0, 0);
 	check_counts("b", "x.test/b", 0, 1);
 	check_counts("c", "x.test/c", 0, 0);
-	finish();
+	finish_mail();
 }
 
 static void thousand_mailboxes(void)
@@ -309,7 +309,7 @@ static void thousand_mailboxes(void)
 		check_counts(mailbox, mailbox, 0, 1);
 	}
 	CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &old), 0);
-	finish();
+	finish_mail();
 }
 
 void suite_maildir(void)

@@ -31,7 +31,7 @@ static void abort_message(void)
 	check_counts("aborted after prepare", SHARED, 0, 0);
 	CU_ASSERT_EQUAL(deliver_short(), 250);
 	check_counts("the next one", SHARED, 0, 1);
-	finish();
+	finish_mail();
 }
 
 static void abort_several(void)
@@ -48,7 +48,7 @@ static void abort_several(void)
 	backend->abort(state);
 	check_counts("a", "x.test/a", 0, 0);
 	check_counts("b", "x.test/b", 0, 0);
-	finish();
+	finish_mail();
 }
 
 /* A mailbox, or a part of it, that vanishes between messages is made again. */
@@ -70,7 +70,7 @@ static void vanished(void)
 		check_counts(path, SHARED, 0, 1);
 	}
 	CU_ASSERT_EQUAL(logged_lines(), 0);
-	finish();
+	finish_mail();
 }
 
 /* In the middle of a message it is a failure: the text is gone. */
@@ -86,7 +86,7 @@ static void vanished_in_data(void)
 	CU_ASSERT_EQUAL(logged_lines(), 1);
 	CU_ASSERT_EQUAL(deliver_short(), 250);
 	check_counts("the next one", SHARED, 0, 1);
-	finish();
+	finish_mail();
 }
 
 static void replaced_by_files(void)
@@ -125,7 +125,7 @@ static void replaced_by_files(void)
 		CHECK(name, unlink(at(cases[i].path)) == 0);
 		CHECK(name, deliver_short() == 250);
 		check_counts(name, SHARED, 0, 1);
-		finish();
+		finish_mail();
 	}
 }
 
@@ -158,7 +158,7 @@ static void symbolic_links(void)
 		CHECK(name, deliver_short() == 451);
 		CHECK(name, logged_lines() == 1);
 		CHECK(name, count("elsewhere") == 0);
-		finish();
+		finish_mail();
 	}
 }
 
@@ -192,7 +192,7 @@ static void disk_full(void)
 		check_counts(cases[i].name, SHARED, 0, 0);
 		CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &old), 0);
 		CHECK(cases[i].name, deliver_short() == 250);
-		finish();
+		finish_mail();
 	}
 	CU_ASSERT_EQUAL(sigaction(SIGXFSZ, &old_action, NULL), 0);
 }
@@ -220,7 +220,7 @@ static void disk_full_at_the_copy(void)
 	CU_ASSERT_EQUAL(logged_lines(), 1);
 	check_counts("a", "x.test/a", 0, 0);
 	check_counts("b", "x.test/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", 0, 0);
-	finish();
+	finish_mail();
 	CU_ASSERT_EQUAL(sigaction(SIGXFSZ, &old_action, NULL), 0);
 }
 
@@ -239,7 +239,7 @@ static void name_taken(void)
 	CU_ASSERT_EQUAL(deliver_short(), 451);
 	check_counts("in tmp", SHARED, 1, 0);
 	CU_ASSERT_EQUAL(logged_lines(), 2);
-	finish();
+	finish_mail();
 }
 
 /* The second mailbox cannot be published: the first takes its copy back. */
@@ -265,7 +265,7 @@ static void second_mailbox_fails(void)
 		CHECK(name, logged_lines() == 1);
 		CHECK(name, unlink(at("x.test/b/new")) == 0);
 		CHECK(name, deliver_short() == 250);
-		finish();
+		finish_mail();
 
 		start(EACH);
 		open_section();
@@ -276,7 +276,7 @@ static void second_mailbox_fails(void)
 		backend->abort(state);
 		check_counts(name, "x.test/a", 0, 0);
 		CHECK(name, logged_lines() == 1);
-		finish();
+		finish_mail();
 	}
 }
 
@@ -291,7 +291,7 @@ static void long_path(void)
 	set_recipient(address);
 	CU_ASSERT_EQUAL(deliver_short(), 451);
 	CU_ASSERT_EQUAL(logged_lines(), 1);
-	finish();
+	finish_mail();
 }
 
 /* Be nobody for a while, if we are root: root may do everything. */
@@ -318,7 +318,7 @@ static void no_permission(void)
 	become(0);
 	CU_ASSERT_EQUAL(chmod(at(SHARED "/tmp"), 0755), 0);
 	check_counts("unchanged", SHARED, 0, 0);
-	finish();
+	finish_mail();
 }
 
 static void no_permission_each(void)
@@ -334,7 +334,7 @@ static void no_permission_each(void)
 	become(0);
 	CU_ASSERT_EQUAL(chmod(at(""), 0755), 0);
 	CU_ASSERT_EQUAL(count("x.test"), -1);
-	finish();
+	finish_mail();
 }
 
 /* Root's server in a directory that only root may enter: a worker reaches its
@@ -366,7 +366,7 @@ static void behind_closed_doors(void)
 	CU_ASSERT_EQUAL(deliver_short(), 250);
 	become(0);
 	check_counts("delivered", "made/too/" SHARED, 0, 2);
-	finish();
+	finish_mail();
 }
 
 static void prepare_host(void)
@@ -384,19 +384,19 @@ static void prepare_host(void)
 			CHECK(made[i], st.st_mode == (S_IFDIR | 0700));
 		}
 	}
-	finish();
+	finish_mail();
 	start("mail/%{recipient}");
 	CU_ASSERT_EQUAL(backend->prepare_host(&settings, &owner), 0);
 	CU_ASSERT_EQUAL(count("mail"), 0);
-	finish();
+	finish_mail();
 	start("file/" SHARED);
 	make_file("file");
 	CU_ASSERT_EQUAL(backend->prepare_host(&settings, &owner), -ENOTDIR);
 	CU_ASSERT_EQUAL(backend->open(&settings, &state), -ENOTDIR);
-	finish();
+	finish_mail();
 	start("missing/" SHARED);
 	CU_ASSERT_EQUAL(backend->open(&settings, &state), -ENOENT);
-	finish();
+	finish_mail();
 }
 
 void add_maildir_faults(CU_pSuite s)

@@ -137,41 +137,41 @@ static void test_unsupported(void)
 	(void)close(fd);
 }
 
+enum { EC, RSA };
+
+static const struct {
+	const char *name;
+	uint32_t key, algorithm, length;
+	size_t sent; /* of the hash */
+	bool is_signed;
+} requests[] = {
+	{"ECDSA", EC, GNUTLS_SIGN_ECDSA_SHA256, 32, 32, true},
+	{"ECDSA, SHA-384", EC, GNUTLS_SIGN_ECDSA_SHA384, 48, 48, true},
+	{"RSA-PSS", RSA, GNUTLS_SIGN_RSA_PSS_RSAE_SHA512, 64, 64, true},
+	{"DigestInfo", RSA, GNUTLS_SIGN_RSA_RAW, 51, 51, true},
+	{"DigestInfo, SHA-512", RSA, GNUTLS_SIGN_RSA_RAW, 83, 83, true},
+	{"MD5 and SHA-1", RSA, GNUTLS_SIGN_RSA_RAW, 36, 36, true},
+	{"no such key", 2, GNUTLS_SIGN_ECDSA_SHA256, 32, 32, false},
+	{"far from any key", UINT32_MAX, GNUTLS_SIGN_ECDSA_SHA256, 32, 32, false},
+	{"hash too short", EC, GNUTLS_SIGN_ECDSA_SHA256, 31, 31, false},
+	{"hash too long", EC, GNUTLS_SIGN_ECDSA_SHA256, 48, 48, false},
+	{"no hash", EC, GNUTLS_SIGN_ECDSA_SHA256, 0, 0, false},
+	{"more than was sent", EC, GNUTLS_SIGN_ECDSA_SHA256, 32, 31, false},
+	{"less than was sent", EC, GNUTLS_SIGN_ECDSA_SHA256, 32, 33, false},
+	{"length beyond all", EC, GNUTLS_SIGN_ECDSA_SHA256, UINT32_MAX, 32, false},
+	{"RSA with an EC key", EC, GNUTLS_SIGN_RSA_PSS_RSAE_SHA256, 32, 32, false},
+	{"raw RSA with an EC key", EC, GNUTLS_SIGN_RSA_RAW, 51, 51, false},
+	{"ECDSA with an RSA key", RSA, GNUTLS_SIGN_ECDSA_SHA256, 32, 32, false},
+	{"a bare hash for raw RSA", RSA, GNUTLS_SIGN_RSA_RAW, 32, 32, false},
+	{"any bytes for raw RSA", RSA, GNUTLS_SIGN_RSA_RAW, 96, 96, false},
+	{"RSA by the hash", RSA, GNUTLS_SIGN_RSA_SHA256, 32, 32, false},
+	{"no algorithm", EC, 0, 32, 32, false},
+	{"unknown algorithm", EC, 4711, 32, 32, false},
+	{"negative algorithm", EC, UINT32_MAX, 32, 32, false},
+};
+
 static void test_requests(void)
 {
-	enum { EC, RSA };
-	static const struct {
-		const char *name;
-		uint32_t key, algorithm, length;
-		size_t sent; /* of the hash */
-		bool is_signed;
-	} cases[] = {
-		{"ECDSA", EC, GNUTLS_SIGN_ECDSA_SHA256, 32, 32, true},
-		{"ECDSA, SHA-384", EC, GNUTLS_SIGN_ECDSA_SHA384, 48, 48, true},
-		{"RSA-PSS", RSA, GNUTLS_SIGN_RSA_PSS_RSAE_SHA512, 64, 64, true},
-		{"DigestInfo", RSA, GNUTLS_SIGN_RSA_RAW, 51, 51, true},
-		{"DigestInfo, SHA-512", RSA, GNUTLS_SIGN_RSA_RAW, 83, 83, true},
-		{"MD5 and SHA-1", RSA, GNUTLS_SIGN_RSA_RAW, 36, 36, true},
-		{"no such key", 2, GNUTLS_SIGN_ECDSA_SHA256, 32, 32, false},
-		{"far from any key", UINT32_MAX, GNUTLS_SIGN_ECDSA_SHA256, 32, 32, false},
-		{"hash too short", EC, GNUTLS_SIGN_ECDSA_SHA256, 31, 31, false},
-		{"hash too long", EC, GNUTLS_SIGN_ECDSA_SHA256, 48, 48, false},
-		{"no hash", EC, GNUTLS_SIGN_ECDSA_SHA256, 0, 0, false},
-		{"more than was sent", EC, GNUTLS_SIGN_ECDSA_SHA256, 32, 31, false},
-		{"less than was sent", EC, GNUTLS_SIGN_ECDSA_SHA256, 32, 33, false},
-		{"length beyond all", EC, GNUTLS_SIGN_ECDSA_SHA256, UINT32_MAX, 32,
-			false},
-		{"RSA with an EC key", EC, GNUTLS_SIGN_RSA_PSS_RSAE_SHA256, 32, 32,
-			false},
-		{"raw RSA with an EC key", EC, GNUTLS_SIGN_RSA_RAW, 51, 51, false},
-		{"ECDSA with an RSA key", RSA, GNUTLS_SIGN_ECDSA_SHA256, 32, 32, false},
-		{"a bare hash for raw RSA", RSA, GNUTLS_SIGN_RSA_RAW, 32, 32, false},
-		{"any bytes for raw RSA", RSA, GNUTLS_SIGN_RSA_RAW, 96, 96, false},
-		{"RSA by the hash", RSA, GNUTLS_SIGN_RSA_SHA256, 32, 32, false},
-		{"no algorithm", EC, 0, 32, 32, false},
-		{"unknown algorithm", EC, 4711, 32, 32, false},
-		{"negative algorithm", EC, UINT32_MAX, 32, 32, false},
-	};
 	gnutls_pubkey_t public[2];
 	int fds[] = {
 		make_pair(kinds[0].kind, kinds[0].bits, &public[0]),
@@ -182,16 +182,16 @@ static void test_requests(void)
 	struct signer *s;
 
 	CU_ASSERT_FATAL(signer_new(fds, 2, &s) == 0);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct key_request q = {.key = cases[i].key,
-			.algorithm = cases[i].algorithm,
-			.length = cases[i].length};
-		size_t n = signer_answer(s, &q, header + cases[i].sent, &answer);
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		struct key_request q = {.key = requests[i].key,
+			.algorithm = requests[i].algorithm,
+			.length = requests[i].length};
+		size_t n = signer_answer(s, &q, header + requests[i].sent, &answer);
 
-		CHECK(cases[i].name,
-			answer.status == (cases[i].is_signed ? 0 : KEY_REFUSED));
-		CHECK(cases[i].name, (answer.length > 0) == cases[i].is_signed);
-		CHECK(cases[i].name,
+		CHECK(requests[i].name,
+			answer.status == (requests[i].is_signed ? 0 : KEY_REFUSED));
+		CHECK(requests[i].name, (answer.length > 0) == requests[i].is_signed);
+		CHECK(requests[i].name,
 			n == offsetof(struct key_answer, signature) + answer.length);
 	}
 	for (size_t n = 0; n < header; n++) {

@@ -35,6 +35,8 @@ void suite_siphash(void);
 void suite_log(void);
 void suite_ipc(void);
 void suite_signer(void);
+void suite_keyring(void);
+void suite_helper(void);
 void suite_mailbox(void);
 void suite_maildir(void);
 void suite_delivery(void);

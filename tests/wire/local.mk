@@ -12,6 +12,7 @@ wire_tests = \
 	tests/wire/test_drain.py \
 	tests/wire/test_fidelity.py \
 	tests/wire/test_first_start.py \
+	tests/wire/test_keys.py \
 	tests/wire/test_kill_storm.py \
 	tests/wire/test_listen_fds.py \
 	tests/wire/test_life_storm.py \

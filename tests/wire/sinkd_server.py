@@ -301,9 +301,10 @@ class Server:
     def log(self):
         return read_file(self.path("log")).decode(errors="backslashreplace")
 
-    def events(self, name):
-        """The lines of the log that tell of this event."""
-        line = re.compile(rf"time=\S+ level=\S+ pid=\d+ event={re.escape(name)}( .*)?")
+    def events(self, *names):
+        """The lines of the log that tell of this event, or of these."""
+        name = "|".join(re.escape(name) for name in names)
+        line = re.compile(rf"time=\S+ level=\S+ pid=\d+ event=({name})( .*)?")
         return [text for text in self.log().splitlines() if line.fullmatch(text)]
 
     def stored(self):

@@ -183,8 +183,8 @@ def wrong_passwords_take_time_and_then_all():
         client.command(plain("bob", "wrong"), "535 5.7.8 ")
         client.expect("421 4.7.0 ")
         client.expect_closed()
-        lines = wait_until(lambda: len(server.events("session.auth")) == 3
-                           and server.events("session.auth"), what="three lines")
+        lines = wait_until(lambda: len(server.events("auth.accepted", "auth.refused")) == 3
+                           and server.events("auth.accepted", "auth.refused"), what="three lines")
         assert " user=nobody " in lines[1] and " code=535" in lines[1], lines[1]
 
 

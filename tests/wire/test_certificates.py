@@ -239,9 +239,9 @@ def certificates_of_clients():
             [message] = server.stored()
             trace = message.partition(b"Subject")[0]
             assert b"client.example.test" in trace and b"ESMTPSA" in trace, trace
-            lines = server.events("session.tls")
+            lines = server.events("tls.accepted")
             assert any('subject="CN=client.example.test"' in line for line in lines), lines
-            assert any(" user=ann@example.com" in line for line in server.events("session.auth"))
+            assert any(" user=ann@example.com" in line for line in server.events("auth.accepted", "auth.refused"))
             for pair in None, unknown:
                 context = ca.client(pair)
                 with server.connect() as client:
@@ -260,8 +260,8 @@ def certificates_of_clients():
                     except ssl.SSLError:
                         closed = True
                     assert closed
-            lines = wait_until(lambda: len(server.events("session.tls_failed")) == 2
-                               and server.events("session.tls_failed"), what="two lines")
+            lines = wait_until(lambda: len(server.events("tls.failed")) == 2
+                               and server.events("tls.failed"), what="two lines")
             assert all("certificate" in line for line in lines), lines
 
 
@@ -283,8 +283,8 @@ def sessions_are_resumed():
                             session = client.socket.session
                     # By whichever worker it was.
                     assert resumed == [False] + [tickets == "true"] * 8, (version, tickets, resumed)
-                    told = [" resumed=yes" in line for line in server.events("session.tls")]
-                    assert told == resumed, server.events("session.tls")
+                    told = [" resumed=yes" in line for line in server.events("tls.accepted")]
+                    assert told == resumed, server.events("tls.accepted")
 
 
 def one_ticket_in_the_write_of_the_greeting():

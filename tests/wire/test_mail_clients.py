@@ -205,16 +205,16 @@ def each_client_in_each_way():
 
 
 def check_cell(server, name, send, way, directory):
-    before = len(server.stored()), len(server.events("session.tls")), len(server.events("session.auth"))
+    before = len(server.stored()), len(server.events("tls.accepted")), len(server.events("auth.accepted", "auth.refused"))
     try:
         send(way, directory)
     except (AssertionError, OSError, smtplib.SMTPException) as failure:
         raise AssertionError(f"{name}, {way.mode}, {way.mechanism}: {failure}") from failure
-    after = len(server.stored()), len(server.events("session.tls")), len(server.events("session.auth"))
+    after = len(server.stored()), len(server.events("tls.accepted")), len(server.events("auth.accepted", "auth.refused"))
     grown = tuple(b - a for a, b in zip(before, after))
     assert grown == (1, way.mode != "off", way.mechanism is not None), (name, way, grown)
     if way.mechanism:
-        line = server.events("session.auth")[-1]
+        line = server.events("auth.accepted", "auth.refused")[-1]
         assert f" mechanism={way.mechanism}" in line and " code=235" in line, line
 
 

@@ -38,7 +38,7 @@ def a_message_under_tls():
         [message] = server.stored()
         assert b" with ESMTPS id " in message, message
         assert b"TLSv1.3" in message.partition(b"Subject")[0], message
-        [line] = server.events("session.tls")
+        [line] = server.events("tls.accepted")
         assert " version=TLSv1.3 " in line, line
     with server_with("starttls") as server, server.connect() as client:
         context = any_certificate()
@@ -87,7 +87,7 @@ def what_is_injected_in_a_packet_of_its_own():
         client.command("STARTTLS", "220 ")
         client.send(b"RSET\r\nNOOP\r\n")
         assert client.socket.recv(100)[:1] not in (b"2", b"5")
-        wait_until(lambda: server.events("session.tls_failed"), what="the end of it")
+        wait_until(lambda: server.events("tls.failed"), what="the end of it")
         wait_until(lambda: len(server.events("session.end")) == 1, what="the end of the session")
 
 
@@ -132,7 +132,7 @@ def implicit():
             client.socket.settimeout(10)
             client.send(b"EHLO client.example\r\n")
             assert client.socket.recv(3)[:1] != b"5"
-        [line] = wait_until(lambda: server.events("session.tls_failed"), what="a line about it")
+        [line] = wait_until(lambda: server.events("tls.failed"), what="a line about it")
         assert "plaintext" in line, line
 
 
@@ -150,7 +150,7 @@ def a_failed_handshake():
                 pass
             else:
                 raise AssertionError("a weak cipher was taken")
-        [line] = wait_until(lambda: server.events("session.tls_failed"), what="a line about it")
+        [line] = wait_until(lambda: server.events("tls.failed"), what="a line about it")
         assert "reason=" in line and "cipher" in line, line
         with server.connect() as client:  # Untrusted by the client, who says so.
             client.greet()
@@ -161,8 +161,8 @@ def a_failed_handshake():
                 pass
             else:
                 raise AssertionError("a self-signed certificate was trusted")
-        lines = wait_until(lambda: len(server.events("session.tls_failed")) == 2
-                           and server.events("session.tls_failed"), what="another line")
+        lines = wait_until(lambda: len(server.events("tls.failed")) == 2
+                           and server.events("tls.failed"), what="another line")
         assert "reason=" in lines[1], lines[1]
         with server.connect() as client:
             client.greet()
@@ -193,8 +193,8 @@ def stalled_handshakes():
             raise AssertionError("the handshake went on and on")
         for client in clients:
             client.close()
-        lines = wait_until(lambda: len(server.events("session.tls_failed")) == 3
-                           and server.events("session.tls_failed"), what="three lines")
+        lines = wait_until(lambda: len(server.events("tls.failed")) == 3
+                           and server.events("tls.failed"), what="three lines")
         assert all("timed out" in line for line in lines), lines
 
 
