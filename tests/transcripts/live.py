@@ -57,6 +57,7 @@ def play_all(sections, listener, paths):
     maildir = server.path("Maildir")
     with open(server.path("users"), "w") as file:
         file.write("joe:{PLAIN}secret\n")
+    os.chmod(server.path("users"), 0o600)
     sections = sections.replace("auth {", f'auth {{\n\tusers-file = "{server.path("users")}"')
     with open(server.path("sinkd.conf"), "w") as file:
         file.write(CONFIG.format(sections=sections, listener=listener, maildir=maildir))
