@@ -13,28 +13,30 @@
 
 #include "base/fdio.h"
 
-#define STATUS_DONE   0
-#define STATUS_FAILED 1 /* the report says why */
-#define STATUS_LOST   2 /* there is no report */
+/* The last byte of what the child says; without it the child was lost.  Not its exit
+ * status: whoever started us may have told the kernel to throw those away. */
+#define SAID_DONE   'd'
+#define SAID_FAILED 'f' /* the report says why */
 
 /* In the child: nobody looks into it, and it leaves nothing behind. */
 static void run(errand_fn fn, const void *user, struct buf *report, int out)
 {
 	const struct rlimit none = {0, 0};
-	bool is_done;
+	char said;
 
 	setproctitle("keys (reading)");
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
-		_exit(STATUS_LOST);
+		_exit(EXIT_FAILURE);
 #ifndef WITH_SANITIZERS
 	/* They look for leaks in a process that traces this one. */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
-		_exit(STATUS_LOST);
+		_exit(EXIT_FAILURE);
 #endif
-	is_done = fn(user, report);
-	if (report->has_overflowed || fdio_write_all(out, report->p, report->len) < 0)
-		_exit(STATUS_LOST);
-	_exit(is_done ? STATUS_DONE : STATUS_FAILED);
+	said = fn(user, report) ? SAID_DONE : SAID_FAILED;
+	if (report->has_overflowed || fdio_write_all(out, report->p, report->len) < 0 ||
+		fdio_write_all(out, &said, 1) < 0)
+		_exit(EXIT_FAILURE);
+	_exit(EXIT_SUCCESS);
 }
 
 static int read_report(int in, struct buf *report)
@@ -48,21 +50,19 @@ static int read_report(int in, struct buf *report)
 	return (int)n;
 }
 
-static int wait_for(pid_t pid)
+/* What it said last is for us alone. */
+static int take_outcome(struct buf *report)
 {
-	int status;
+	char said = report->len > 0 ? report->p[--report->len] : '\0';
 
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	if (!WIFEXITED(status) || WEXITSTATUS(status) > STATUS_FAILED)
-		return -ECHILD;
-	return WEXITSTATUS(status) == STATUS_DONE ? 0 : -EINVAL;
+	if (said == SAID_DONE)
+		return 0;
+	return said == SAID_FAILED ? -EINVAL : -ECHILD;
 }
 
 int errand_run(errand_fn fn, const void *user, struct buf *report)
 {
-	int ends[2], r, outcome;
+	int ends[2], r;
 	pid_t pid;
 
 	buf_init(report, ERRAND_REPORT_MAX);
@@ -73,13 +73,11 @@ int errand_run(errand_fn fn, const void *user, struct buf *report)
 	if (pid == 0)
 		run(fn, user, report, ends[1]);
 	(void)fdio_close(&ends[1]);
-	if (pid > 0) {
+	if (pid > 0)
 		r = read_report(ends[0], report);
-		/* One that still writes must not wait for us. */
-		(void)fdio_close(&ends[0]);
-		outcome = wait_for(pid);
-		r = r < 0 ? r : outcome;
-	}
+	/* One that still writes must not wait for us. */
 	(void)fdio_close(&ends[0]);
-	return r;
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	return r == 0 && pid > 0 ? take_outcome(report) : r;
 }

@@ -257,7 +257,7 @@ class Server:
     def titles(self):
         """What each worker calls itself: {pid: "sinkd: worker 3 (idle)"}."""
         return {pid: title for pid, title in self.children().items()
-                if not title.startswith("sinkd: keys")}
+                if not title.partition(": ")[2].startswith("keys")}
 
     def workers(self):
         """Pids of the workers, oldest first."""
@@ -265,7 +265,7 @@ class Server:
 
     def keys(self):
         """Pids of the processes that have private keys, oldest first."""
-        return [pid for pid, title in self.children().items() if title == "sinkd: keys"]
+        return [pid for pid, title in self.children().items() if title.partition(": ")[2] == "keys"]
 
     def idle_workers(self):
         return [pid for pid, title in self.titles().items() if title.endswith("(idle)")]

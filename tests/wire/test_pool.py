@@ -59,7 +59,7 @@ def a_worker_is_small():
         with Crowd(server.addresses[0], sessions) as crowd:
             seconds = crowd.listen(lambda: len(crowd.greeted()) == sessions, 10 * PATIENCE)
             assert seconds, f"{len(crowd.greeted())} of {sessions} were greeted"
-            pids = server.processes()
+            pids = [server.pid, *server.workers()]
             each = sum(map(pss_kib, pids)) / (len(pids) - 1)
             print(f"{sessions} sessions were reached within {seconds:.2f} s; "
                   f"{each:.0f} KiB per worker, of {len(pids) - 1}")

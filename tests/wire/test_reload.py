@@ -282,7 +282,7 @@ def nothing_leaks():
             return sorted(os.listdir(f"/proc/{server.pid}/fd"), key=int)
 
         def is_settled():
-            return len(descriptors()) == len(before) and len(children_of(server.pid)) == 1
+            return len(descriptors()) == len(before) and len(children_of(server.pid)) == 2
 
         before = descriptors()
         for number in range(50):
