@@ -16,6 +16,8 @@
 /* A host name has 255 octets at most. */
 #define REPLY_SIZE 320
 
+#define LARGER_THAN_HOLES (1 << 20)
+
 /* Clients of a listener that are refused in one go; the master has other things to do. */
 #define REFUSALS_AT_ONCE 64
 
@@ -90,8 +92,6 @@ static int build_sandbox(struct generation *g, enum log_level level)
 	if (r < 0)
 		return fail(level, "build the sandbox", "", r, EXIT_FAILURE);
 	g->sandbox.shared_fd = g->keys.asker_fd;
-	/* libseccomp has left holes in the heap, which each worker would make its own. */
-	(void)malloc_trim(0);
 	if (s->missing != NULL)
 		log_event(LOG_WARN, EV_SERVER_SANDBOX,
 			LOG_TEXT("sandbox", levels[s->level]),
@@ -188,6 +188,19 @@ int generation_open(struct generation *g, const struct listener *existing,
 	return status == 0 ? open_listeners(g, existing, existing_count, level) : status;
 }
 
+/* The libraries have left holes in the heap.  A page that malloc touches to look for a
+ * place is a page that each worker has for itself from then on: so give back what can be,
+ * and have the rest sorted, as a request does for which no hole is large enough. */
+static void settle_heap(void)
+{
+	/* The compiler would leave out a request that it sees nobody use. */
+	void *volatile larger;
+
+	(void)malloc_trim(0);
+	larger = malloc(LARGER_THAN_HOLES);
+	free(larger);
+}
+
 int generation_prepare(struct generation *g, enum log_level level)
 {
 	int status = open_keys(g, level);
@@ -198,7 +211,10 @@ int generation_prepare(struct generation *g, enum log_level level)
 		status = prepare_deliveries(g, level);
 	if (status == 0)
 		status = open_quit_pipe(g, level);
-	return status == 0 ? start_tls(g, level) : status;
+	if (status == 0)
+		status = start_tls(g, level);
+	settle_heap();
+	return status;
 }
 
 void generation_free(struct generation *g)
