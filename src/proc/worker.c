@@ -280,6 +280,28 @@ static int prepare_sasl(struct worker *w)
 	return 0;
 }
 
+static int prepare_to_serve(struct worker *w)
+{
+	const struct worker_env *env = w->env;
+
+	w->serve_env = (struct serve_env){
+		.config = env->config,
+		.delivery = w->delivery,
+		.tls = env->tls,
+		.sasl = w->sasl,
+		.board = w->board,
+		.generation = env->generation,
+		.slot = w->slot,
+		.counters = w->counters,
+		.client_key_secret = {env->client_key_secret[0],
+			env->client_key_secret[1]},
+		.worker_number = env->number,
+		.leave = leave,
+	};
+	w->server = serve_new(&w->serve_env);
+	return w->server == NULL ? -ENOMEM : 0;
+}
+
 static int set_up(struct worker *w)
 {
 	const struct worker_env *env = w->env;
@@ -318,23 +340,8 @@ static int set_up(struct worker *w)
 		return fail_step("set signals", r);
 	if ((r = prepare_sasl(w)) < 0)
 		return fail_step("prepare AUTH", r);
-	w->serve_env = (struct serve_env){
-		.config = env->config,
-		.delivery = w->delivery,
-		.tls = env->tls,
-		.sasl = w->sasl,
-		.board = w->board,
-		.generation = env->generation,
-		.slot = w->slot,
-		.counters = w->counters,
-		.client_key_secret = {env->client_key_secret[0],
-			env->client_key_secret[1]},
-		.worker_number = env->number,
-		.leave = leave,
-	};
-	w->server = serve_new(&w->serve_env);
-	if (w->server == NULL)
-		return fail_step("allocate", -ENOMEM);
+	if ((r = prepare_to_serve(w)) < 0)
+		return fail_step("allocate", r);
 	/* Standard input is /dev/null by now. */
 	if (env->is_daemon && dup2(STDIN_FILENO, STDERR_FILENO) < 0)
 		return fail_step("leave standard error", -errno);

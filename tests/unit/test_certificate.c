@@ -48,7 +48,7 @@ static void test_facts(void)
 	struct certificate_info info;
 	const char *error = NULL;
 	int64_t now_s = time(NULL);
-	char chain[sizeof(ca.certificate) * 2 + 1];
+	static char chain[sizeof(ca.certificate) * 2 + 1];
 
 	make_pair(&(struct test_wish){.name = "CA", .is_ca = true}, &ca);
 	make_pair(&(struct test_wish){.name = "a,b.test", .issuer = &ca}, &server);

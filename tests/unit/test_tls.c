@@ -45,7 +45,7 @@ static void test_versions(void)
 		unsigned size = 0;
 		struct scene s;
 
-		begin(&s, &plain_settings,
+		scene_begin(&s, &plain_settings,
 			&(struct client_wish){.priorities = cases[i].priorities});
 		if (CHECK(cases[i].name, shake_hands(&s.client, s.server, NULL) == 0)) {
 			const gnutls_datum_t *got =
@@ -67,11 +67,11 @@ static void test_versions(void)
 			CHECK_STR(cases[i].name, facts.version, str_of(cases[i].version));
 			CHECK_STR(cases[i].name, facts.cipher, str_of(cases[i].cipher));
 			CHECK(cases[i].name, facts.subject.n == 0);
-			CHECK(cases[i].name, hears(&s, "EHLO x\r\n"));
-			CHECK(cases[i].name, says(&s, "250 fine\r\n"));
+			CHECK(cases[i].name, scene_hears(&s, "EHLO x\r\n"));
+			CHECK(cases[i].name, scene_says(&s, "250 fine\r\n"));
 			CHECK(cases[i].name, !tls_session_is_resumed(s.server));
 		}
-		end_scene(&s);
+		scene_finish(&s);
 	}
 }
 
@@ -91,7 +91,7 @@ static void test_no_agreement(void)
 		int client = 0;
 		struct scene s;
 
-		begin(&s, &plain_settings,
+		scene_begin(&s, &plain_settings,
 			&(struct client_wish){.priorities = cases[i].priorities});
 		CHECK(cases[i].name,
 			shake_hands(&s.client, s.server, &client) == -EPROTO);
@@ -104,7 +104,7 @@ static void test_no_agreement(void)
 		CHECK(cases[i].name, tls_session_handshake(s.server) == -EPROTO);
 		CHECK(cases[i].name, tls_session_write(s.server, STR("x")) == -EPROTO);
 		CHECK(cases[i].name, tls_session_read(s.server, &client, 1) == -EPROTO);
-		end_scene(&s);
+		scene_finish(&s);
 	}
 }
 
@@ -137,7 +137,7 @@ static void test_names(void)
 		struct scene s;
 		int r;
 
-		begin(&s, &ticket_settings,
+		scene_begin(&s, &ticket_settings,
 			&(struct client_wish){
 				.server_name = asked, .priorities = versions[i % 2]});
 		r = shake_hands(&s.client, s.server, NULL);
@@ -150,7 +150,7 @@ static void test_names(void)
 			CHECK_STR(seen, str_of(name), str_of(seen));
 			CHECK_STR(seen, tls_session_server_name(s.server), str_of(asked));
 		}
-		end_scene(&s);
+		scene_finish(&s);
 	}
 }
 
@@ -164,14 +164,14 @@ static void test_alpn(void)
 		gnutls_datum_t got = {NULL, 0};
 		struct scene s;
 
-		begin(&s, &plain_settings,
+		scene_begin(&s, &plain_settings,
 			&(struct client_wish){.alpn = cases[i].offered});
 		CHECK(cases[i].offered, shake_hands(&s.client, s.server, NULL) == 0);
 		(void)gnutls_alpn_get_selected_protocol(s.client.session, &got);
 		CHECK_STR(cases[i].offered,
 			((struct str){(const char *)got.data, got.size}),
 			str_of(cases[i].chosen));
-		end_scene(&s);
+		scene_finish(&s);
 	}
 }
 
@@ -185,15 +185,16 @@ static void test_slow_wire(void)
 		const char *name = versions[i % 2];
 		struct scene s;
 
-		begin(&s, &ticket_settings, &(struct client_wish){.priorities = name});
+		scene_begin(
+			&s, &ticket_settings, &(struct client_wish){.priorities = name});
 		s.wire.chunk = chunks[i / 2];
 		s.wire.stutters = true;
 		CHECK(name, shake_hands(&s.client, s.server, NULL) == 0);
-		CHECK(name, hears(&s, "EHLO x\r\n"));
-		CHECK(name, says(&s, "250-fine\r\n250 too\r\n"));
-		CHECK(name, hears(&s, "QUIT\r\n"));
-		CHECK(name, says(&s, "221 bye\r\n"));
-		end_scene(&s);
+		CHECK(name, scene_hears(&s, "EHLO x\r\n"));
+		CHECK(name, scene_says(&s, "250-fine\r\n250 too\r\n"));
+		CHECK(name, scene_hears(&s, "QUIT\r\n"));
+		CHECK(name, scene_says(&s, "221 bye\r\n"));
+		scene_finish(&s);
 	}
 }
 
@@ -205,12 +206,12 @@ static void get_ticket(const struct tls_settings *settings, const char *prioriti
 {
 	struct scene s;
 
-	begin(&s, settings,
+	scene_begin(&s, settings,
 		&(struct client_wish){.priorities = priorities, .pair = pair});
 	CHECK(priorities, shake_hands(&s.client, s.server, NULL) == 0);
-	CHECK(priorities, says(&s, "250 fine\r\n"));
+	CHECK(priorities, scene_says(&s, "250 fine\r\n"));
 	CHECK(priorities, gnutls_session_get_data2(s.client.session, ret) == 0);
-	end_scene(&s);
+	scene_finish(&s);
 }
 
 /* Whether it helps. */
@@ -221,18 +222,18 @@ static bool is_resumed(const struct tls_settings *settings, const char *prioriti
 	bool is;
 	struct scene s;
 
-	begin(&s, settings,
+	scene_begin(&s, settings,
 		&(struct client_wish){
 			.priorities = priorities, .pair = pair, .resumed = ticket});
 	CHECK(priorities, shake_hands(&s.client, s.server, NULL) == 0);
-	CHECK(priorities, says(&s, "250 fine\r\n"));
-	CHECK(priorities, hears(&s, "QUIT\r\n"));
+	CHECK(priorities, scene_says(&s, "250 fine\r\n"));
+	CHECK(priorities, scene_hears(&s, "QUIT\r\n"));
 	is = tls_session_is_resumed(s.server);
 	CHECK(priorities, is == (gnutls_session_is_resumed(s.client.session) != 0));
 	tls_session_describe(s.server, &facts);
 	if (subject != NULL)
 		(void)str_copy(subject, 256, facts.subject);
-	end_scene(&s);
+	scene_finish(&s);
 	return is;
 }
 
@@ -316,11 +317,11 @@ static void test_one_write(void)
 {
 	struct scene s;
 
-	begin(&s, &ticket_settings, &(struct client_wish){.priorities = TLS13});
+	scene_begin(&s, &ticket_settings, &(struct client_wish){.priorities = TLS13});
 	CHECK("handshake", shake_hands(&s.client, s.server, NULL) == 0);
 	CHECK("a flight is one write", s.wire.writes == 1);
 	CHECK("no ticket yet", s.wire.to_client.len == 0);
-	CHECK("read", hears(&s, "EHLO x\r\n"));
+	CHECK("read", scene_hears(&s, "EHLO x\r\n"));
 	CHECK("no ticket yet", s.wire.to_client.len == 0);
 	CHECK("write", tls_session_write(s.server, STR("250 fine\r\n")) == 10);
 	CHECK("one write", s.wire.writes == 2);
@@ -329,7 +330,7 @@ static void test_one_write(void)
 	CHECK("write", tls_session_write(s.server, STR("250 fine\r\n")) == 10);
 	CHECK("one write", s.wire.writes == 3);
 	CHECK("one record", s.wire.to_client.len == 5 + 10 + 1 + 16);
-	end_scene(&s);
+	scene_finish(&s);
 }
 
 /* ----------------------------------------------------------- clients' certificates */
@@ -370,7 +371,7 @@ static void test_client_certificates(void)
 		struct scene s;
 		int r;
 
-		begin(&s, &settings,
+		scene_begin(&s, &settings,
 			&(struct client_wish){.priorities = versions[i % 2],
 				.pair = cases[i / 2].pair});
 		r = shake_hands(&s.client, s.server, NULL);
@@ -386,9 +387,9 @@ static void test_client_certificates(void)
 			CHECK_STR(name, sasl.subject, str_of(cases[i / 2].subject));
 			CHECK_STR(name, sasl.external, str_of(cases[i / 2].external));
 			CHECK(name, *tls_session_error(s.server) == '\0');
-			CHECK(name, says(&s, "250 fine\r\n"));
+			CHECK(name, scene_says(&s, "250 fine\r\n"));
 		}
-		end_scene(&s);
+		scene_finish(&s);
 	}
 }
 
@@ -442,7 +443,8 @@ static void test_bindings(void)
 		gnutls_datum_t unique = {NULL, 0}, exporter = {NULL, 0};
 		struct scene s;
 
-		begin(&s, &plain_settings, &(struct client_wish){.priorities = name});
+		scene_begin(
+			&s, &plain_settings, &(struct client_wish){.priorities = name});
 		CHECK(name, shake_hands(&s.client, s.server, NULL) == 0);
 		tls_session_bind(s.server, &sasl);
 		tls_session_bind(s.server, &sasl);
@@ -461,7 +463,7 @@ static void test_bindings(void)
 			((struct str){(const char *)exporter.data, exporter.size}));
 		gnutls_free(unique.data);
 		gnutls_free(exporter.data);
-		end_scene(&s);
+		scene_finish(&s);
 	}
 }
 

@@ -16,9 +16,10 @@ static void test_close_notify(void)
 		const char *name = versions[i];
 		struct scene s;
 
-		begin(&s, &ticket_settings, &(struct client_wish){.priorities = name});
+		scene_begin(
+			&s, &ticket_settings, &(struct client_wish){.priorities = name});
 		CHECK(name, shake_hands(&s.client, s.server, NULL) == 0);
-		CHECK(name, hears(&s, "DATA"));
+		CHECK(name, scene_hears(&s, "DATA"));
 		CHECK(name, gnutls_bye(s.client.session, GNUTLS_SHUT_WR) == 0);
 		/* What comes in plaintext after it is never seen (CVE-2026-45185). */
 		CHECK(name, buf_add_text(&s.wire.to_server, "x\r\n.\r\n"));
@@ -29,7 +30,7 @@ static void test_close_notify(void)
 		tls_session_bye(s.server);
 		CHECK(name, gnutls_record_recv(s.client.session, got, sizeof(got)) == 0);
 		CHECK(name, s.wire.to_client.len == 0);
-		end_scene(&s);
+		scene_finish(&s);
 	}
 }
 
@@ -59,10 +60,10 @@ static void test_broken(void)
 		char got[64];
 		struct scene s;
 
-		begin(&s, &ticket_settings,
+		scene_begin(&s, &ticket_settings,
 			&(struct client_wish){.priorities = cases[i].priorities});
 		CHECK(name, shake_hands(&s.client, s.server, NULL) == 0);
-		CHECK(name, hears(&s, "EHLO x\r\n"));
+		CHECK(name, scene_hears(&s, "EHLO x\r\n"));
 		s.wire.is_cut = cases[i].what == CUT;
 		if (cases[i].what == RESET)
 			s.wire.read_error = -ECONNRESET;
@@ -89,7 +90,7 @@ static void test_broken(void)
 				    cases[i].result);
 		tls_session_bye(s.server);
 		CHECK(name, s.wire.to_client.len == 0);
-		end_scene(&s);
+		scene_finish(&s);
 	}
 }
 
@@ -121,7 +122,7 @@ static void test_no_hello(void)
 		int r = -EAGAIN;
 		struct scene s;
 
-		begin(&s, &plain_settings, &(struct client_wish){0});
+		scene_begin(&s, &plain_settings, &(struct client_wish){0});
 		CHECK(name, tls_session_handshake(s.server) == -EAGAIN);
 		CHECK(name, buf_add_str(&s.wire.to_server, cases[i].sent));
 		s.wire.is_cut = true;
@@ -131,7 +132,7 @@ static void test_no_hello(void)
 		CHECK(name, *tls_session_error(s.server) != '\0');
 		CHECK(name, tls_session_saw_plaintext(s.server) == cases[i].is_plaintext);
 		CHECK(name, (s.wire.to_client.len > 0) == cases[i].is_answered);
-		end_scene(&s);
+		scene_finish(&s);
 	}
 }
 
@@ -142,7 +143,7 @@ static void test_alert(void)
 	struct scene s;
 	int r = -EAGAIN;
 
-	begin(&s, &plain_settings, &(struct client_wish){.priorities = TLS13});
+	scene_begin(&s, &plain_settings, &(struct client_wish){.priorities = TLS13});
 	CHECK("hello", gnutls_handshake(s.client.session) == GNUTLS_E_AGAIN);
 	CHECK("flight", tls_session_handshake(s.server) == -EAGAIN);
 	CHECK("flight", s.wire.to_client.len > 0);
@@ -155,7 +156,7 @@ static void test_alert(void)
 	CHECK_STR("reason", str_of(tls_session_error(s.server)),
 		STR("A TLS fatal alert has been received. (CA is unknown)"));
 	CHECK("silence", s.wire.to_client.len == 0);
-	end_scene(&s);
+	scene_finish(&s);
 }
 
 /* A record that was not taken in whole is not written anew; and the client that does not
@@ -166,7 +167,7 @@ static void test_clogged(void)
 	char got[64];
 	struct scene s;
 
-	begin(&s, &ticket_settings, &(struct client_wish){.priorities = TLS13});
+	scene_begin(&s, &ticket_settings, &(struct client_wish){.priorities = TLS13});
 	CHECK("handshake", shake_hands(&s.client, s.server, NULL) == 0);
 	/* Once with the ticket, once without. */
 	for (int i = 0; i < 2; i++) {
@@ -183,12 +184,12 @@ static void test_clogged(void)
 		}
 		CHECK("the rest", tls_session_write(s.server, STR("421 two\r\n")) == 9);
 		for (int k = 0; k < 3; k++) {
-			CHECK("got", receive(&s, got, sizeof(got)) == 9);
+			CHECK("got", scene_receive(&s, got, sizeof(got)) == 9);
 			CHECK("got", memcmp(got, k == 2 ? longer + 9 : longer, 9) == 0);
 		}
 	}
 	CHECK("nothing else", s.wire.to_client.len == 0);
-	end_scene(&s);
+	scene_finish(&s);
 }
 
 static void test_no_keys(void)
@@ -199,7 +200,7 @@ static void test_no_keys(void)
 	const char *error = NULL;
 	struct scene s;
 
-	begin(&s, &plain_settings, &(struct client_wish){0});
+	scene_begin(&s, &plain_settings, &(struct client_wish){0});
 	tls_session_free(s.server);
 	tls_free(s.context);
 	s.context = NULL;
@@ -212,7 +213,7 @@ static void test_no_keys(void)
 	CHECK("no such key", shake_hands(&s.client, s.server, NULL) == -EPROTO);
 	CHECK(tls_session_error(s.server),
 		strstr(tls_session_error(s.server), "signing") != NULL);
-	end_scene(&s);
+	scene_finish(&s);
 }
 
 static void test_bad_context(void)

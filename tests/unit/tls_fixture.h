@@ -105,15 +105,15 @@ struct scene {
 struct tls *open_context(const struct tls_settings *settings);
 
 /* A server and a client, which have not said anything. */
-void begin(struct scene *s, const struct tls_settings *settings,
+void scene_begin(struct scene *s, const struct tls_settings *settings,
 	const struct client_wish *wish);
-void end_scene(struct scene *s);
+void scene_finish(struct scene *s);
 
 /* What the client gets; a ticket is nothing to it. */
-ssize_t receive(struct scene *s, char *p, size_t n);
+ssize_t scene_receive(struct scene *s, char *p, size_t n);
 /* Text of the server arrives at the client, and the other way. */
-bool says(struct scene *s, const char *text);
-bool hears(struct scene *s, const char *text);
+bool scene_says(struct scene *s, const char *text);
+bool scene_hears(struct scene *s, const char *text);
 
 extern const struct tls_settings plain_settings, ticket_settings;
 

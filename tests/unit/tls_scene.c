@@ -69,7 +69,7 @@ struct tls *open_context(const struct tls_settings *settings)
 	return t;
 }
 
-void begin(struct scene *s, const struct tls_settings *settings,
+void scene_begin(struct scene *s, const struct tls_settings *settings,
 	const struct client_wish *wish)
 {
 	struct tls_transport transport = wire_transport;
@@ -82,7 +82,7 @@ void begin(struct scene *s, const struct tls_settings *settings,
 	client_open(&s->client, &s->wire, wish);
 }
 
-void end_scene(struct scene *s)
+void scene_finish(struct scene *s)
 {
 	client_close(&s->client);
 	tls_session_free(s->server);
@@ -90,7 +90,7 @@ void end_scene(struct scene *s)
 	wire_done(&s->wire);
 }
 
-ssize_t receive(struct scene *s, char *p, size_t n)
+ssize_t scene_receive(struct scene *s, char *p, size_t n)
 {
 	ssize_t got = GNUTLS_E_AGAIN;
 
@@ -99,19 +99,19 @@ ssize_t receive(struct scene *s, char *p, size_t n)
 	return got;
 }
 
-bool says(struct scene *s, const char *text)
+bool scene_says(struct scene *s, const char *text)
 {
 	char got[256];
 	ssize_t sent = -EAGAIN, n;
 
 	for (int i = 0; i < 10000 && sent == -EAGAIN; i++)
 		sent = tls_session_write(s->server, str_of(text));
-	n = receive(s, got, sizeof(got));
+	n = scene_receive(s, got, sizeof(got));
 	return sent == (ssize_t)strlen(text) && n == sent &&
 	       memcmp(got, text, (size_t)n) == 0;
 }
 
-bool hears(struct scene *s, const char *text)
+bool scene_hears(struct scene *s, const char *text)
 {
 	char got[256];
 	ssize_t n = -EAGAIN;
