@@ -20,7 +20,7 @@
 #include "base/siphash.h"
 #include "policy/crypt_hash.h"
 
-#define FILE_BYTES_MAX  (16 * 1024 * 1024)
+#define FILE_BYTES_MAX  (16L * 1024 * 1024)
 #define NAME_SHOWN_SIZE 128
 
 struct entry {
@@ -392,7 +392,7 @@ int users_read(const char *path, FILE *errors, struct users **ret)
 	int r = fd < 0 ? -errno : read_text(fd, &u, &error);
 
 	(void)fdio_close(&fd);
-	if (r == 0) {
+	if (u != NULL) {
 		r = finish(u, path, errors, ret);
 		if (r == 0 || r == -EINVAL)
 			return r;
