@@ -26,6 +26,17 @@ struct image {
 	struct control_session sessions[SESSIONS];
 };
 
+static const struct control_certificate certificates[CERTIFICATES] = {
+	{.subject = "CN=mx.example.test",
+		.fingerprint = "AA:BB",
+		.expires_s = NOW_S + 100 * 86400},
+	{.name = "other.example.test",
+		.subject = "CN=other",
+		.fingerprint = "CC:DD",
+		.file = "/etc/sinkd/other.pem",
+		.expires_s = NOW_S + 13 * 86400},
+	{.subject = "CN=old", .expires_s = NOW_S - 1}};
+
 static struct image sample(void)
 {
 	struct image m = {
@@ -44,7 +55,7 @@ static struct image sample(void)
 			.release = "1.2.3",
 			.hostname = "mx.example.test",
 			.config_file = "/etc/sinkd/sinkd.conf",
-			.now_s = 1795436048,
+			.now_s = NOW_S,
 			.started_s = 1795342264,
 			.reloaded_s = 1795342274,
 			.uptime_ms = 93784005,
@@ -62,15 +73,6 @@ static struct image sample(void)
 				.delivery_us = 1234567},
 			.at_reload = {.sessions = 100}},
 		.listeners = {{"mx", "0.0.0.0:25", 31}, {"local", "unix:/run/x", 0}},
-		.certificates = {{.subject = "CN=mx.example.test",
-					 .fingerprint = "AA:BB",
-					 .expires_s = 1795436048 + 100 * 86400},
-			{.name = "other.example.test",
-				.subject = "CN=other",
-				.fingerprint = "CC:DD",
-				.file = "/etc/sinkd/other.pem",
-				.expires_s = 1795436048 + 13 * 86400},
-			{.subject = "CN=old", .expires_s = 1795436048 - 1}},
 		.sessions = {{.number = 1,
 				     .pid = 5001,
 				     .generation = 3,
@@ -86,6 +88,7 @@ static struct image sample(void)
 			{.number = 3, .pid = 5003, .generation = 2, .state = "command"}},
 	};
 
+	memcpy(m.certificates, certificates, sizeof(m.certificates));
 	return m;
 }
 
