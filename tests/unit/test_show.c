@@ -17,6 +17,7 @@
 #define LISTENERS    2
 #define CERTIFICATES 3
 #define SESSIONS     3
+#define NOW_S        1795436048
 
 /* As control_snapshot writes it. */
 struct image {
