@@ -60,6 +60,9 @@ def play_all(sections, listener, paths):
     os.chmod(server.path("users"), 0o600)
     sections = sections.replace("auth {", f'auth {{\n\tusers-file = "{server.path("users")}"')
     with open(server.path("sinkd.conf"), "w") as file:
+        # Where a case does not say, it was written for the engine, which has neither.
+        if "tls =" not in listener:
+            listener += '\ttls = "off"\n'
         file.write(CONFIG.format(sections=sections, listener=listener, maildir=maildir))
     server.arguments += ["-f", server.path("sinkd.conf")]
     with server:

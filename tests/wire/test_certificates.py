@@ -10,8 +10,8 @@ import tempfile
 import threading
 
 from certificates import Authority, any_certificate, fingerprint, pem_of
-from sinkd_server import SINKD, Server, read_file, wait_until
-from wire_test import output_of, run
+from sinkd_server import LEVEL, SINKD, Server, read_file, wait_until
+from wire_test import output_of, run, skip
 
 
 @contextlib.contextmanager
@@ -72,6 +72,8 @@ def one_is_made():
 
 
 def the_greeting_of_the_server_names_it():
+    if LEVEL:
+        skip("who has a configuration gets no greeting")
     with Server("--listen", "localhost:0", config=None, listen=None) as server:
         out = wait_until(lambda: read_file(server.path("out")).decode(), what="words")
         [made] = json.loads(server.sinkctl("status", "--format", "json")[0])["certificates"]
@@ -176,7 +178,9 @@ def a_reload_takes_up_what_was_renewed():
                 assert pem_of(renewed.certificate) != before
                 assert shown_by(server) == before
                 server.sinkctl("reload")
-                assert shown_by(server) == pem_of(renewed.certificate)
+                # An idle worker of before may take one more client.
+                wait_until(lambda: shown_by(server) == pem_of(renewed.certificate),
+                           what="the new certificate")
                 client.send(b"Subject: in the middle\r\n\r\n.\r\n")
                 client.expect("250 2.0.0 ")
             with open(pair.key, "w") as file:  # Nonsense leaves things as they were.
