@@ -31,8 +31,9 @@ enum sasl_mechanism sasl_mechanism_find(struct str name);
 
 struct sasl;
 
-/* For the life of a worker: everything that is opened or allocated once is, here.
- * settings are kept by reference.  Returns 0 or a negative errno. */
+/* Everything that is opened or allocated once is, here: before a fork, so that each
+ * process goes on with a copy of its own.  settings are kept by reference.  Returns 0 or
+ * a negative errno. */
 int sasl_new(const struct sasl_settings *settings, struct sasl **ret);
 void sasl_free(struct sasl *s);
 

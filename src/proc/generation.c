@@ -188,6 +188,18 @@ int generation_open(struct generation *g, const struct listener *existing,
 	return status == 0 ? open_listeners(g, existing, existing_count, level) : status;
 }
 
+/* What all workers need of the mechanisms, each in its copy. */
+static int prepare_sasl(struct generation *g, enum log_level level)
+{
+	const struct config *c = g->config;
+	int r = 0;
+
+	for (size_t i = 0; i < c->listener_count && g->sasl == NULL && r == 0; i++)
+		if (c->listeners[i].smtp.auth != LISTEN_AUTH_OFF)
+			r = sasl_new(&c->auth, &g->sasl);
+	return r < 0 ? fail(level, "prepare AUTH", "", r, EXIT_FAILURE) : 0;
+}
+
 /* The libraries have left holes in the heap.  A page that malloc touches to look for a
  * place is a page that each worker has for itself from then on: so give back what can be,
  * and have the rest sorted, as a request does for which no hole is large enough. */
@@ -212,6 +224,8 @@ int generation_prepare(struct generation *g, enum log_level level)
 	if (status == 0)
 		status = open_quit_pipe(g, level);
 	if (status == 0)
+		status = prepare_sasl(g, level);
+	if (status == 0)
 		status = start_tls(g, level);
 	settle_heap();
 	return status;
@@ -224,6 +238,7 @@ void generation_free(struct generation *g)
 	generation_close_listeners(g, g->listeners, g->listener_count);
 	keys_done(&g->keys);
 	tls_free(g->tls);
+	sasl_free(g->sasl);
 	keyring_unref(g->keyring);
 	sandbox_done(&g->sandbox);
 	for (int i = 0; i < 2; i++)

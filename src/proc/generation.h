@@ -22,6 +22,7 @@ struct generation {
 	struct identity identity;
 	struct keyring *keyring; /* one user of it; NULL: no TLS */
 	struct tls *tls;         /* likewise */
+	struct sasl *sasl;       /* NULL: no AUTH */
 	struct keys keys;
 	bool is_daemon; /* nobody reads standard error after the start */
 	struct sandbox sandbox;
