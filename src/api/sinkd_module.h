@@ -62,7 +62,8 @@ struct sinkd_hooks {
 	/* The text after "220 ".  Empty: the configured greeting. */
 	struct sinkd_str (*server_greeting)(void *user, struct sinkd_session *session);
 	/* Each command line, before it is looked at; but of AUTH no more than the
-	 * mechanism, and no line of its exchange.  Refused: 550 5.7.1. */
+	 * mechanism, and no line that is, or after a failure may be, part of its
+	 * exchange.  Refused: 550 5.7.1. */
 	void (*command)(void *user, struct sinkd_session *session, struct sinkd_str verb,
 		struct sinkd_str argument, struct sinkd_verdict *verdict);
 	/* EHLO and HELO.  Refused: 550 5.7.1, nothing changes. */
