@@ -370,9 +370,9 @@ static enum sasl_outcome step_cram(struct sasl *s, struct str in, struct buf *ou
 {
 	struct str name;
 
-	if (!s->has_challenged && in.p == NULL)
-		return step_library(s, in, out);
-	if (!s->has_challenged || !sasl_form_digest(in, &name))
+	if (!s->has_challenged)
+		return in.p == NULL ? step_library(s, in, out) : SASL_EARLY;
+	if (!sasl_form_digest(in, &name))
 		return SASL_BROKEN;
 	if (!take_name(s, name))
 		return SASL_REFUSED;

@@ -168,6 +168,9 @@ static void settle(struct smtp *s, enum sasl_outcome outcome)
 	case SASL_BROKEN:
 		break_off(s, 501, "5.5.2", "Not in the form of the mechanism");
 		break;
+	case SASL_EARLY:
+		break_off(s, 501, "5.7.0", "This mechanism has no initial response");
+		break;
 	case SASL_PASSWORD:
 	case SASL_FAILED:
 		fail_for_now(s);

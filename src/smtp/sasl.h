@@ -28,6 +28,7 @@ enum sasl_outcome {
 	SASL_DONE,     /* it is the user that name tells; out may hold last data for it */
 	SASL_REFUSED,  /* wrong, or unknown: 535 5.7.8 */
 	SASL_BROKEN,   /* not in the form of the mechanism: 501 5.5.2 */
+	SASL_EARLY,    /* it is for us to speak first: 501 5.7.0 (RFC 4954, 4) */
 	SASL_FAILED,   /* could not be checked now: 454 4.7.0 */
 };
 
