@@ -25,10 +25,13 @@
 	"$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y" \
 	"77vwPZN.Pq.H91p5hVO1"
 #define SALT22 "abcdefghijklmnopqrstuu"
-#define A43    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define A31    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define A43    A31 "aaaaaaaaaaaa"
 #define A50    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define A255   A50 A50 A50 A50 A50 "aaaaa"
 #define A511   A255 A255 "a"
+
+#define BAD_COST "file:1: the cost of the hash is too small or too large\n"
 
 /* Parse; what was told in *told, which the caller frees. */
 static int parse(struct str text, struct users **ret, char **told)
@@ -71,7 +74,7 @@ static const struct {
 	{"scram", SCRAM_LINE, NULL, 1},
 	{"sha512", "joe:" HASH_SHA512, NULL, 1},
 	{"yescrypt", "joe:$y$j9T$F5Jx5fExrKuPp53xLKQ..1$" A43, NULL, 1},
-	{"bcrypt", "joe:$2b$05$" SALT22 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL, 1},
+	{"bcrypt", "joe:$2b$05$" SALT22 A31, NULL, 1},
 	{"several", "a:{PLAIN}x\nb:{PLAIN}x\n\nA:{PLAIN}x\n", NULL, 3},
 	{"no colon", "secret\n", "file:1: a line is 'name:proof'\n", 0},
 	{"no name", "\n:{PLAIN}x", "file:2: the name is empty\n", 0},
@@ -113,6 +116,22 @@ static const struct {
 		"file:1: the hash is not whole\n", 0},
 	{"bcrypt cut short", "joe:$2b$05$" SALT22 "aaa",
 		"file:1: the hash is not whole\n", 0},
+	{"bcrypt broken", "joe:$2b$05$@bcdefghijklmnopqrstuu" A31,
+		"file:1: the hash has a character that its kind has not\n", 0},
+	{"yescrypt broken", "joe:$y$j9T$F5Jx5fExr=uPp53xLKQ..1$" A43,
+		"file:1: the hash has a character that its kind has not\n", 0},
+	{"sha512 with an odd salt", "joe:$6$a+b=c$" A43 A43, NULL, 1},
+	{"sha512 with a cost", "joe:$6$rounds=10000000$salt$" A43 A43, NULL, 1},
+	{"sha512 with a cost in the salt", "joe:$6$Rounds=1$" A43 A43, NULL, 1},
+	{"sha512 for minutes", "joe:$6$rounds=10000001$salt$" A43 A43, BAD_COST, 0},
+	{"sha256 for minutes", "joe:$5$rounds=999999999$salt$" A43, BAD_COST, 0},
+	{"sha256 for ever", "joe:$5$rounds=99999999999999999999$salt$" A43, BAD_COST, 0},
+	{"sha512 for nothing", "joe:$6$rounds=999$salt$" A43 A43, BAD_COST, 0},
+	{"sha512 without a number", "joe:$6$rounds=x$salt$" A43 A43, BAD_COST, 0},
+	{"bcrypt, highest", "joe:$2y$17$" SALT22 A31, NULL, 1},
+	{"bcrypt for minutes", "joe:$2b$18$" SALT22 A31, BAD_COST, 0},
+	{"bcrypt for nothing", "joe:$2b$03$" SALT22 A31, BAD_COST, 0},
+	{"bcrypt without a number", "joe:$2b$x5$" SALT22 A31, BAD_COST, 0},
 	{"scram without fields", "u:{SCRAM-SHA-256}",
 		"file:1: {SCRAM-SHA-256} has four fields\n", 0},
 	{"scram with a field more", SCRAM_LINE ",",
