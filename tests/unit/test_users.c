@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <gnutls/crypto.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -257,6 +258,36 @@ static void test_check(void)
 	users_free(u);
 }
 
+/* Whether the page of p would be in a core file. */
+static bool is_dumped(const void *p)
+{
+	uintptr_t place = (uintptr_t)p, start, end;
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	bool is_here = false, is_dumped = true;
+	char line[512];
+
+	CU_ASSERT_FATAL(maps != NULL);
+	while (fgets(line, sizeof(line), maps) != NULL) {
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &start, &end) == 2)
+			is_here = place >= start && place < end;
+		else if (is_here && str_starts_nocase(str_of(line), STR("VmFlags:")))
+			is_dumped = strstr(line, " dd") == NULL;
+	}
+	CU_ASSERT(fclose(maps) == 0);
+	return is_dumped;
+}
+
+static void test_no_core(void)
+{
+	struct users *u = parse_good("joe:{PLAIN}secret\n" SCRAM_LINE "\n");
+	const struct user *joe = users_find(u, STR("joe"));
+
+	CU_ASSERT_FATAL(joe != NULL);
+	CU_ASSERT(!is_dumped(joe->secret.p) && !is_dumped(joe) && !is_dumped(u));
+	CU_ASSERT(is_dumped(&joe));
+	users_free(u);
+}
+
 static void test_salts(void)
 {
 	struct users *u = parse_good(SCRAM_LINE), *plain = parse_good("a:{PLAIN}b");
@@ -449,6 +480,7 @@ void suite_users(void)
 	(void)CU_add_test(suite, "not a text", test_not_text);
 	(void)CU_add_test(suite, "find", test_find);
 	(void)CU_add_test(suite, "check", test_check);
+	(void)CU_add_test(suite, "no core", test_no_core);
 	(void)CU_add_test(suite, "salts", test_salts);
 	(void)CU_add_test(suite, "keys of RFC 7677", test_scram_vector);
 	(void)CU_add_test(suite, "preparation of passwords", test_scram_preparation);
