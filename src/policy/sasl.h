@@ -22,7 +22,6 @@ struct sasl_settings {
 	bool accept_any;           /* whatever is offered is right, where that can be */
 	const char *users_file;    /* NULL: none */
 	const struct users *users; /* NULL: none */
-	const char *hostname;
 };
 
 /* The name as it is offered, of one mechanism; and the other way round: 0 if unknown. */
