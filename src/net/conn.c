@@ -223,6 +223,13 @@ ssize_t conn_write(struct conn *c, struct str s)
 	return transmit(c, s.p, s.n);
 }
 
+/* What nobody has looked at may be anything, a password too. */
+static void throw_away(struct conn *c)
+{
+	explicit_bzero(c->input + c->input_used, c->input_len - c->input_used);
+	c->input_used = c->input_len;
+}
+
 void conn_close(struct conn *c, uint32_t linger_ms)
 {
 	uint64_t deadline_ms;
@@ -230,11 +237,12 @@ void conn_close(struct conn *c, uint32_t linger_ms)
 
 	if (c->tls != NULL)
 		tls_session_bye(c->tls);
+	throw_away(c);
 	deadline_ms = clock_monotonic_ms() + linger_ms;
 	got = linger_ms > 0 && shutdown(c->fd, SHUT_WR) == 0;
 	while ((got > 0 || got == -EAGAIN) && clock_monotonic_ms() < deadline_ms) {
-		c->input_used = c->input_len;
 		got = conn_read(c);
+		throw_away(c);
 	}
 	tls_session_free(c->tls);
 	c->tls = NULL;

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import itertools
 import os
 import smtplib
 import ssl
@@ -241,9 +242,13 @@ def secrets_stay_secret():
         server.sinkctl("verbose", "on")
         server.sinkctl("log-level", "debug")
         secret = "correct-horse-battery"
-        for attempt in (plain("eve", secret), "AUTH LOGIN"):
+        for attempt, is_tls in itertools.product((plain("eve", secret), "AUTH LOGIN"),
+                                                 (False, True)):
             with server.connect() as client:
                 client.greet()
+                if is_tls:
+                    client.start_tls(any_certificate())
+                    client.command("EHLO client.example", "250-")
                 if attempt == "AUTH LOGIN":
                     client.command(attempt, "334 ")
                     client.command(b64("eve"), "334 ")
@@ -251,6 +256,11 @@ def secrets_stay_secret():
                 else:
                     client.command(attempt, "535 ")
                 client.command("QUIT", "221 ")
+            with server.connect() as client:  # What nobody reads, before the end or after it.
+                client.greet()
+                client.send(b"QUIT\r\n" + plain("eve", secret).encode() + b"\r\n")
+                client.expect("221 ")
+                client.send(plain("eve", secret).encode() + b"\r\n")
         server.wait_idle(1)
         log = server.log()
         needles = [secret.encode(), b64(secret).encode(), plain("eve", secret)[11:].encode()]
