@@ -94,7 +94,8 @@ struct sinkd_hooks {
 	void (*transaction)(void *user, struct sinkd_session *session);
 	/* Exactly once, however the connection ended. */
 	void (*connection_ended)(void *user, struct sinkd_session *session);
-	/* AUTH PLAIN and LOGIN: it decides; without it the users file does.  Refused:
+	/* AUTH PLAIN and LOGIN: it decides, and they are offered even if there is no
+	 * users file; without it the users file decides.  Refused:
 	 * 535 5.7.8; from 500 on it counts as a failure, which is delayed, and too
 	 * many of which end the session.  Keep no copy of the password. */
 	void (*plain_auth)(void *user, struct sinkd_session *session,

@@ -106,7 +106,8 @@ static bool is_offered(const struct sasl_settings *settings,
 	case SASL_PLAIN:
 	case SASL_LOGIN:
 		return session->is_plaintext_allowed &&
-		       (settings->accept_any || users_count(users) > 0);
+		       (settings->accept_any || session->has_judge ||
+			       users_count(users) > 0);
 	case SASL_CRAM_MD5:
 		return settings->accept_any || has_plain;
 	case SASL_SCRAM_SHA_256:

@@ -33,6 +33,7 @@ void auth_forget(struct smtp *s)
 	auth_end_exchange(s);
 	s->envelope.client.user = (struct str){0};
 	s->sasl_session = (struct sasl_session){
+		.has_judge = hooks_have_plain_auth(s),
 		.is_plaintext_allowed =
 			plaintext == PLAINTEXT_AUTH_ALWAYS ||
 			(plaintext == PLAINTEXT_AUTH_LOOPBACK && s->is_loopback),

@@ -14,6 +14,7 @@ struct sasl_session {
 	bool is_plaintext_allowed; /* the password may be shown: TLS, or the settings say
 				      so */
 	bool is_tls;
+	bool has_judge;      /* there is a hook that judges passwords, see password */
 	struct str subject;  /* of the verified client certificate; empty: none */
 	struct str external; /* the name that goes with it; empty: none */
 	/* What binds the exchange to the TLS session, as it is: tls-unique (RFC 5929) and

@@ -427,6 +427,7 @@ void smtp_tls_started(struct smtp *s, const struct envelope_tls *tls,
 	if (binding != NULL)
 		s->sasl_session = *binding;
 	s->sasl_session.is_plaintext_allowed = s->sasl_session.is_tls = true;
+	s->sasl_session.has_judge = hooks_have_plain_auth(s);
 	client->tls = *tls;
 	client->helo = (struct str){0};
 	client->is_esmtp = false;
