@@ -408,6 +408,9 @@ static void test_make_line_refuses(void)
 			"the password has a control character in it"},
 		{"too long", STR("a"), STR(A511 "a"), USERS_SHA512,
 			"the password is longer than 511 bytes"},
+		{"too long for bcrypt", STR("a"), STR(A31 A31 "aaaaaaaaaaa"),
+			USERS_BCRYPT,
+			"bcrypt looks at the first 72 bytes of a password only"},
 		{"not UTF-8", STR("a"), STR("\xff"), USERS_SCRAM_SHA_256,
 			"the password has characters that SCRAM forbids (RFC 4013)"},
 	};
