@@ -104,6 +104,13 @@ static ssize_t transmit(const struct conn *c, const char *p, size_t n)
 	return sent < 0 ? failure() : sent;
 }
 
+bool conn_loses_client(const struct conn *c, uint32_t ms)
+{
+	struct pollfd p = {.fd = c->fd}; /* POLLERR and POLLHUP are told unasked */
+
+	return poll(&p, 1, (int)ms) > 0;
+}
+
 /* -------------------------------------------------------------------- under TLS */
 
 /* GnuTLS reads the header of a record, then the rest.  As much as there is is read at

@@ -12,7 +12,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -337,7 +336,8 @@ static void start_tls(struct server *v)
 	smtp_tls_started(v->engine, &tls, &binding);
 }
 
-/* A delay that a hook asked for, in slices that notice a drain. */
+/* A delay that a hook or a wrong password asked for, in slices that notice a drain.  Who
+ * does not stay for the answer is not to keep the next one waiting. */
 static void wait_pause(struct server *v)
 {
 	uint64_t now_ms = clock_monotonic_ms();
@@ -346,7 +346,9 @@ static void wait_pause(struct server *v)
 	flush_output(v);
 	slot_set_deadline(v->env->slot, end_ms);
 	while (smtp_next(v->engine) == SMTP_PAUSE && now_ms < end_ms) {
-		(void)poll(NULL, 0, (int)number_min(end_ms - now_ms, PAUSE_SLICE_MS));
+		if (conn_loses_client(&v->conn,
+			    (uint32_t)number_min(end_ms - now_ms, PAUSE_SLICE_MS)))
+			lose_client(v, -ECONNRESET);
 		now_ms = clock_monotonic_ms();
 		look_at_notices(v, now_ms);
 	}

@@ -189,6 +189,19 @@ def wrong_passwords_take_time_and_then_all():
         assert " user=nobody " in lines[1] and " code=535" in lines[1], lines[1]
 
 
+def a_client_that_is_gone_delays_nobody():
+    with server_with(workers=1) as server:
+        with server.connect() as client:
+            client.greet()
+            client.send(f"{plain('ann', 'wrong')}\r\n".encode() * 3)
+            wait_until(lambda: server.events("auth.refused"), what="the first")
+            client.reset()
+        started = time.monotonic()
+        with server.connect() as client:
+            client.expect("220 ")
+        assert time.monotonic() - started < 0.9  # The first failure alone waits for a second.
+
+
 def required():
     with server_with(auth="required") as server, server.connect() as client:
         client.greet()
@@ -312,6 +325,7 @@ def a_changed_users_file_needs_a_reload():
 
 
 run(mechanisms_of_smtplib, hashed_passwords, scram_without_and_with_binding, refusals,
-    wrong_passwords_take_time_and_then_all, required, only_what_can_work_is_offered,
+    wrong_passwords_take_time_and_then_all,
+    a_client_that_is_gone_delays_nobody, required, only_what_can_work_is_offered,
     anything_is_accepted, mail_parameter, secrets_stay_secret,
     a_changed_users_file_needs_a_reload, together=True)
