@@ -82,6 +82,17 @@ def the_rest_is_refused():
         assert len(server.workers()) == 16
 
 
+def who_expects_tls_is_refused_without_a_word():
+    config = ('listen "a" { address = {"127.0.0.1:0"}  tls = "implicit" }\n'
+              'workers { start = 1  max = 1  overflow = "refuse" }\n')
+    with Server("--discard", config=config, listen=None) as server:
+        with server.connect() as first:
+            first.send(b"\x16\x03\x01")
+            wait_until(lambda: not server.idle_workers(), what="a busy worker")
+            with server.connect() as second:
+                second.expect_closed()
+
+
 def hold_and_be_served(silent, workers, busy_seconds):
     config = (f"workers {{ start = 4  max = {workers} }}\n"
               f'timeouts {{ busy-command = "{busy_seconds}s" }}\n')
@@ -137,5 +148,6 @@ def who_talks_is_not_given_up():
             talking.command("NOOP", "250 ")
 
 
-run(the_rest_waits_in_the_queue, the_rest_is_refused, three_hundred_say_nothing,
+run(the_rest_waits_in_the_queue, the_rest_is_refused,
+    who_expects_tls_is_refused_without_a_word, three_hundred_say_nothing,
     a_few_say_nothing_for_a_shorter_time, who_talks_is_not_given_up, together=True)
