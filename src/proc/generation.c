@@ -291,7 +291,8 @@ unsigned generation_count_waiting(const struct generation *g)
 	return waiting;
 }
 
-/* Returns 1, 0 when there is no client, or a negative errno. */
+/* Who expects TLS would take our words for a part of it.  Returns 1, 0 when there is no
+ * client, or a negative errno. */
 static int refuse_one(const struct listener *l, struct str reply)
 {
 	int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -301,7 +302,8 @@ static int refuse_one(const struct listener *l, struct str reply)
 			       ? 0
 			       : -errno;
 	/* It fits into the buffer of a new connection; who does not take it has gone. */
-	(void)send(fd, reply.p, reply.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (l->settings->smtp.tls != LISTEN_TLS_IMPLICIT)
+		(void)send(fd, reply.p, reply.n, MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void)shutdown(fd, SHUT_WR);
 	(void)fdio_close(&fd);
 	return 1;
