@@ -22,6 +22,21 @@ int certificate_errno(int gnutls_error)
 }
 
 /* The first certificate of the file; the caller frees it. */
+/* What is wrong with a PEM file that cannot be imported; r is 0 for an empty list. */
+static const char *import_error(int r)
+{
+	switch (r) {
+	case GNUTLS_E_SHORT_MEMORY_BUFFER:
+		return "too many certificates in one file";
+	case GNUTLS_E_BASE64_UNEXPECTED_HEADER_ERROR:
+	case GNUTLS_E_NO_CERTIFICATE_FOUND:
+	case 0:
+		return "no certificate in PEM form";
+	default:
+		return gnutls_strerror(r);
+	}
+}
+
 static int read_first(struct str pem, gnutls_x509_crt_t *ret, const char **ret_error)
 {
 	/* GnuTLS does not write to it. */
@@ -32,12 +47,7 @@ static int read_first(struct str pem, gnutls_x509_crt_t *ret, const char **ret_e
 		GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED);
 
 	if (r < 0 || count == 0) {
-		*ret_error = r == GNUTLS_E_SHORT_MEMORY_BUFFER
-				     ? "too many certificates in one file"
-			     : r == GNUTLS_E_BASE64_UNEXPECTED_HEADER_ERROR ||
-					     r == GNUTLS_E_NO_CERTIFICATE_FOUND || r == 0
-				     ? "no certificate in PEM form"
-				     : gnutls_strerror(r);
+		*ret_error = import_error(r);
 		return certificate_errno(r);
 	}
 	for (unsigned i = 1; i < count; i++)
@@ -149,6 +159,24 @@ int certificate_public_key(
 		gnutls_pubkey_deinit(key);
 		*ret_error = gnutls_strerror(r);
 		return certificate_errno(r);
+int certificate_check_list(struct str pem, const char **ret_error)
+{
+	const gnutls_datum_t file = {(unsigned char *)(uintptr_t)pem.p, (unsigned)pem.n};
+	gnutls_x509_crt_t *list = NULL;
+	unsigned count = 0;
+	int r = gnutls_x509_crt_list_import2(
+		&list, &count, &file, GNUTLS_X509_FMT_PEM, 0);
+
+	if (r < 0) {
+		*ret_error = import_error(r);
+		return certificate_errno(r);
+	}
+	for (unsigned i = 0; i < count; i++)
+		gnutls_x509_crt_deinit(list[i]);
+	gnutls_free(list);
+	return 0;
+}
+
 	}
 	*ret = key;
 	return 0;

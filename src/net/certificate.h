@@ -28,7 +28,11 @@ struct certificate_info {
 int certificate_read(
 	struct str pem, struct certificate_info *ret, const char **ret_error);
 
-/* Its public key, which the caller frees with gnutls_pubkey_deinit.  The same results. */
+/* Check a PEM file of any number of certificates, one at least.  The same results. */
+int certificate_check_list(struct str pem, const char **ret_error);
+
+/* The public key of the first, which the caller frees with gnutls_pubkey_deinit.  The
+ * same results. */
 int certificate_public_key(
 	struct str pem, struct gnutls_pubkey_st **ret, const char **ret_error);
 
