@@ -331,6 +331,37 @@ static void test_dates(void)
 	config_free(c);
 }
 
+/* What is ours of the file must not have the key: workers inherit it. */
+static void test_in_one_file(void)
+{
+	static const char *const files[] = {"key-first", "key-last"};
+
+	for (size_t i = 0; i < 2; i++) {
+		char path[64], error[PAIR_ERROR_MAX] = "", line[65] = "";
+		struct signer *s = NULL;
+		enum pair_part part;
+		struct pair p;
+		char text[8192];
+		ssize_t n;
+
+		(void)snprintf(path, sizeof(path), "%s/%s", conf_directory, files[i]);
+		CU_ASSERT_FATAL(pair_read(path, path, time(NULL), &p, error, &part) == 0);
+		CHECK("signs", signer_new(&p.key_fd, 1, &s) == 0);
+		n = pread(p.key_fd, text, sizeof(text) - 1, 0);
+		CU_ASSERT_FATAL(n > 0);
+		text[n] = '\0';
+		for (const char *at = strstr(text, "PRIVATE KEY-----\n") + 17;
+			*at != '-' && at[64] == '\n'; at += 65) {
+			memcpy(line, at, 64);
+			CHECK(files[i],
+				memmem(p.chain, p.chain_length, line, 64) == NULL);
+		}
+		CHECK("there was something to find", line[0] != '\0');
+		signer_free(s);
+		pair_done(&p);
+	}
+}
+
 /* The date is that of the certificate, which was made today. */
 static void test_expired(void)
 {
@@ -475,6 +506,7 @@ void suite_keyring(void)
 
 	CU_add_test(s, "each mistake has its line", test_mistakes);
 	CU_add_test(s, "too early, too late, soon too late", test_dates);
+	CU_add_test(s, "key and certificate in one file", test_in_one_file);
 	CU_add_test(s, "expired", test_expired);
 	CU_add_test(s, "self-signed", test_made);
 	CU_add_test(s, "kept as long as the master", test_taken_over);

@@ -109,12 +109,20 @@ def only_one_process_has_the_key():
             for pid in server.processes():
                 assert pid == keys or not has_any(pid, secrets), \
                     (kind, pid, server.pid, server.children())
+            both = server.path("pki", "both.pem")
+            with open(both, "w") as file:
+                for name in server.key, server.certificate:
+                    with open(name) as part:
+                        file.write(part.read())
+            os.chmod(both, 0o600)
+            server.write(tls_section(both, both))
             server.process.send_signal(signal.SIGHUP)
             wait_until(lambda: server.events("server.reload"), what="the reload")
             wait_until(lambda: len(server.keys()) == 1 and server.keys() != [keys],
                        what="the end of the old process")
             server.wait_idle(2)
             keys = server.key_process()
+            assert has_any(keys, secrets), kind
             for pid in server.processes():
                 assert pid == keys or not has_any(pid, secrets), (kind, pid, server.children())
 
