@@ -6,6 +6,7 @@
  * (RFC 5890). */
 #include "net/certificate.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +22,6 @@ int certificate_errno(int gnutls_error)
 	return gnutls_error == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EINVAL;
 }
 
-/* The first certificate of the file; the caller frees it. */
 /* What is wrong with a PEM file that cannot be imported; r is 0 for an empty list. */
 static const char *import_error(int r)
 {
@@ -37,6 +37,7 @@ static const char *import_error(int r)
 	}
 }
 
+/* The first certificate of the file; the caller frees it. */
 static int read_first(struct str pem, gnutls_x509_crt_t *ret, const char **ret_error)
 {
 	/* GnuTLS does not write to it. */
@@ -56,8 +57,20 @@ static int read_first(struct str pem, gnutls_x509_crt_t *ret, const char **ret_e
 	return 0;
 }
 
-/* Its distinguished name.  Certificates of today may have none, only names. */
-static int describe_subject(gnutls_x509_crt_t certificate, char *out, size_t size)
+/* Of n bytes. */
+static void format_address(char *out, size_t size, size_t n)
+{
+	char bytes[16];
+	bool is_known = n == 4 || n == sizeof(bytes);
+
+	if (is_known)
+		memcpy(bytes, out, n);
+	if (!is_known || inet_ntop(n == 4 ? AF_INET : AF_INET6, bytes, out,
+				 (socklen_t)size) == NULL)
+		out[0] = '\0';
+}
+
+int certificate_subject(gnutls_x509_crt_t certificate, char *out, size_t size)
 {
 	gnutls_datum_t name = {NULL, 0};
 	int r = gnutls_x509_crt_get_dn3(certificate, &name, 0);
@@ -74,6 +87,10 @@ static int describe_subject(gnutls_x509_crt_t certificate, char *out, size_t siz
 			r == GNUTLS_E_SHORT_MEMORY_BUFFER)
 			r = 0;
 		out[r > 0 && n < size ? n : strnlen(out, size - 1)] = '\0';
+		if (r == GNUTLS_SAN_IPADDRESS)
+			format_address(out, size, n);
+		else if (r > GNUTLS_SAN_URI) /* No text. */
+			out[0] = '\0';
 	}
 	gnutls_free(name.data);
 	return r < 0 ? r : 0;
@@ -111,7 +128,7 @@ static int describe(gnutls_x509_crt_t certificate, struct certificate_info *ret)
 {
 	unsigned bits = 0;
 	int algorithm = gnutls_x509_crt_get_pk_algorithm(certificate, &bits);
-	int r = describe_subject(certificate, ret->subject, sizeof(ret->subject));
+	int r = certificate_subject(certificate, ret->subject, sizeof(ret->subject));
 
 	if (algorithm < 0)
 		return algorithm;
@@ -142,23 +159,6 @@ int certificate_read(struct str pem, struct certificate_info *ret, const char **
 	return 0;
 }
 
-int certificate_public_key(
-	struct str pem, struct gnutls_pubkey_st **ret, const char **ret_error)
-{
-	gnutls_x509_crt_t certificate;
-	gnutls_pubkey_t key = NULL;
-	int r = read_first(pem, &certificate, ret_error);
-
-	if (r < 0)
-		return r;
-	r = gnutls_pubkey_init(&key);
-	if (r >= 0)
-		r = gnutls_pubkey_import_x509(key, certificate, 0);
-	gnutls_x509_crt_deinit(certificate);
-	if (r < 0) {
-		gnutls_pubkey_deinit(key);
-		*ret_error = gnutls_strerror(r);
-		return certificate_errno(r);
 int certificate_check_list(struct str pem, const char **ret_error)
 {
 	const gnutls_datum_t file = {(unsigned char *)(uintptr_t)pem.p, (unsigned)pem.n};
@@ -177,6 +177,23 @@ int certificate_check_list(struct str pem, const char **ret_error)
 	return 0;
 }
 
+int certificate_public_key(
+	struct str pem, struct gnutls_pubkey_st **ret, const char **ret_error)
+{
+	gnutls_x509_crt_t certificate;
+	gnutls_pubkey_t key = NULL;
+	int r = read_first(pem, &certificate, ret_error);
+
+	if (r < 0)
+		return r;
+	r = gnutls_pubkey_init(&key);
+	if (r >= 0)
+		r = gnutls_pubkey_import_x509(key, certificate, 0);
+	gnutls_x509_crt_deinit(certificate);
+	if (r < 0) {
+		gnutls_pubkey_deinit(key);
+		*ret_error = gnutls_strerror(r);
+		return certificate_errno(r);
 	}
 	*ret = key;
 	return 0;
