@@ -192,6 +192,29 @@ static void test_clogged(void)
 	scene_finish(&s);
 }
 
+/* Who takes a flight in small pieces does not keep us from looking at the time. */
+static void test_small_pieces(void)
+{
+	struct scene s;
+	int r = -EAGAIN;
+
+	scene_begin(&s, &ticket_settings, &(struct client_wish){.priorities = TLS13});
+	s.wire.chunk = 100;
+	CHECK("hello", gnutls_handshake(s.client.session) == GNUTLS_E_AGAIN);
+	for (unsigned i = 1; i <= 5; i++) {
+		CHECK("flight", tls_session_handshake(s.server) == -EAGAIN);
+		CHECK("one piece", s.wire.writes == i);
+	}
+	CHECK("handshake", shake_hands(&s.client, s.server, NULL) == 0);
+	s.wire.writes = 0;
+	for (unsigned i = 1; r == -EAGAIN && i < 100; i++) {
+		r = (int)tls_session_write(s.server, STR("250 fine\r\n"));
+		CHECK("one piece", s.wire.writes == i);
+	}
+	CHECK("words", r == 10);
+	scene_finish(&s);
+}
+
 static void test_no_keys(void)
 {
 	const struct tls_certificate certificates[] = {
@@ -249,6 +272,7 @@ void suite_tls_end(void)
 	CU_add_test(suite, "no hello", test_no_hello);
 	CU_add_test(suite, "alert", test_alert);
 	CU_add_test(suite, "clogged", test_clogged);
+	CU_add_test(suite, "small pieces", test_small_pieces);
 	CU_add_test(suite, "no such key", test_no_keys);
 	CU_add_test(suite, "bad contexts", test_bad_context);
 }
