@@ -297,6 +297,8 @@ static void say_why(struct tls_session *s, int r)
 			: r == GNUTLS_E_NO_CERTIFICATE_FOUND ||
 					r == GNUTLS_E_CERTIFICATE_REQUIRED
 				? "the client has sent no certificate"
+			: r == GNUTLS_E_PK_SIGN_FAILED
+				? "the keys process has not signed, see keys.* in the log"
 				: gnutls_strerror(r));
 }
 

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/number.h"
 #include "net/conn.h"
+#include "net/key_request.h"
 #include "proc/notices.h"
 #include "proc/recorder.h"
 #include "smtp/session.h"
@@ -285,7 +286,8 @@ static int shake_hands(struct server *v)
 	if (r < 0)
 		return r;
 	slot_set_state(v->env->slot, SLOT_HANDSHAKE);
-	slot_set_deadline(v->env->slot, deadline_ms);
+	/* Who waits for a signature looks at nothing else. */
+	slot_set_deadline(v->env->slot, deadline_ms + KEY_PATIENCE_MS);
 	while ((r = conn_handshake(&v->conn)) == -EAGAIN) {
 		now_ms = clock_monotonic_ms();
 		look_at_notices(v, now_ms);
