@@ -241,7 +241,7 @@ uint64_t keys_tend(struct keys *k, const struct keys_env *env, uint64_t now_ms)
 	r = keys_start(k, env);
 	if (r == 0)
 		return UINT64_MAX;
-	(void)helper_note_death(&k->helper, now_ms);
+	(void)helper_note_death(&k->helper, clock_monotonic_ms());
 	log_event(LOG_ERROR, EV_KEYS_FAILED, LOG_TEXT("step", "start"), LOG_ERRNO(r));
 	return k->helper.due_ms;
 }
