@@ -169,6 +169,24 @@ def one_that_is_killed_comes_back():
         assert server.key_process() == pid
 
 
+def clients_of_a_server_that_drains_have_keys():
+    with KeyServer() as server:
+        server.wait_idle(2)
+        with server.connect() as client:
+            client.greet()
+            client.address_message()
+            server.sinkctl("drain")
+            pid = server.key_process()
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: server.keys() and server.keys() != [pid], what="another")
+            [line] = server.events("keys.exit")
+            assert " level=warn " in line and f" keys={pid} signal=KILL" in line, line
+            client.start_tls(any_certificate())
+            client.command("EHLO x", "250-")
+            client.command("QUIT", "221 ")
+        server.wait_exit()
+
+
 def channel_of(pid):
     """The channel to the keys process that a process has; as root we take a copy."""
     for fd in os.listdir(f"/proc/{pid}/fd"):
@@ -348,6 +366,7 @@ def a_server_without_tls_has_none():
 
 run(only_one_process_has_the_key, it_gives_up_all_that_it_does_not_need,
     it_signs_in_its_cage_and_nothing_else, one_that_is_killed_comes_back,
-    a_question_waits_for_the_next_process, one_that_hangs_is_waited_for_in_vain,
-    it_lives_as_long_as_its_generation, mistakes_stop_the_start_and_no_reload,
-    one_of_our_own_lasts_as_long_as_the_master, a_server_without_tls_has_none)
+    clients_of_a_server_that_drains_have_keys, a_question_waits_for_the_next_process,
+    one_that_hangs_is_waited_for_in_vain, it_lives_as_long_as_its_generation,
+    mistakes_stop_the_start_and_no_reload, one_of_our_own_lasts_as_long_as_the_master,
+    a_server_without_tls_has_none)
