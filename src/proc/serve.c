@@ -499,6 +499,7 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 {
 	struct smtp_peer peer = describe_peer(v, listener, from);
 	unsigned sessions;
+	uint32_t linger;
 
 	begin_session(v, listener, from);
 	conn_take_fd(&v->conn, fd, listener_gives_tick(listener));
@@ -515,6 +516,9 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 
 	recorder_end(&v->recorder, describe_failure(v));
 	note_client(v, 0);
-	conn_close(&v->conn, linger_ms(v));
+	linger = linger_ms(v);
+	/* The wait before it may have lasted longer than it should. */
+	slot_set_deadline(v->env->slot, clock_monotonic_ms() + linger);
+	conn_close(&v->conn, linger);
 	slot_end_session(v->env->slot, v->has_timed_out);
 }
