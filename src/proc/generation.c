@@ -306,7 +306,8 @@ unsigned generation_count_waiting(const struct generation *g)
 	return waiting;
 }
 
-/* Returns 1, 0 when there is no client, or a negative errno. */
+/* Who expects TLS would take our words for a part of it.  Returns 1, 0 when there is no
+ * client, or a negative errno. */
 static int refuse_one(const struct listener *l, struct str reply)
 {
 	int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);

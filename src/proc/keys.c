@@ -266,7 +266,7 @@ static uint64_t tend_one(
 	r = start_one(k, h, env);
 	if (r == 0)
 		return UINT64_MAX;
-	(void)helper_note_death(h, now_ms);
+	(void)helper_note_death(h, clock_monotonic_ms());
 	log_event(LOG_ERROR, EV_KEYS_FAILED, LOG_TEXT("step", "start"), LOG_ERRNO(r));
 	return h->due_ms;
 }

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/number.h"
 #include "net/conn.h"
+#include "net/key_request.h"
 #include "proc/notices.h"
 #include "proc/recorder.h"
 #include "smtp/session.h"
@@ -284,7 +285,8 @@ static int shake_hands(struct server *v)
 	if (r < 0)
 		return r;
 	slot_set_state(v->env->slot, SLOT_HANDSHAKE);
-	slot_set_deadline(v->env->slot, deadline_ms);
+	/* Who waits for a signature looks at nothing else. */
+	slot_set_deadline(v->env->slot, deadline_ms + KEY_PATIENCE_MS);
 	while ((r = conn_handshake(&v->conn)) == -EAGAIN) {
 		now_ms = clock_monotonic_ms();
 		look_at_notices(v, now_ms);
@@ -499,6 +501,7 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 {
 	struct smtp_peer peer = describe_peer(v, listener, from);
 	unsigned sessions;
+	uint32_t linger;
 
 	begin_session(v, listener, from);
 	conn_take_fd(&v->conn, fd, listener_gives_tick(listener));
@@ -515,6 +518,9 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 
 	recorder_end(&v->recorder, describe_failure(v));
 	note_client(v, 0);
-	conn_close(&v->conn, linger_ms(v));
+	linger = linger_ms(v);
+	/* The wait before it may have lasted longer than it should. */
+	slot_set_deadline(v->env->slot, clock_monotonic_ms() + linger);
+	conn_close(&v->conn, linger);
 	slot_end_session(v->env->slot, v->has_timed_out);
 }

@@ -6,10 +6,12 @@ import os
 import re
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 
-from sinkd_server import SINKD, Server, status_of, wait_until
+from certificates import any_certificate
+from sinkd_server import LEVEL, SINKD, Server, status_of, wait_until
 from wire_test import Skip, need_program, need_root, output_of, run
 
 SYS_PIDFD_GETFD = 438  # on every architecture
@@ -113,6 +115,13 @@ def only_keys_processes_have_the_key():
                 # Where it must be, or the search would find nothing anywhere.
                 assert has_any(pid, secrets) == (pid in keys), \
                     (kind, pid, server.pid, server.children())
+            both = server.path("pki", "both.pem")
+            with open(both, "w") as file:
+                for name in server.key, server.certificate:
+                    with open(name) as part:
+                        file.write(part.read())
+            os.chmod(both, 0o600)
+            server.write(tls_section(both, both))
             server.process.send_signal(signal.SIGHUP)
             wait_until(lambda: server.events("server.reload"), what="the reload")
             wait_until(lambda: not set(keys) & set(server.keys()),
@@ -162,6 +171,24 @@ def one_that_is_killed_comes_back():
         with server.connect() as client:
             client.greet()
         assert server.key_process() == pid
+
+
+def clients_of_a_server_that_drains_have_keys():
+    with KeyServer() as server:
+        server.wait_idle(2)
+        with server.connect() as client:
+            client.greet()
+            client.address_message()
+            server.sinkctl("drain")
+            pid = server.key_process()
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: server.keys() and server.keys() != [pid], what="another")
+            [line] = server.events("keys.exit")
+            assert " level=warn " in line and f" keys={pid} signal=KILL" in line, line
+            client.start_tls(any_certificate())
+            client.command("EHLO x", "250-")
+            client.command("QUIT", "221 ")
+        server.wait_exit()
 
 
 def channel_of(pid):
@@ -250,6 +277,35 @@ def a_question_waits_for_the_next_process():
         assert server.key_process() != pid
 
 
+def one_that_hangs_is_waited_for_in_vain():
+    """And whoever waits does not hang for that, however short a handshake may be."""
+    if LEVEL:
+        raise Skip("waits for a clock that no level changes")
+    with KeyServer("P-256") as server:
+        server.wait_idle(2)
+        server.write(tls_section(server.certificate, server.key) + 'timeouts { tls = "1s" }\n')
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: server.events("server.reload"), what="the reload")
+        wait_until(lambda: len(server.keys()) == 1, what="the end of the old process")
+        server.wait_idle(2)
+        os.kill(server.key_process(), signal.SIGSTOP)
+        with server.connect(seconds=20) as client:
+            client.greet()
+            try:
+                client.start_tls(any_certificate())
+            except (ssl.SSLError, OSError):
+                pass
+            else:
+                raise AssertionError("nobody has signed")
+        [line] = wait_until(lambda: server.events("tls.failed"), what="a line about it")
+        assert "the keys process has not signed" in line, line
+        assert not server.events("worker.hung")
+        os.kill(server.key_process(), signal.SIGCONT)
+        with server.connect() as client:
+            client.greet()
+            client.start_tls(any_certificate())
+
+
 def it_lives_as_long_as_its_generation():
     with KeyServer() as server:
         server.wait_idle(2)
@@ -312,6 +368,7 @@ def a_server_without_tls_has_none():
 
 run(only_keys_processes_have_the_key, it_gives_up_all_that_it_does_not_need,
     it_signs_in_its_cage_and_nothing_else, one_that_is_killed_comes_back,
-    a_question_waits_for_the_next_process, it_lives_as_long_as_its_generation,
+    clients_of_a_server_that_drains_have_keys, a_question_waits_for_the_next_process,
+    one_that_hangs_is_waited_for_in_vain, it_lives_as_long_as_its_generation,
     mistakes_stop_the_start_and_no_reload, one_of_our_own_lasts_as_long_as_the_master,
     a_server_without_tls_has_none)

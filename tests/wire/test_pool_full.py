@@ -6,6 +6,7 @@ import datetime
 import re
 import time
 
+from certificates import any_certificate
 from crowd import Crowd
 from sinkd_server import PATIENCE, Server, wait_until
 from wire_test import run
@@ -83,14 +84,16 @@ def the_rest_is_refused():
 
 
 def who_expects_tls_is_refused_without_a_word():
+    """Plaintext would be a broken handshake to it."""
     config = ('listen "a" { address = {"127.0.0.1:0"}  tls = "implicit" }\n'
               'workers { start = 1  max = 1  overflow = "refuse" }\n')
-    with Server("--discard", config=config, listen=None) as server:
-        with server.connect() as first:
-            first.send(b"\x16\x03\x01")
-            wait_until(lambda: not server.idle_workers(), what="a busy worker")
-            with server.connect() as second:
-                second.expect_closed()
+    with Server("--discard", config=config, listen=None) as server, server.connect() as holder:
+        holder.wrap(any_certificate())
+        holder.greet()
+        with server.connect() as client:
+            client.expect_closed()
+            assert not client.received, client.received
+        assert not server.events("tls.failed")
 
 
 def hold_and_be_served(silent, workers, busy_seconds):
