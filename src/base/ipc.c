@@ -89,12 +89,15 @@ static int send_question(int fd, const struct msghdr *m, uint64_t deadline_ms)
 
 static ssize_t receive_answer(int fd, void *p, size_t size, uint64_t deadline_ms)
 {
-	int r = wait_for(fd, POLLIN, deadline_ms);
 	ssize_t n;
+	int r;
 
-	if (r < 0)
-		return r;
-	n = recv(fd, p, size, MSG_DONTWAIT | MSG_TRUNC);
+	do {
+		r = wait_for(fd, POLLIN, deadline_ms);
+		if (r < 0)
+			return r;
+		n = recv(fd, p, size, MSG_DONTWAIT | MSG_TRUNC);
+	} while (n < 0 && (errno == EAGAIN || errno == EINTR));
 	if (n < 0)
 		return errno == ECONNRESET ? -EPIPE : -errno;
 	if (n == 0)
