@@ -1,5 +1,5 @@
-/* Each call of the master's start, of a reload, and of its life with two workers, fails,
- * one after the other.
+/* Each call of the master's start, of a reload, of the end of its keys process, and of
+ * its life with two workers, fails, one after the other.
  *
  * Then: it says why in the log and ends with 1 or 78 without ever being ready, or a
  * message goes through, whatever became of the reload, and TERM ends it with 0.  Either
@@ -34,8 +34,8 @@
 
 #define CALLS                                                                            \
 	(BITS3(calloc, open, openat) | BITS3(mkdirat, fsync, read) |                     \
-		BITS3(close, log_write, ppoll) | BITS3(socket, bind, listen) |           \
-		BITS3(getsockname, setsockopt, pipe2) |                                  \
+		BITS3(malloc, socketpair, poll) | BITS3(close, log_write, ppoll) |       \
+		BITS3(socket, bind, listen) | BITS3(getsockname, setsockopt, pipe2) |    \
 		BITS3(memfd_create, ftruncate, mmap) | BITS3(madvise, fcntl, fork) |     \
 		BITS3(signalfd, sigaction, sigprocmask) | FAULT_BIT(CALL_getrandom))
 
@@ -162,6 +162,40 @@ static void reload(const struct bench *b, pid_t master, const struct fault *faul
 		CHECK(!fault->is_harmless);
 }
 
+static bool is_keys(pid_t pid)
+{
+	char path[32], title[64] = "";
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return false;
+	(void)!fread(title, 1, sizeof(title) - 1, file);
+	(void)fclose(file);
+	return strstr(title, ": keys") != NULL;
+}
+
+/* The keys process dies, and the next question waits for the next one. */
+static void kill_keys(pid_t master)
+{
+	char path[64];
+	unsigned killed = 0;
+	FILE *file;
+	int pid;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)master,
+		(int)master);
+	file = fopen(path, "re");
+	CHECK(file != NULL);
+	while (file != NULL && fscanf(file, "%d", &pid) == 1)
+		if (is_keys(pid) && kill(pid, SIGKILL) == 0)
+			killed++;
+	if (file != NULL)
+		(void)fclose(file);
+	CHECK(killed == 1);
+}
+
 /* A message to the server that is ready, and the signal to stop. */
 static void use_and_stop(const struct bench *b, pid_t master)
 {
@@ -171,6 +205,7 @@ static void use_and_stop(const struct bench *b, pid_t master)
 
 	CHECK(connect(fd, (const struct sockaddr *)&e->address, e->length) == 0);
 	client_open(&client, fd, b->text.sent);
+	client.is_secure = true;
 	client_talk(&client);
 	client_close(&client);
 	CHECK(client.is_accepted);
@@ -222,6 +257,7 @@ static void run_master(void *user, const struct fault *fault)
 		continue;
 	if (is_ready) {
 		reload(b, pid, fault);
+		kill_keys(pid);
 		use_and_stop(b, pid);
 	}
 	CHECK(waitpid(pid, &status, 0) == pid);
@@ -245,7 +281,11 @@ int main(int argc, char **argv, char **envp)
 {
 	static const struct fault none;
 	const struct scene_settings settings = {
-		.path = "inbox", .headers = "\"Received\"", .sync = "full"};
+		.path = "inbox",
+		.headers = "\"Received\"",
+		.sync = "full",
+		.has_auth = true,
+	};
 	struct bench b = {.text = mail_text_make("the message", 1)};
 
 	setproctitle_init(argc, argv, envp);
