@@ -145,6 +145,11 @@ void faults_arm_in_child(const struct fault *fault)
 	*shared = (struct shared){.fault = *fault, .is_for_child = true};
 }
 
+void faults_arm_process(pid_t pid, const struct fault *fault)
+{
+	*shared = (struct shared){.fault = *fault, .armed = pid};
+}
+
 void faults_note_child(void)
 {
 	if (shared == NULL || !shared->is_for_child)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* All that can fail, by the names of libc; log_write is write(2) to the log, and
  * openat2 has no name there.  A new one needs a wrap and a line in local.mk. */
@@ -102,8 +103,9 @@ void faults_init(void);
 void faults_arm(const struct fault *fault, const struct fault *weakness);
 void faults_disarm(void);
 
-/* In the child that this process forks next. */
+/* In the child that this process forks next; or in this process, from now on. */
 void faults_arm_in_child(const struct fault *fault);
+void faults_arm_process(pid_t pid, const struct fault *fault);
 
 /* Whether the fault has been met since it was armed, by a call that was not the
  * log's. */

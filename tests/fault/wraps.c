@@ -33,6 +33,11 @@
 	type __wrap_##name parameters;                                                   \
 	type __wrap_##name parameters
 
+/* Who passes fewer arguments than can be has more read from the stack than there are. */
+#define WRAPPED_VARIADIC(type, name, parameters)                                         \
+	__attribute__((no_sanitize("address"))) type __wrap_##name parameters;           \
+	WRAPPED(type, name, parameters)
+
 #define WRAP(type, failed, name, parameters, arguments)                                  \
 	WRAPPED(type, name, parameters)                                                  \
 	{                                                                                \
@@ -248,7 +253,7 @@ WRAPPED(int, __openat_2, (int dir, const char *name, int flags))
 	return faults_strike(CALL_openat) ? -1 : __real_openat(dir, name, flags);
 }
 
-WRAPPED(long, syscall, (long number, ...))
+WRAPPED_VARIADIC(long, syscall, (long number, ...))
 {
 	va_list more;
 	long a[6];
@@ -262,7 +267,7 @@ WRAPPED(long, syscall, (long number, ...))
 	return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-WRAPPED(int, fcntl, (int fd, int command, ...))
+WRAPPED_VARIADIC(int, fcntl, (int fd, int command, ...))
 {
 	va_list more;
 	long argument;
@@ -273,7 +278,7 @@ WRAPPED(int, fcntl, (int fd, int command, ...))
 	return faults_strike(CALL_fcntl) ? -1 : __real_fcntl(fd, command, argument);
 }
 
-WRAPPED(int, prctl, (int option, ...))
+WRAPPED_VARIADIC(int, prctl, (int option, ...))
 {
 	va_list more;
 	unsigned long a[4];
