@@ -61,11 +61,10 @@ static void put_fds(struct msghdr *m, union control *control, int answer_fd,
 	const int *fds, size_t fd_count)
 {
 	size_t n = (1 + fd_count) * sizeof(int);
-	struct cmsghdr *c;
+	struct cmsghdr *c = &control->align;
 
 	m->msg_control = control->bytes;
 	m->msg_controllen = CMSG_SPACE(n);
-	c = CMSG_FIRSTHDR(m);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(n);
