@@ -234,9 +234,12 @@ fault_ldflags = $(AM_LDFLAGS) \
 	-Wl,--wrap=ftruncate,--wrap=mmap,--wrap=madvise,--wrap=fcntl,--wrap=fork \
 	-Wl,--wrap=signalfd,--wrap=sigaction,--wrap=sigprocmask,--wrap=close_range \
 	-Wl,--wrap=prctl,--wrap=getrandom,--wrap=setgroups,--wrap=setresgid \
-	-Wl,--wrap=setresuid,--wrap=nanosleep
+	-Wl,--wrap=setresuid,--wrap=nanosleep,--wrap=strdup,--wrap=strndup \
+	-Wl,--wrap=socketpair,--wrap=sendmsg,--wrap=recvmsg,--wrap=pread \
+	-Wl,--wrap=__pread_chk,--wrap=fstat,--wrap=setrlimit
 
 fault_programs = \
+	tests/fault/fault_keys \
 	tests/fault/fault_maildir \
 	tests/fault/fault_master \
 	tests/fault/fault_session \
@@ -244,6 +247,8 @@ fault_programs = \
 	tests/fault/power_loss
 check_PROGRAMS += $(fault_programs)
 TESTS += $(fault_programs)
+tests_fault_fault_keys_LDADD = $(fault_ldadd)
+tests_fault_fault_keys_LDFLAGS = $(fault_ldflags)
 tests_fault_fault_maildir_LDADD = $(fault_ldadd)
 tests_fault_fault_maildir_LDFLAGS = $(fault_ldflags)
 tests_fault_fault_master_LDADD = $(fault_ldadd)

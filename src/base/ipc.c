@@ -61,11 +61,10 @@ static void put_fds(struct msghdr *m, union control *control, int answer_fd,
 	const int *fds, size_t fd_count)
 {
 	size_t n = (1 + fd_count) * sizeof(int);
-	struct cmsghdr *c;
+	struct cmsghdr *c = &control->align;
 
 	m->msg_control = control->bytes;
 	m->msg_controllen = CMSG_SPACE(n);
-	c = CMSG_FIRSTHDR(m);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(n);
@@ -89,12 +88,15 @@ static int send_question(int fd, const struct msghdr *m, uint64_t deadline_ms)
 
 static ssize_t receive_answer(int fd, void *p, size_t size, uint64_t deadline_ms)
 {
-	int r = wait_for(fd, POLLIN, deadline_ms);
 	ssize_t n;
+	int r;
 
-	if (r < 0)
-		return r;
-	n = recv(fd, p, size, MSG_DONTWAIT | MSG_TRUNC);
+	do {
+		r = wait_for(fd, POLLIN, deadline_ms);
+		if (r < 0)
+			return r;
+		n = recv(fd, p, size, MSG_DONTWAIT | MSG_TRUNC);
+	} while (n < 0 && (errno == EAGAIN || errno == EINTR));
 	if (n < 0)
 		return errno == ECONNRESET ? -EPIPE : -errno;
 	if (n == 0)

@@ -151,12 +151,14 @@ static int run_errand(errand_fn fn, const void *user, struct pair *p, struct buf
 {
 	int r = errand_run(fn, user, report);
 
-	if (r == 0)
-		r = seal(p->key_fd);
 	if (r == -EINVAL && report->len > 0)
 		(void)str_copy(ret_error, PAIR_ERROR_MAX, buf_str(report));
+	else if (r == -ECHILD)
+		(void)snprintf(ret_error, PAIR_ERROR_MAX, "the process for it died");
 	else if (r < 0)
-		explain(ret_error, "the process that reads it failed", r);
+		explain(ret_error, "the process for it failed", r);
+	else if ((r = seal(p->key_fd)) < 0)
+		explain(ret_error, "cannot be sealed", r);
 	return r;
 }
 

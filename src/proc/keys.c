@@ -103,7 +103,9 @@ static int tell_ready(const struct process *p)
 	int fd = p->ready_fd;
 	int r = fdio_write_all(fd, "", 1);
 
-	(void)fdio_close(&fd);
+	/* Its end is our end for the master: not before the log knows why. */
+	if (r == 0)
+		(void)fdio_close(&fd);
 	return r;
 }
 

@@ -69,7 +69,7 @@ static const struct rule client_calls[] = {
 static const struct rule helper_calls[] = {
 	{CALL(socketpair), .arg_count = 2,
 		.args = {ARG_IS(0, AF_UNIX), ARG_IS(1, SOCK_SEQPACKET | SOCK_CLOEXEC)}},
-	{CALL(sendmsg)},
+	{CALL(sendmsg)}, /* to the channel alone, see only_own */
 };
 
 /* The keys process: questions, answers, and the log. */
@@ -380,18 +380,26 @@ static int load(const struct sock_fprog *program)
 }
 
 /* A list of its own, for what the one of the master cannot say: tgkill is for our own pid
- * alone, and shutdown for any socket but one.  The kernel looks at the low half of these
- * arguments and so do we; libseccomp would compare all of it. */
+ * alone; one socket is not shut down, nor closed, so that its number stays its own; and
+ * sendmsg, which hands descriptors on, is for that socket alone.  The kernel looks at the
+ * low half of these arguments and so do we; libseccomp would compare all of it. */
 static int only_own(int shared_fd, uint32_t otherwise)
 {
 	const uint32_t first_low = offsetof(struct seccomp_data, args) +
 				   (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0);
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 0, 2),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendmsg, 4, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_shutdown, 5, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close, 4, 6),
+		/* tgkill */
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, first_low),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 3, 4),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_shutdown, 0, 2),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 4, 5),
+		/* sendmsg */
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, first_low),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)shared_fd, 2, 3),
+		/* shutdown, close */
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, first_low),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)shared_fd, 1, 0),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),

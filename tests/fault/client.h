@@ -5,13 +5,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <gnutls/gnutls.h>
+
 struct client {
 	int fd;
 	const char *text;  /* with line ends CR LF */
 	bool leaves_early; /* in the middle of the text */
 	unsigned repeats;  /* how often the last recipient is named again */
+	bool is_secure;    /* STARTTLS and AUTH come first */
 
 	unsigned step;
+	gnutls_session_t tls;
+	bool is_shaking_hands;
+	bool waits;      /* for bytes of the server */
+	size_t heard;    /* bytes under TLS */
 	char line[1024]; /* a reply that has begun */
 	size_t length;
 	bool is_accepted; /* 250 after the dot */

@@ -1,5 +1,5 @@
 /* Each call of the master's start, of a reload, and of its life with two workers, fails,
- * one after the other.
+ * one after the other; then those that follow the death of its keys process.
  *
  * Then: it says why in the log and ends with 1 or 78 without ever being ready, or a
  * message goes through, whatever became of the reload, and TERM ends it with 0.  Either
@@ -34,10 +34,14 @@
 
 #define CALLS                                                                            \
 	(BITS3(calloc, open, openat) | BITS3(mkdirat, fsync, read) |                     \
-		BITS3(close, log_write, ppoll) | BITS3(socket, bind, listen) |           \
-		BITS3(getsockname, setsockopt, pipe2) |                                  \
+		BITS3(malloc, socketpair, poll) | BITS3(close, log_write, ppoll) |       \
+		BITS3(socket, bind, listen) | BITS3(getsockname, setsockopt, pipe2) |    \
 		BITS3(memfd_create, ftruncate, mmap) | BITS3(madvise, fcntl, fork) |     \
 		BITS3(signalfd, sigaction, sigprocmask) | FAULT_BIT(CALL_getrandom))
+
+/* To have another keys process. */
+#define KEYS_CALLS                                                                       \
+	(BITS3(close, log_write, ppoll) | BITS3(pipe2, fork, poll) | FAULT_BIT(CALL_read))
 
 /* So long, in looks, for what happens elsewhere. */
 #define LOOKS_MAX 5000
@@ -48,6 +52,7 @@ struct bench {
 	struct mail_text text;
 	char conf[64];
 	int notified; /* where the server says that a reload has ended */
+	bool is_late; /* the fault comes when the keys process dies */
 };
 
 static pid_t start_master(const struct bench *b, const struct fault *fault, int ready[2])
@@ -162,6 +167,42 @@ static void reload(const struct bench *b, pid_t master, const struct fault *faul
 		CHECK(!fault->is_harmless);
 }
 
+static bool is_keys(pid_t pid)
+{
+	char path[32], title[64] = "";
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return false;
+	(void)!fread(title, 1, sizeof(title) - 1, file);
+	(void)fclose(file);
+	return strstr(title, ": keys") != NULL;
+}
+
+/* The keys process dies, and the next question waits for the next one. */
+static void kill_keys(pid_t master, const struct fault *fault)
+{
+	char path[64];
+	unsigned killed = 0;
+	FILE *file;
+	int pid;
+
+	wait_at_rest(master);
+	faults_arm_process(master, fault);
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)master,
+		(int)master);
+	file = fopen(path, "re");
+	CHECK(file != NULL);
+	while (file != NULL && fscanf(file, "%d", &pid) == 1)
+		if (is_keys(pid) && kill(pid, SIGKILL) == 0)
+			killed++;
+	if (file != NULL)
+		(void)fclose(file);
+	CHECK(killed == 1);
+}
+
 /* A message to the server that is ready, and the signal to stop. */
 static void use_and_stop(const struct bench *b, pid_t master)
 {
@@ -171,6 +212,7 @@ static void use_and_stop(const struct bench *b, pid_t master)
 
 	CHECK(connect(fd, (const struct sockaddr *)&e->address, e->length) == 0);
 	client_open(&client, fd, b->text.sent);
+	client.is_secure = true;
 	client_talk(&client);
 	client_close(&client);
 	CHECK(client.is_accepted);
@@ -205,6 +247,7 @@ static void check_master(
 
 static void run_master(void *user, const struct fault *fault)
 {
+	static const struct fault none;
 	const struct bench *b = user;
 	int ready[2], status;
 	bool is_ready;
@@ -214,16 +257,18 @@ static void run_master(void *user, const struct fault *fault)
 	scene_clear(&b->scene, true);
 	if (pipe2(ready, O_CLOEXEC) < 0)
 		FAIL("pipe2");
-	pid = start_master(b, fault, ready);
+	pid = start_master(b, b->is_late ? &none : fault, ready);
 	(void)close(ready[1]);
 	is_ready = fdio_read(ready[0], &c, 1) == 1;
 	/* All of the line, and its end: it has closed that descriptor. */
 	while (is_ready && fdio_read(ready[0], &c, 1) == 1)
 		continue;
-	if (is_ready) {
+	if (is_ready && b->is_late)
+		kill_keys(pid, fault);
+	else if (is_ready)
 		reload(b, pid, fault);
+	if (is_ready)
 		use_and_stop(b, pid);
-	}
 	CHECK(waitpid(pid, &status, 0) == pid);
 	(void)close(ready[0]);
 	check_master(b, fault, is_ready, status);
@@ -245,11 +290,15 @@ int main(int argc, char **argv, char **envp)
 {
 	static const struct fault none;
 	const struct scene_settings settings = {
-		.path = "inbox", .headers = "\"Received\"", .sync = "full"};
+		.path = "inbox",
+		.headers = "\"Received\"",
+		.sync = "full",
+		.has_auth = true,
+	};
 	struct bench b = {.text = mail_text_make("the message", 1)};
 
 	setproctitle_init(argc, argv, envp);
-	(void)alarm(120); /* whoever hangs is found by this */
+	(void)alarm(300); /* whoever hangs is found by this */
 	CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
 	faults_init();
 	scene_open(&b.scene, &settings);
@@ -257,6 +306,8 @@ int main(int argc, char **argv, char **envp)
 	open_notified(&b);
 	run_master(&b, &none);
 	faults_sweep("master", CALLS, run_master, &b);
+	b.is_late = true;
+	faults_sweep("master, its keys process dies", KEYS_CALLS, run_master, &b);
 	(void)close(b.notified);
 	scene_close(&b.scene);
 	mail_text_free(&b.text);

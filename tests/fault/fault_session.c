@@ -16,13 +16,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "keys/keyring.h"
+#include "policy/sasl.h"
+#include "proc/keys.h"
 #include "proc/serve.h"
 
 #define BITS3(a, b, c) (FAULT_BIT(CALL_##a) | FAULT_BIT(CALL_##b) | FAULT_BIT(CALL_##c))
 
 #define CALLS                                                                            \
 	(BITS3(malloc, calloc, realloc) | BITS3(write, log_write, fsync) |               \
-		BITS3(recv, send, close) | BITS3(poll, openat, renameat2))
+		BITS3(recv, send, close) | BITS3(poll, openat, renameat2) |              \
+		FAULT_BIT(CALL_socketpair) | FAULT_BIT(CALL_sendmsg))
 
 struct session_case {
 	const char *name;
@@ -31,6 +35,7 @@ struct session_case {
 	bool leaves_early; /* the client goes away in the middle of the text */
 	bool is_unix;      /* the socket has no tick */
 	unsigned repeats;  /* so many recipients more than the others, all the same */
+	bool is_secure;    /* STARTTLS, and AUTH */
 };
 
 static const struct session_case cases[] = {
@@ -50,6 +55,18 @@ static const struct session_case cases[] = {
 		.settings = {.path = "inbox", .headers = "", .sync = "full"},
 		.mailboxes = 1, .repeats = 300},
 	{"session, discard", .settings = {.is_discard = true}},
+	{"session, STARTTLS and AUTH",
+		.settings = {.path = "inbox",
+			.headers = "\"Received\"",
+			.sync = "full",
+			.has_auth = true},
+		.mailboxes = 1, .is_secure = true},
+	{"session, STARTTLS and AUTH on a Unix socket",
+		.settings = {.path = "inbox",
+			.headers = "",
+			.sync = "full",
+			.has_auth = true},
+		.mailboxes = 1, .is_secure = true, .is_unix = true},
 };
 
 struct bench {
@@ -59,10 +76,17 @@ struct bench {
 	struct listener listener;
 	struct mail_text text, next;
 	unsigned descriptors; /* of a worker that is idle */
+
+	/* Of a secure one.  The keys process has a process of its own, as ever. */
+	struct keyring *keyring;
+	struct keys keys;
+	struct tls *tls;
+	struct sasl *sasl;
 };
 
 /* For the client that sits behind recv. */
 static struct client *talking;
+static int served_fd;
 static struct counters *counters;
 static const struct sockaddr_storage from = {.ss_family = AF_INET};
 static const uint64_t secret[2] = {1, 2};
@@ -72,8 +96,10 @@ static unsigned count_client(void)
 	return counters_count_client(counters, 1, counters_client_key(secret, &from));
 }
 
-static void take_turn(void)
+static void take_turn(int fd)
 {
+	if (fd != served_fd) /* the answer of the keys process */
+		return;
 	faults_pause(true);
 	faults_before_recv = NULL;
 	CHECK(count_client() == 1);
@@ -96,6 +122,8 @@ static struct client serve(struct bench *b, const struct mail_text *text,
 	client_open(&client, sockets[0], text->sent);
 	client.leaves_early = leaves_early;
 	client.repeats = b->c->repeats;
+	client.is_secure = b->c->is_secure;
+	served_fd = sockets[1];
 	talking = &client;
 	faults_before_recv = take_turn;
 	if (fault != NULL)
@@ -156,6 +184,31 @@ static void leave(void)
 	FAIL("a notice that nobody gave");
 }
 
+static void open_secure(struct bench *b)
+{
+	static const struct identity nobody_else;
+	const struct config *c = b->scene.config;
+	struct keys_env env = {.identity = &nobody_else};
+	const char *wrong;
+
+	if (!b->c->is_secure)
+		return;
+	CHECK(keyring_load(c, NULL, stderr, &b->keyring) == 0);
+	env.keyring = b->keyring;
+	CHECK(keys_open(&b->keys, SANDBOX_OFF) == 0);
+	CHECK(keyring_make_tls(b->keyring, b->keys.asker_fd, &b->tls, &wrong) == 0);
+	CHECK(keys_start(&b->keys, &env) == 0);
+	CHECK(sasl_new(&c->auth, &b->sasl) == 0);
+}
+
+static void close_secure(struct bench *b)
+{
+	sasl_free(b->sasl);
+	tls_free(b->tls);
+	keys_done(&b->keys);
+	keyring_unref(b->keyring);
+}
+
 static void sweep_case(const struct session_case *c)
 {
 	static const struct fault none;
@@ -176,11 +229,15 @@ static void sweep_case(const struct session_case *c)
 		.text = mail_text_make("the first", 40),
 		.next = mail_text_make("the next", 1),
 		.listener = {.fd = -1},
+		.keys = KEYS_NONE,
 	};
 
 	scene_open(&b.scene, &c->settings);
 	(void)log_open(b.scene.config->log_target, LOG_FORMAT_TEXT, LOG_INFO);
 	CHECK(delivery_open(b.scene.config->deliveries, 1, &delivery, &failed) == 0);
+	open_secure(&b);
+	env.tls = b.tls;
+	env.sasl = b.sasl;
 	env.config = b.scene.config;
 	env.delivery = delivery;
 	b.listener.settings = &b.scene.config->listeners[0];
@@ -190,6 +247,7 @@ static void sweep_case(const struct session_case *c)
 	run_case(&b, &none);
 	faults_sweep(c->name, CALLS, run_case, &b);
 	serve_free(b.server);
+	close_secure(&b);
 	delivery_close(delivery);
 	(void)log_open(NULL, LOG_FORMAT_TEXT, LOG_INFO);
 	scene_close(&b.scene);
@@ -202,6 +260,7 @@ int main(int argc, char **argv, char **envp)
 	int fd = -1;
 
 	setproctitle_init(argc, argv, envp);
+	(void)alarm(120); /* whoever hangs is found by this */
 	faults_init();
 	CHECK(counters_create(&counters, &fd) == 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)

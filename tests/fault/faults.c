@@ -89,10 +89,18 @@ static const struct call_error {
 	[CALL_setgroups] = {SEEN(EPERM)},
 	[CALL_setresgid] = {SEEN(EAGAIN)},
 	[CALL_setresuid] = {SEEN(EAGAIN)},
+	[CALL_socketpair] = {SEEN(EMFILE), SEEN(ENOMEM)},
+	[CALL_sendmsg] = {SEEN(ETOOMANYREFS), SEEN(EPIPE), HARMLESS(EINTR),
+		HARMLESS(EAGAIN)},
+	[CALL_recvmsg] = {SEEN(ENOMEM), HARMLESS(EINTR)},
+	[CALL_pread] = {SEEN(EIO)},
+	[CALL_fstat] = {SEEN(EIO)},
+	[CALL_setrlimit] = {SEEN(EPERM)},
 };
 
 static struct shared {
 	pid_t armed; /* 0: nobody */
+	bool is_for_child;
 	bool is_paused;
 	bool has_struck;
 	struct fault fault;
@@ -101,7 +109,7 @@ static struct shared {
 	unsigned weakness_count; /* calls of the weakness */
 } * shared;
 
-void (*faults_before_recv)(void);
+void (*faults_before_recv)(int fd);
 
 /* For what is printed. */
 static const char *scene_name = "";
@@ -129,6 +137,25 @@ void faults_arm(const struct fault *fault, const struct fault *weakness)
 void faults_disarm(void)
 {
 	shared->armed = 0;
+	shared->is_for_child = false;
+}
+
+void faults_arm_in_child(const struct fault *fault)
+{
+	*shared = (struct shared){.fault = *fault, .is_for_child = true};
+}
+
+void faults_arm_process(pid_t pid, const struct fault *fault)
+{
+	*shared = (struct shared){.fault = *fault, .armed = pid};
+}
+
+void faults_note_child(void)
+{
+	if (shared == NULL || !shared->is_for_child)
+		return;
+	shared->is_for_child = false;
+	shared->armed = getpid();
 }
 
 bool faults_has_struck(void)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* All that can fail, by the names of libc; log_write is write(2) to the log, and
  * openat2 has no name there.  A new one needs a wrap and a line in local.mk. */
@@ -63,7 +64,13 @@
 	X(getrandom)                                                                     \
 	X(setgroups)                                                                     \
 	X(setresgid)                                                                     \
-	X(setresuid)
+	X(setresuid)                                                                     \
+	X(socketpair)                                                                    \
+	X(sendmsg)                                                                       \
+	X(recvmsg)                                                                       \
+	X(pread)                                                                         \
+	X(fstat)                                                                         \
+	X(setrlimit)
 
 enum fault_call {
 #define FAULT_ENUM(name) CALL_##name,
@@ -71,6 +78,7 @@ enum fault_call {
 #undef FAULT_ENUM
 		FAULT_CALL_COUNT,
 };
+_Static_assert(FAULT_CALL_COUNT <= 64, "a set of calls has 64 bits");
 
 #define FAULT_BIT(call) (UINT64_C(1) << (call))
 
@@ -95,6 +103,10 @@ void faults_init(void);
 void faults_arm(const struct fault *fault, const struct fault *weakness);
 void faults_disarm(void);
 
+/* In the child that this process forks next; or in this process, from now on. */
+void faults_arm_in_child(const struct fault *fault);
+void faults_arm_process(pid_t pid, const struct fault *fault);
+
 /* Whether the fault has been met since it was armed, by a call that was not the
  * log's. */
 bool faults_has_struck(void);
@@ -102,12 +114,13 @@ bool faults_has_struck(void);
 /* For what a test does itself in the middle of the code under test. */
 void faults_pause(bool is_paused);
 
-/* For wraps.c: whether this call fails; errno is set then. */
+/* For wraps.c: whether this call fails; errno is set then.  And in a child. */
 bool faults_strike(enum fault_call call);
+void faults_note_child(void);
 
-/* Called before each recv that waits, or the poll in its stead, for a client that lives
- * in the same process. */
-extern void (*faults_before_recv)(void);
+/* Called before each recv that waits on this descriptor, or the poll in its stead, for a
+ * client that lives in the same process. */
+extern void (*faults_before_recv)(int fd);
 
 /* One run of a scene with a fault that is to be armed in it.  It checks what it
  * finds afterwards. */

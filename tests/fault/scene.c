@@ -25,6 +25,21 @@ static void check_made(bool is_made, const char *what)
 	exit(99);
 }
 
+/* A hash, so that there is something to work for. */
+static void write_users(const struct scene *s)
+{
+	char path[PATH_MAX];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/users", s->dir);
+	f = fopen(path, "w");
+	check_made(f != NULL && fchmod(fileno(f), 0600) == 0, path);
+	(void)fprintf(f,
+		"joe:$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5kn"
+		"V8wiOQSpT0Y77vwPZN.Pq.H91p5hVO1\n");
+	check_made(fclose(f) == 0, path);
+}
+
 static void write_config(const struct scene *s, const struct scene_settings *settings)
 {
 	char path[PATH_MAX];
@@ -38,8 +53,14 @@ static void write_config(const struct scene *s, const struct scene_settings *set
 		"workers { max = 2 }\n"
 		"log { target = \"%s/log\" }\n"
 		"timeouts { grace = \"2s\" }\n"
-		"listen \"test\" { address = {\"unix:%s/socket\"} }\n",
-		s->dir, s->dir);
+		"listen \"test\" { address = {\"unix:%s/socket\"} auth = \"%s\" }\n",
+		s->dir, s->dir, settings->has_auth ? "optional" : "off");
+	if (settings->has_auth)
+		(void)fprintf(f, "auth { users-file = \"%s/users\" }\n", s->dir);
+	if (settings->has_pair)
+		(void)fprintf(f,
+			"tls { certificate = {\"%s/certificate\"} key = {\"%s/key\"} }\n",
+			s->dir, s->dir);
 	if (settings->is_discard)
 		(void)fprintf(f, "deliver \"null\" { type = \"discard\" }\n");
 	else
@@ -59,6 +80,7 @@ void scene_open(struct scene *s, const struct scene_settings *settings)
 	(void)snprintf(s->dir, sizeof(s->dir), "%s/sinkd-fault-XXXXXX",
 		access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp");
 	check_made(mkdtemp(s->dir) != NULL, s->dir);
+	write_users(s);
 	write_config(s, settings);
 	/* Where a server that runs on this machine does not have its own. */
 	(void)snprintf(path, sizeof(path), "%s/run", s->dir);

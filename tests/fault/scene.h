@@ -14,6 +14,8 @@ struct scene_settings {
 	const char *sync;      /* "full" or "none" */
 	const char *file_mode; /* NULL: the default */
 	bool is_discard;
+	bool has_auth; /* for joe with the password "secret" */
+	bool has_pair; /* for TLS, in the files "certificate" and "key" */
 };
 
 struct scene {

@@ -11,10 +11,12 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -31,6 +33,11 @@
 	type __wrap_##name parameters;                                                   \
 	type __wrap_##name parameters
 
+/* Who passes fewer arguments than can be has more read from the stack than there are. */
+#define WRAPPED_VARIADIC(type, name, parameters)                                         \
+	__attribute__((no_sanitize("address"))) type __wrap_##name parameters;           \
+	WRAPPED(type, name, parameters)
+
 #define WRAP(type, failed, name, parameters, arguments)                                  \
 	WRAPPED(type, name, parameters)                                                  \
 	{                                                                                \
@@ -40,6 +47,17 @@
 WRAP(void *, NULL, malloc, (size_t n), (n))
 WRAP(void *, NULL, calloc, (size_t n, size_t size), (n, size))
 WRAP(void *, NULL, realloc, (void *p, size_t n), (p, n))
+/* What these allocate they do inside libc. */
+WRAPPED(char *, strdup, (const char *p))
+{
+	return faults_strike(CALL_malloc) ? NULL : __real_strdup(p);
+}
+
+WRAPPED(char *, strndup, (const char *p, size_t n))
+{
+	return faults_strike(CALL_malloc) ? NULL : __real_strndup(p, n);
+}
+
 WRAP(ssize_t, -1, read, (int fd, void *p, size_t n), (fd, p, n))
 WRAP(off_t, -1, lseek, (int fd, off_t offset, int whence), (fd, offset, whence))
 WRAP(int, -1, fchmod, (int fd, mode_t mode), (fd, mode))
@@ -67,7 +85,7 @@ WRAPPED(int, poll, (struct pollfd * p, nfds_t n, int timeout_ms))
 		return -1;
 	if (faults_before_recv != NULL && n > 0 && (p->events & POLLIN) != 0 &&
 		__real_poll(p, n, 0) == 0)
-		faults_before_recv();
+		faults_before_recv(p->fd);
 	return __real_poll(p, n, timeout_ms);
 }
 
@@ -90,7 +108,6 @@ WRAP(void *, MAP_FAILED, mmap,
 	(void *p, size_t n, int protection, int flags, int fd, off_t offset),
 	(p, n, protection, flags, fd, offset))
 WRAP(int, -1, madvise, (void *p, size_t n, int advice), (p, n, advice))
-WRAP(pid_t, -1, fork, (void), ())
 WRAP(int, -1, signalfd, (int fd, const sigset_t *s, int flags), (fd, s, flags))
 WRAP(int, -1, sigaction, (int number, const struct sigaction *new, struct sigaction *old),
 	(number, new, old))
@@ -101,6 +118,29 @@ WRAP(ssize_t, -1, getrandom, (void *p, size_t n, unsigned flags), (p, n, flags))
 WRAP(int, -1, setgroups, (size_t n, const gid_t *groups), (n, groups))
 WRAP(int, -1, setresgid, (gid_t r, gid_t e, gid_t s), (r, e, s))
 WRAP(int, -1, setresuid, (uid_t r, uid_t e, uid_t s), (r, e, s))
+
+WRAP(int, -1, socketpair, (int domain, int type, int protocol, int fds[2]),
+	(domain, type, protocol, fds))
+WRAP(ssize_t, -1, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, flags))
+WRAP(ssize_t, -1, recvmsg, (int fd, struct msghdr *m, int flags), (fd, m, flags))
+WRAP(ssize_t, -1, pread, (int fd, void *p, size_t n, off_t at), (fd, p, n, at))
+/* The same, as a fortified build calls it. */
+WRAPPED(ssize_t, __pread_chk, (int fd, void *p, size_t n, off_t at, size_t room))
+{
+	return faults_strike(CALL_pread) ? -1 : __real___pread_chk(fd, p, n, at, room);
+}
+
+WRAP(int, -1, fstat, (int fd, struct stat *st), (fd, st))
+WRAP(int, -1, setrlimit, (int what, const struct rlimit *limit), (what, limit))
+
+WRAPPED(pid_t, fork, (void))
+{
+	pid_t pid = faults_strike(CALL_fork) ? -1 : __real_fork();
+
+	if (pid == 0)
+		faults_note_child();
+	return pid;
+}
 
 /* Half of n, when that is what the fault is; 0 when the call fails. */
 static size_t shorten(size_t n)
@@ -134,7 +174,7 @@ WRAPPED(ssize_t, recv, (int fd, void *p, size_t n, int flags))
 		return -1;
 	/* Who does not wait here has waited in poll. */
 	if (faults_before_recv != NULL && (flags & MSG_DONTWAIT) == 0)
-		faults_before_recv();
+		faults_before_recv(fd);
 	return __real_recv(fd, p, n, flags);
 }
 
@@ -213,7 +253,7 @@ WRAPPED(int, __openat_2, (int dir, const char *name, int flags))
 	return faults_strike(CALL_openat) ? -1 : __real_openat(dir, name, flags);
 }
 
-WRAPPED(long, syscall, (long number, ...))
+WRAPPED_VARIADIC(long, syscall, (long number, ...))
 {
 	va_list more;
 	long a[6];
@@ -227,7 +267,7 @@ WRAPPED(long, syscall, (long number, ...))
 	return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-WRAPPED(int, fcntl, (int fd, int command, ...))
+WRAPPED_VARIADIC(int, fcntl, (int fd, int command, ...))
 {
 	va_list more;
 	long argument;
@@ -238,7 +278,7 @@ WRAPPED(int, fcntl, (int fd, int command, ...))
 	return faults_strike(CALL_fcntl) ? -1 : __real_fcntl(fd, command, argument);
 }
 
-WRAPPED(int, prctl, (int option, ...))
+WRAPPED_VARIADIC(int, prctl, (int option, ...))
 {
 	va_list more;
 	unsigned long a[4];

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <gnutls/gnutls.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdint.h>
@@ -22,6 +23,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/ipc.h"
+#include "net/key_request.h"
+
+/* As many descriptors as go with one message. */
+#define FDS_MAX 253
+
+#define PATIENCE_MS 10000
 
 struct server {
 	const struct serve_env *env;
@@ -33,6 +41,8 @@ static struct slot *own_slot;
 static struct counters *counters;
 static size_t own_index;
 static int listener_fd;
+static int client_fd;
+static int keys_fd; /* the channel to the keys, which all workers share */
 
 /* All return 0 if it could be done, else -1 with errno. */
 typedef long (*try_fn)(const struct board *board, const char *argument);
@@ -299,6 +309,173 @@ static long try_idle_expect(const struct board *board, const char *argument)
 	return expect(counters_get_idle(counters), argument);
 }
 
+/* Into the channel, with copies of descriptors. */
+static int send_with(int to, const void *p, size_t n, const int *fds, size_t count)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
+	} control = {0};
+	struct iovec part = {.iov_base = (void *)(uintptr_t)p, .iov_len = n};
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
+	struct cmsghdr *c = &control.align;
+
+	if (count > 0) {
+		m.msg_control = control.bytes;
+		m.msg_controllen = CMSG_SPACE(count * sizeof(int));
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(count * sizeof(int));
+		memcpy(CMSG_DATA(c), fds, count * sizeof(int));
+	}
+	return sendmsg(to, &m, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+static long try_keys_shutdown(const struct board *board, const char *argument)
+{
+	int how = argument[0] == 'r' ? SHUT_RD : argument[0] == 'w' ? SHUT_WR : SHUT_RDWR;
+
+	(void)board;
+	return shutdown(keys_fd, how);
+}
+
+/* To have another socket under its number, or it under another. */
+static long try_keys_close(const struct board *board, const char *argument)
+{
+	(void)board;
+	(void)argument;
+	return close(keys_fd);
+}
+
+static long try_keys_copy(const struct board *board, const char *argument)
+{
+	(void)board;
+	(void)argument;
+	return dup(keys_fd);
+}
+
+/* What others have asked, or were answered. */
+static long try_keys_read(const struct board *board, const char *argument)
+{
+	char bytes[sizeof(struct key_answer)];
+
+	(void)board;
+	(void)argument;
+	return recv(keys_fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+}
+
+static long try_keys_receive(const struct board *board, const char *argument)
+{
+	char bytes[sizeof(struct key_answer)];
+	struct iovec part = {bytes, sizeof(bytes)};
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
+
+	(void)board;
+	(void)argument;
+	return recvmsg(keys_fd, &m, MSG_DONTWAIT);
+}
+
+static long judge_answer(const struct key_answer *answer, ssize_t n)
+{
+	bool is_signed = n > (ssize_t)offsetof(struct key_answer, signature) &&
+			 answer->status == 0;
+
+	errno = n < 0 ? (int)-n : EPERM;
+	return is_signed ? 0 : -1;
+}
+
+/* "KEY ALGORITHM LENGTH": a signature of so many bytes. */
+static long try_keys_sign(const struct board *board, const char *argument)
+{
+	char *next;
+	struct key_request q = {.key = (uint32_t)strtoul(argument, &next, 10)};
+	struct key_answer answer;
+
+	(void)board;
+	q.algorithm = (uint32_t)strtoul(next, &next, 10);
+	q.length = (uint32_t)strtoul(next, &next, 10);
+	return judge_answer(&answer,
+		ipc_ask(keys_fd, &q, offsetof(struct key_request, hash) + q.length, NULL,
+			0, &answer, sizeof(answer), clock_monotonic_ms() + PATIENCE_MS));
+}
+
+/* The same of the first key, in two steps: the client hears when it is asked. */
+static long try_keys_wait(const struct board *board, const char *argument)
+{
+	const struct key_request q = {
+		.algorithm = GNUTLS_SIGN_ECDSA_SHA256, .length = 32};
+	struct key_answer answer;
+	int ends[2];
+
+	(void)board;
+	(void)argument;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ||
+		send_with(keys_fd, &q, offsetof(struct key_request, hash) + q.length,
+			&ends[1], 1) < 0)
+		return -1;
+	(void)close(ends[1]);
+	(void)send(client_fd, "asked\n", 6, MSG_NOSIGNAL);
+	return judge_answer(&answer, recv(ends[0], &answer, sizeof(answer), 0));
+}
+
+/* No questions; or questions with an answer that goes astray, into the channel too. */
+static long try_keys_garbage(const struct board *board, const char *argument)
+{
+	const struct key_request q = {
+		.algorithm = GNUTLS_SIGN_ECDSA_SHA256, .length = 32};
+	const size_t n = offsetof(struct key_request, hash) + q.length;
+	static char junk[60000];
+	int fds[FDS_MAX];
+
+	(void)board;
+	(void)argument;
+	for (size_t i = 0; i < FDS_MAX; i++)
+		fds[i] = listener_fd;
+	return send_with(keys_fd, junk, 0, NULL, 0) < 0 ||
+			       send_with(keys_fd, junk, 1, NULL, 0) < 0 ||
+			       send_with(keys_fd, junk, sizeof(junk), NULL, 0) < 0 ||
+			       send_with(keys_fd, junk, sizeof(junk), fds, 1) < 0 ||
+			       send_with(keys_fd, &q, n, fds, FDS_MAX) < 0 ||
+			       send_with(keys_fd, &q, n, fds, 1) < 0 ||
+			       send_with(keys_fd, &q, n, NULL, 0) < 0 ||
+			       send_with(keys_fd, &q, n, &keys_fd, 1) < 0
+		       ? -1
+		       : 0;
+}
+
+/* As many as that, as fast as they are taken. */
+static long try_keys_flood(const struct board *board, const char *argument)
+{
+	long r = 0;
+
+	(void)board;
+	for (long i = strtol(argument, NULL, 10); i > 0 && r == 0; i--)
+		r = send_with(keys_fd, "?", 1, NULL, 0);
+	return r;
+}
+
+/* To have somebody outside use what we may not. */
+static long try_hand_on(const struct board *board, const char *argument)
+{
+	int ends[2];
+
+	(void)board;
+	(void)argument;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return -1;
+	return send_with(ends[0], "x", 1, &listener_fd, 1);
+}
+
+/* Datagrams go to any address. */
+static long try_pair(const struct board *board, const char *argument)
+{
+	int ends[2];
+
+	(void)board;
+	(void)argument;
+	return socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends);
+}
+
 static const struct {
 	const char *name;
 	try_fn try;
@@ -335,7 +512,32 @@ static const struct {
 	{"counters_claim", try_counters_claim},
 	{"counters_expect", try_counters_expect},
 	{"idle_expect", try_idle_expect},
+	{"keys_shutdown", try_keys_shutdown},
+	{"keys_close", try_keys_close},
+	{"keys_copy", try_keys_copy},
+	{"keys_read", try_keys_read},
+	{"keys_receive", try_keys_receive},
+	{"keys_sign", try_keys_sign},
+	{"keys_wait", try_keys_wait},
+	{"keys_garbage", try_keys_garbage},
+	{"keys_flood", try_keys_flood},
+	{"hand_on", try_hand_on},
+	{"pair", try_pair},
 };
+
+/* While there is no cage yet. */
+static int find_channel(void)
+{
+	for (int fd = 0; fd < 64; fd++) {
+		socklen_t n = sizeof(int);
+		int type = 0;
+
+		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 &&
+			type == SOCK_SEQPACKET)
+			return fd;
+	}
+	return -1;
+}
 
 struct server *serve_new(const struct serve_env *env)
 {
@@ -343,6 +545,7 @@ struct server *serve_new(const struct serve_env *env)
 
 	if (v != NULL)
 		v->env = env;
+	keys_fd = find_channel();
 	return v;
 }
 
@@ -361,6 +564,7 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	own_slot = v->env->slot;
 	counters = v->env->counters;
 	listener_fd = listener->fd;
+	client_fd = fd;
 	own_index = v->env->worker_number - 1;
 	slot_begin_session(own_slot, from, clock_monotonic_ms());
 	(void)snprintf(line, sizeof(line), "%ld\n", (long)getpid());

@@ -3,6 +3,7 @@ place, tries each thing; started by root and by an ordinary user, at each level.
 
 import ctypes
 import os
+import signal
 import struct
 
 from sinkd_server import (BUILD, Server, built_with_sanitizers, read_file, status_of,
@@ -34,6 +35,14 @@ NOT_ON_THE_LIST = [
     ("vm_write {other}", "process_vm_writev"),
     ("setuid 0", "setuid"),
     ("code", "mmap"),
+    ("keys_shutdown read", "shutdown"),
+    ("keys_shutdown write", "shutdown"),
+    ("keys_shutdown both", "shutdown"),
+    ("keys_close", "close"),
+    ("keys_copy", "dup"),
+    ("keys_receive", "recvmsg"),
+    ("hand_on", "sendmsg"),
+    ("pair", "socketpair"),
 ]
 # What is tried with calls that are, and the error.
 REFUSED = [
@@ -52,7 +61,18 @@ REFUSED = [
     ("slot_remap", "ENOSYS"),
     ("counters_remap", "ENOSYS"),
     ("counters_code", "EPERM"),
+    ("keys_read", "EAGAIN"),
+    # A key that is not there; algorithms (GnuTLS's numbers) and lengths that do not fit.
+    ("keys_sign 1 14 32", "EPERM"),
+    ("keys_sign 4294967295 14 32", "EPERM"),
+    ("keys_sign 0 14 31", "EPERM"),
+    ("keys_sign 0 14 0", "EPERM"),
+    ("keys_sign 0 40 32", "EPERM"),
+    ("keys_sign 0 36 51", "EPERM"),
+    ("keys_sign 0 4294967295 32", "EPERM"),
 ]
+# What cannot be kept from it, and harms nobody.
+LEFT = ["keys_sign 0 14 32", "keys_garbage", "keys_flood 2000", "keys_sign 0 14 32"]
 # What is refused even without list and Landlock.
 REFUSED_AT_ANY_LEVEL = [
     ("fork", "EAGAIN"),
@@ -158,6 +178,10 @@ def tries_at(level, user):
         # socket, which has nothing to write, goes on.
         for what in "mkdir Maildir/made", "rmdir Maildir/made", "listener_shutdown write":
             assert house.attempt(what) == "done", what
+        keys = server.keys()
+        for what in LEFT:
+            assert house.attempt(what) == "done", what
+        assert server.keys() == keys and not server.events("keys.exit")
         # Neither of these is a denied call.
         for what, name in ("board_store", "SEGV"), ("abort", "ABRT"):
             assert house.attempt(what) is None
@@ -222,6 +246,21 @@ def what_a_worker_counted_ends_with_it():
         wait_until(counted_right, what="the right number of idle workers")
         # The slot of the dead one is free, the others say what they were made to say.
         assert house.attempt("counters_expect -1 16447") == "done"
+
+
+def what_a_sibling_asks_of_the_keys_is_its_own():
+    with House("kill", None) as house:
+        server = house.server
+        [keys] = server.keys()
+        os.kill(keys, signal.SIGSTOP)
+        try:
+            house.held.send(b"keys_wait\n")
+            assert house.receive(house.held) == "asked"
+            # The question is in the channel now, and nobody else can take it out.
+            assert house.attempt("keys_read") == "refused EAGAIN"
+        finally:
+            os.kill(keys, signal.SIGCONT)
+        assert house.receive(house.held) == "done"
 
 
 def a_mailbox_per_recipient_can_be_read():
@@ -318,6 +357,6 @@ def a_kernel_that_has_less_is_told_of_and_served():
 
 run(killed_started_by_root, killed_started_by_a_user, trapped_started_by_root,
     trapped_started_by_a_user, off_is_not_open, what_a_worker_counted_ends_with_it,
-    a_mailbox_per_recipient_can_be_read,
+    what_a_sibling_asks_of_the_keys_is_its_own, a_mailbox_per_recipient_can_be_read,
     every_process_is_what_it_should_be, levels_are_told_in_the_log,
     a_kernel_that_has_less_is_told_of_and_served)
