@@ -305,7 +305,7 @@ def one_that_hangs_is_waited_for_in_vain():
             else:
                 raise AssertionError("nobody has signed")
         [line] = wait_until(lambda: server.events("tls.failed"), what="a line about it")
-        assert "the keys process has not signed" in line, line
+        assert " level=error " in line and "the keys process has not signed" in line, line
         assert not server.events("worker.hung")
         for pid in server.key_processes():
             os.kill(pid, signal.SIGCONT)
