@@ -156,10 +156,13 @@ def it_gives_up_all_that_it_does_not_need():
 def one_that_is_killed_comes_back():
     with KeyServer() as server:
         server.wait_idle(2)
+        server.sinkctl("log-level", "debug")
         workers = server.workers()
         for deaths in 1, 2:
             pid = server.key_process()
             os.kill(pid, signal.SIGKILL)
+            # One that is killed before it is ready has failed to start.
+            wait_until(lambda: len(server.events("keys.start")) == deaths, what="another")
             wait_until(lambda: pid not in server.keys() and len(server.keys()) == KEYS,
                        what="another")
             wait_until(lambda: len(server.events("keys.exit")) == deaths, what="its event")
