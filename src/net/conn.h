@@ -66,8 +66,9 @@ bool conn_loses_client(const struct conn *c, uint32_t ms);
 int conn_start_tls(struct conn *c, const struct tls *t);
 
 /* Go on with the handshake, before anything is read or written.  Returns 0 when it is
- * done, -EAGAIN on a tick, -EPROTO when it failed (conn_tls_error tells why), or another
- * negative errno.  There is no way back to plaintext. */
+ * done, -EAGAIN on a tick, -EPROTO when it failed (conn_tls_error tells why), -EIO when
+ * the keys process did not sign (likewise), or another negative errno.  There is no way
+ * back to plaintext. */
 int conn_handshake(struct conn *c);
 const char *conn_tls_error(const struct conn *c);
 

@@ -98,8 +98,8 @@ struct tls_session *tls_session_new(
 void tls_session_free(struct tls_session *s);
 
 /* Go on with the handshake.  Returns 0 when it is done, -EAGAIN on a tick, -EPROTO when
- * it failed (see tls_session_error), -ENOMEM, or another negative errno of the
- * transport. */
+ * it failed (see tls_session_error), -EIO when that is for want of a signature, -ENOMEM,
+ * or another negative errno of the transport. */
 int tls_session_handshake(struct tls_session *s);
 /* What GnuTLS said last; valid as long as the session. */
 const char *tls_session_error(const struct tls_session *s);

@@ -312,9 +312,10 @@ static int fail(struct tls_session *s, int r)
 	say_why(s, r);
 	if (is_heard)
 		(void)gnutls_alert_send_appropriate(s->gnutls, r);
-	s->failure = s->transport_error != 0      ? s->transport_error
-		     : r == GNUTLS_E_MEMORY_ERROR ? -ENOMEM
-						  : -EPROTO;
+	s->failure = s->transport_error != 0        ? s->transport_error
+		     : r == GNUTLS_E_MEMORY_ERROR   ? -ENOMEM
+		     : r == GNUTLS_E_PK_SIGN_FAILED ? -EIO
+						    : -EPROTO;
 	return s->failure;
 }
 

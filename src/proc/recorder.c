@@ -167,10 +167,10 @@ void recorder_note_tls(struct recorder *r, const struct tls_session *tls)
 		LOG_STR("subject", what.subject));
 }
 
-void recorder_note_tls_failure(struct recorder *r, const char *why)
+void recorder_note_tls_failure(struct recorder *r, enum log_level level, const char *why)
 {
 	slot_count_handshake(r->slot, SLOT_HANDSHAKE_FAILED);
-	log_event(LOG_INFO, EV_TLS_FAILED, LOG_TEXT("reason", why));
+	log_event(level, EV_TLS_FAILED, LOG_TEXT("reason", why));
 }
 
 void recorder_end(const struct recorder *r, const char *why)

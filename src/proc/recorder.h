@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/log.h"
 #include "delivery/delivery.h"
 #include "net/tls.h"
 #include "proc/slots.h"
@@ -42,7 +43,7 @@ void recorder_begin(struct recorder *r, const char *delivery_name);
 
 /* A TLS handshake has ended: well; or not, and why (static text or of the session). */
 void recorder_note_tls(struct recorder *r, const struct tls_session *tls);
-void recorder_note_tls_failure(struct recorder *r, const char *why);
+void recorder_note_tls_failure(struct recorder *r, enum log_level level, const char *why);
 
 /* The session is over.  why: what broke the connection; NULL: nothing did. */
 void recorder_end(const struct recorder *r, const char *why);

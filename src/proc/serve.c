@@ -309,7 +309,8 @@ static const char *tls_failure(const struct server *v, int error)
 		return "the client speaks plaintext where TLS is expected";
 	if (error == -ECANCELED)
 		return "the server ends the session";
-	return error == -EPROTO ? conn_tls_error(&v->conn) : strerror(-error);
+	return error == -EPROTO || error == -EIO ? conn_tls_error(&v->conn)
+						 : strerror(-error);
 }
 
 /* From here on TLS, or nothing: what has been read already was not protected by it, and
@@ -327,7 +328,9 @@ static void start_tls(struct server *v)
 		return;
 	r = shake_hands(v);
 	if (r < 0) {
-		recorder_note_tls_failure(&v->recorder, tls_failure(v, r));
+		/* Without a signature it is our fault. */
+		recorder_note_tls_failure(&v->recorder, r == -EIO ? LOG_ERROR : LOG_INFO,
+			tls_failure(v, r));
 		smtp_notify(v->engine, SMTP_TLS_FAILED);
 		return;
 	}

@@ -263,7 +263,7 @@ static void test_no_keys(void)
 	s.server = tls_session_new(
 		s.context, &(struct tls_transport){
 				   &s.wire, wire_transport.read, wire_transport.write});
-	CHECK("no such key", shake_hands(&s.client, s.server, NULL) == -EPROTO);
+	CHECK("no such key", shake_hands(&s.client, s.server, NULL) == -EIO);
 	CHECK(tls_session_error(s.server),
 		strstr(tls_session_error(s.server), "keys process") != NULL);
 	scene_finish(&s);
