@@ -23,8 +23,8 @@ struct sandbox {
 	unsigned landlock;         /* version to use; 0: not at all */
 	const char *missing;       /* static text: why less than asked for, or NULL */
 	struct sock_fprog program; /* the list, as the kernel takes it */
-	/* A socket that workers share, and none may shut down for the others; the only one
-	 * that descriptors may be sent to.  Set by the caller.  -1: none. */
+	/* A socket that workers share, and none may shut down for the others; the only
+	 * one that descriptors may be sent to.  Set by the caller.  -1: none. */
 	int shared_fd;
 };
 
