@@ -61,6 +61,7 @@ src_libsinkd_a_SOURCES = \
 	src/policy/scram.c src/policy/scram.h \
 	src/policy/users.c src/policy/users.h \
 	src/policy/users_line.c \
+	src/policy/vault.c src/policy/vault.h \
 	src/config/auth_section.c src/config/auth_section.h \
 	src/config/conf.c src/config/conf.h \
 	src/config/endpoints.c src/config/endpoints.h \

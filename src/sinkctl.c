@@ -45,7 +45,7 @@ static const struct command {
 	enum control_command command;
 	const struct word *words;
 	const char *takes;
-	void (*show)(FILE *file, enum show_format format, const struct snapshot *s);
+	void (*show)(FILE *file, enum show_format format, const struct control_snapshot *s);
 	unsigned formats;
 	enum show_format default_format;
 } commands[] = {
@@ -322,7 +322,7 @@ static int ask(const struct command_line *cl, enum control_command command,
 
 /* The numbers in the answer, views into it.  Returns the exit status. */
 static int parse_answer(const struct command_line *cl, const struct client_answer *answer,
-	struct snapshot *ret)
+	struct control_snapshot *ret)
 {
 	int r = answer->snapshot == NULL
 			? -EBADMSG
@@ -335,7 +335,7 @@ static int parse_answer(const struct command_line *cl, const struct client_answe
 static int look(const struct command_line *cl, struct control_status *ret)
 {
 	struct client_answer answer = {0};
-	struct snapshot s = {0};
+	struct control_snapshot s = {0};
 	int status = ask(cl, CONTROL_SNAPSHOT, &answer);
 
 	if (status != EXIT_SUCCESS)
@@ -390,7 +390,7 @@ static int run(const struct command_line *cl)
 	const struct command *c = cl->command;
 	struct control_status before = {0};
 	struct client_answer answer = {0};
-	struct snapshot s = {0};
+	struct control_snapshot s = {0};
 	char text[OUT_TEXT_MAX];
 	int status = check_default(cl);
 

@@ -62,7 +62,8 @@ struct sinkd_hooks {
 	/* The text after "220 ".  Empty: the configured greeting. */
 	struct sinkd_str (*server_greeting)(void *user, struct sinkd_session *session);
 	/* Each command line, before it is looked at; but of AUTH no more than the
-	 * mechanism, and no line of its exchange.  Refused: 550 5.7.1. */
+	 * mechanism, and no line that is, or after a failure may be, part of its
+	 * exchange.  Refused: 550 5.7.1. */
 	void (*command)(void *user, struct sinkd_session *session, struct sinkd_str verb,
 		struct sinkd_str argument, struct sinkd_verdict *verdict);
 	/* EHLO and HELO.  Refused: 550 5.7.1, nothing changes. */
@@ -93,7 +94,8 @@ struct sinkd_hooks {
 	void (*transaction)(void *user, struct sinkd_session *session);
 	/* Exactly once, however the connection ended. */
 	void (*connection_ended)(void *user, struct sinkd_session *session);
-	/* AUTH PLAIN and LOGIN: it decides; without it the users file does.  Refused:
+	/* AUTH PLAIN and LOGIN: it decides, and they are offered even if there is no
+	 * users file; without it the users file decides.  Refused:
 	 * 535 5.7.8; from 500 on it counts as a failure, which is delayed, and too
 	 * many of which end the session.  Keep no copy of the password. */
 	void (*plain_auth)(void *user, struct sinkd_session *session,

@@ -163,7 +163,6 @@ static int complete(struct report *r, struct config *c)
 		error = replace_deliveries(c, "inbox", &delivery_maildir, DEFAULT_PATH);
 	if (r->file == NULL)
 		open_auth(c);
-	c->auth.hostname = c->smtp.hostname;
 	for (size_t i = 0; i < c->delivery_count; i++)
 		c->deliveries[i].hostname = c->smtp.hostname;
 	return error;

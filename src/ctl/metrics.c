@@ -25,7 +25,7 @@ struct writer {
 	enum show_format format;
 	struct out_json json;
 	const struct family *family;
-	const struct snapshot *snapshot;
+	const struct control_snapshot *snapshot;
 };
 
 /* What is counted or measured.  Without a function it is the number at offset. */
@@ -365,7 +365,7 @@ static uint64_t number_at(const struct control_status *s, size_t offset)
 	return value;
 }
 
-void show_metrics(FILE *file, enum show_format format, const struct snapshot *s)
+void show_metrics(FILE *file, enum show_format format, const struct control_snapshot *s)
 {
 	struct writer w = {
 		.file = file, .format = format, .json = {file, false}, .snapshot = s};

@@ -23,7 +23,7 @@ static void put_row(FILE *file, const struct control_session *row)
 		row->bytes, row->served, helo);
 }
 
-static void put_table(FILE *file, const struct snapshot *s)
+static void put_table(FILE *file, const struct control_snapshot *s)
 {
 	(void)fprintf(file, "%6s %8s %4s %-9s %10s %-26s %5s %8s %12s %8s %s\n", "WORKER",
 		"PROCESS", "GEN", "STATE", "SINCE", "CLIENT", "PORT", "MESSAGES", "BYTES",
@@ -32,7 +32,7 @@ static void put_table(FILE *file, const struct snapshot *s)
 		put_row(file, &s->sessions[i]);
 }
 
-static void put_json(FILE *file, const struct snapshot *s)
+static void put_json(FILE *file, const struct control_snapshot *s)
 {
 	struct out_json j = {file, false};
 	char text[OUT_NUMBER_MAX];
@@ -63,7 +63,7 @@ static void put_json(FILE *file, const struct snapshot *s)
 	(void)fputc('\n', file);
 }
 
-void show_sessions(FILE *file, enum show_format format, const struct snapshot *s)
+void show_sessions(FILE *file, enum show_format format, const struct control_snapshot *s)
 {
 	if (format == SHOW_JSON)
 		put_json(file, s);

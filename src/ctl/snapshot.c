@@ -43,7 +43,7 @@ static bool is_our_layout(const struct control_status *s)
 	       s->session_bytes == sizeof(struct control_session);
 }
 
-int snapshot_parse(void *p, size_t n, struct snapshot *ret)
+int snapshot_parse(void *p, size_t n, struct control_snapshot *ret)
 {
 	struct control_status *status = p;
 	struct control_listener *listeners;
@@ -70,7 +70,7 @@ int snapshot_parse(void *p, size_t n, struct snapshot *ret)
 	certificates = (struct control_certificate *)(listeners + status->listener_count);
 	sessions = (struct control_session *)(certificates + status->certificate_count);
 	terminate_all(status, listeners, certificates, sessions);
-	*ret = (struct snapshot){.status = status,
+	*ret = (struct control_snapshot){.status = status,
 		.listeners = listeners,
 		.certificates = certificates,
 		.sessions = sessions,

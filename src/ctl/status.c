@@ -88,7 +88,7 @@ static double rate_at(const struct control_status *status, size_t offset)
 	return (double)(now - then) * 1000 / (double)status->since_reload_ms;
 }
 
-const char *show_state(const struct snapshot *s)
+const char *show_state(const struct control_snapshot *s)
 {
 	uint32_t state = s->status->state;
 
@@ -121,7 +121,7 @@ static void put_numbers(FILE *file, const char *title, const struct control_stat
 	(void)fputc('\n', file);
 }
 
-static void put_listeners(FILE *file, const struct snapshot *s)
+static void put_listeners(FILE *file, const struct control_snapshot *s)
 {
 	char text[OUT_TEXT_MAX];
 
@@ -175,7 +175,7 @@ static void put_certificate(FILE *file, const struct control_status *status,
 	(void)fprintf(file, "\n    SHA-256 %s\n", text);
 }
 
-static void put_certificates(FILE *file, const struct snapshot *s)
+static void put_certificates(FILE *file, const struct control_snapshot *s)
 {
 	if (s->certificate_count > 0)
 		(void)fputc('\n', file);
@@ -183,7 +183,7 @@ static void put_certificates(FILE *file, const struct snapshot *s)
 		put_certificate(file, s->status, &s->certificates[i]);
 }
 
-static void put_table(FILE *file, const struct snapshot *s)
+static void put_table(FILE *file, const struct control_snapshot *s)
 {
 	const struct control_status *status = s->status;
 	char text[OUT_TEXT_MAX];
@@ -247,7 +247,7 @@ static void put_json_rates(struct out_json *j, const struct control_status *stat
 	out_json_close(j, '}');
 }
 
-static void put_json_listeners(struct out_json *j, const struct snapshot *s)
+static void put_json_listeners(struct out_json *j, const struct control_snapshot *s)
 {
 	out_json_open(j, "listeners", '[');
 	for (size_t i = 0; i < s->listener_count; i++) {
@@ -260,7 +260,7 @@ static void put_json_listeners(struct out_json *j, const struct snapshot *s)
 	out_json_close(j, ']');
 }
 
-static void put_json_certificates(struct out_json *j, const struct snapshot *s)
+static void put_json_certificates(struct out_json *j, const struct control_snapshot *s)
 {
 	out_json_open(j, "certificates", '[');
 	for (size_t i = 0; i < s->certificate_count; i++) {
@@ -278,7 +278,7 @@ static void put_json_certificates(struct out_json *j, const struct snapshot *s)
 	out_json_close(j, ']');
 }
 
-static void put_json(FILE *file, const struct snapshot *s)
+static void put_json(FILE *file, const struct control_snapshot *s)
 {
 	const struct control_status *status = s->status;
 	struct out_json j = {file, false};
@@ -317,7 +317,7 @@ static void put_json(FILE *file, const struct snapshot *s)
 	(void)fputc('\n', file);
 }
 
-void show_status(FILE *file, enum show_format format, const struct snapshot *s)
+void show_status(FILE *file, enum show_format format, const struct control_snapshot *s)
 {
 	if (format == SHOW_JSON)
 		put_json(file, s);

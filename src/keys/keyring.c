@@ -142,7 +142,6 @@ static int make_pair(struct keyring *k, struct report *report)
 static int read_ca(struct keyring *k, struct report *report)
 {
 	const struct tls_settings *t = &k->config->tls;
-	struct certificate_info info;
 	char text[PAIR_ERROR_MAX];
 	const char *wrong = text;
 	int r;
@@ -151,7 +150,7 @@ static int read_ca(struct keyring *k, struct report *report)
 		return 0;
 	r = pair_read_file(t->ca_file, &k->ca, &k->ca_length, text);
 	if (r == 0)
-		r = certificate_read((struct str){k->ca, k->ca_length}, &info, &wrong);
+		r = certificate_check_list((struct str){k->ca, k->ca_length}, &wrong);
 	if (r == 0)
 		return 0;
 	tell(report, t->ca_file_line, NULL, "ca-file", t->ca_file, wrong);

@@ -2,7 +2,8 @@
  *
  * Runs in the master.  The files are the administrator's, and their certificates are read
  * here; a private key is opened, read and made only in a child (keys/errand.h), which
- * writes it into a file of memory. */
+ * writes it into a file of memory.  One that stands in the file of its certificate is
+ * wiped as soon as that is read. */
 #include "keys/pair.h"
 
 #include <errno.h>
@@ -30,6 +31,22 @@ static void explain(char *ret_error, const char *what, int error)
 
 /* ------------------------------------------------------------ certificates */
 
+/* Other servers want the key in one file with its certificate.  What stands between the
+ * first and the last line of a key is not for this process to keep, and less for those
+ * that inherit its memory. */
+static void hide_keys(char *p, size_t n)
+{
+	static const char mark[] = "PRIVATE KEY-----";
+	const size_t length = sizeof(mark) - 1;
+	char *end = p + n, *from;
+
+	while ((from = memmem(p, (size_t)(end - p), mark, length)) != NULL) {
+		p = memmem(from + length, (size_t)(end - from) - length, mark, length);
+		p = p == NULL ? end : p + length;
+		memset(from, '\n', (size_t)(p - from));
+	}
+}
+
 static int read_all(int fd, char **ret, size_t *ret_length)
 {
 	struct stat st;
@@ -49,9 +66,11 @@ static int read_all(int fd, char **ret, size_t *ret_length)
 		return -ENOMEM;
 	n = fdio_read(fd, p, size);
 	if (n < 0) {
+		explicit_bzero(p, size);
 		free(p);
 		return (int)n;
 	}
+	hide_keys(p, (size_t)n);
 	p[n] = '\0';
 	*ret = p;
 	*ret_length = (size_t)n;
@@ -180,13 +199,25 @@ int pair_read(const char *certificate, const char *key, int64_t now_s, struct pa
 
 /* ------------------------------------------------------------------- making */
 
+/* All n bytes, whatever they are; terminated besides. */
+static char *copy_text(const char *p, size_t n)
+{
+	char *copy = malloc(n + 1);
+
+	if (copy == NULL)
+		return NULL;
+	memcpy(copy, p, n);
+	copy[n] = '\0';
+	return copy;
+}
+
 static int take_certificate(
 	struct pair *p, const struct buf *report, char ret_error[PAIR_ERROR_MAX])
 {
 	const char *wrong = NULL;
 	int r;
 
-	p->chain = strndup(report->p, report->len);
+	p->chain = copy_text(report->p, report->len);
 	if (p->chain == NULL) {
 		explain(ret_error, "cannot be kept", -ENOMEM);
 		return -ENOMEM;
@@ -228,7 +259,7 @@ int pair_copy(const struct pair *p, struct pair *ret)
 	copy.key_fd = fcntl(p->key_fd, F_DUPFD_CLOEXEC, 3);
 	if (copy.key_fd < 0)
 		return -errno;
-	copy.chain = strndup(p->chain, p->chain_length);
+	copy.chain = copy_text(p->chain, p->chain_length);
 	if (copy.chain == NULL) {
 		pair_done(&copy);
 		return -ENOMEM;
@@ -237,8 +268,11 @@ int pair_copy(const struct pair *p, struct pair *ret)
 	return 0;
 }
 
+/* What was no certificate may have been anything. */
 void pair_done(struct pair *p)
 {
+	if (p->chain != NULL)
+		explicit_bzero(p->chain, p->chain_length);
 	free(p->chain);
 	(void)fdio_close(&p->key_fd);
 	*p = PAIR_NONE;

@@ -44,8 +44,8 @@ void pair_done(struct pair *p);
 #define PAIR_DATE_SIZE 24
 void pair_format_date(int64_t unix_s, char ret[PAIR_DATE_SIZE]);
 
-/* Read a file of certificates whole, 1 MiB at most, for the caller to free; *ret_length
- * bytes, terminated besides.  The same results. */
+/* Read a file of certificates, 1 MiB at most, for the caller to free; *ret_length bytes,
+ * terminated besides.  Private keys in it are overwritten.  The same results. */
 int pair_read_file(
 	const char *path, char **ret, size_t *ret_length, char ret_error[PAIR_ERROR_MAX]);
 

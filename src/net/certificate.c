@@ -6,6 +6,7 @@
  * (RFC 5890). */
 #include "net/certificate.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,21 @@ int certificate_errno(int gnutls_error)
 	return gnutls_error == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EINVAL;
 }
 
+/* What is wrong with a PEM file that cannot be imported; r is 0 for an empty list. */
+static const char *import_error(int r)
+{
+	switch (r) {
+	case GNUTLS_E_SHORT_MEMORY_BUFFER:
+		return "too many certificates in one file";
+	case GNUTLS_E_BASE64_UNEXPECTED_HEADER_ERROR:
+	case GNUTLS_E_NO_CERTIFICATE_FOUND:
+	case 0:
+		return "no certificate in PEM form";
+	default:
+		return gnutls_strerror(r);
+	}
+}
+
 /* The first certificate of the file; the caller frees it. */
 static int read_first(struct str pem, gnutls_x509_crt_t *ret, const char **ret_error)
 {
@@ -32,12 +48,7 @@ static int read_first(struct str pem, gnutls_x509_crt_t *ret, const char **ret_e
 		GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED);
 
 	if (r < 0 || count == 0) {
-		*ret_error = r == GNUTLS_E_SHORT_MEMORY_BUFFER
-				     ? "too many certificates in one file"
-			     : r == GNUTLS_E_BASE64_UNEXPECTED_HEADER_ERROR ||
-					     r == GNUTLS_E_NO_CERTIFICATE_FOUND || r == 0
-				     ? "no certificate in PEM form"
-				     : gnutls_strerror(r);
+		*ret_error = import_error(r);
 		return certificate_errno(r);
 	}
 	for (unsigned i = 1; i < count; i++)
@@ -46,8 +57,20 @@ static int read_first(struct str pem, gnutls_x509_crt_t *ret, const char **ret_e
 	return 0;
 }
 
-/* Its distinguished name.  Certificates of today may have none, only names. */
-static int describe_subject(gnutls_x509_crt_t certificate, char *out, size_t size)
+/* Of n bytes. */
+static void format_address(char *out, size_t size, size_t n)
+{
+	char bytes[16];
+	bool is_known = n == 4 || n == sizeof(bytes);
+
+	if (is_known)
+		memcpy(bytes, out, n);
+	if (!is_known || inet_ntop(n == 4 ? AF_INET : AF_INET6, bytes, out,
+				 (socklen_t)size) == NULL)
+		out[0] = '\0';
+}
+
+int certificate_subject(gnutls_x509_crt_t certificate, char *out, size_t size)
 {
 	gnutls_datum_t name = {NULL, 0};
 	int r = gnutls_x509_crt_get_dn3(certificate, &name, 0);
@@ -64,6 +87,10 @@ static int describe_subject(gnutls_x509_crt_t certificate, char *out, size_t siz
 			r == GNUTLS_E_SHORT_MEMORY_BUFFER)
 			r = 0;
 		out[r > 0 && n < size ? n : strnlen(out, size - 1)] = '\0';
+		if (r == GNUTLS_SAN_IPADDRESS)
+			format_address(out, size, n);
+		else if (r > GNUTLS_SAN_URI) /* No text. */
+			out[0] = '\0';
 	}
 	gnutls_free(name.data);
 	return r < 0 ? r : 0;
@@ -101,7 +128,7 @@ static int describe(gnutls_x509_crt_t certificate, struct certificate_info *ret)
 {
 	unsigned bits = 0;
 	int algorithm = gnutls_x509_crt_get_pk_algorithm(certificate, &bits);
-	int r = describe_subject(certificate, ret->subject, sizeof(ret->subject));
+	int r = certificate_subject(certificate, ret->subject, sizeof(ret->subject));
 
 	if (algorithm < 0)
 		return algorithm;
@@ -129,6 +156,24 @@ int certificate_read(struct str pem, struct certificate_info *ret, const char **
 		return certificate_errno(r);
 	}
 	*ret = info;
+	return 0;
+}
+
+int certificate_check_list(struct str pem, const char **ret_error)
+{
+	const gnutls_datum_t file = {(unsigned char *)(uintptr_t)pem.p, (unsigned)pem.n};
+	gnutls_x509_crt_t *list = NULL;
+	unsigned count = 0;
+	int r = gnutls_x509_crt_list_import2(
+		&list, &count, &file, GNUTLS_X509_FMT_PEM, 0);
+
+	if (r < 0) {
+		*ret_error = import_error(r);
+		return certificate_errno(r);
+	}
+	for (unsigned i = 0; i < count; i++)
+		gnutls_x509_crt_deinit(list[i]);
+	gnutls_free(list);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "base/str.h"
 
 struct gnutls_pubkey_st;
+struct gnutls_x509_crt_int;
 
 /* Certificates in one chain. */
 #define CERTIFICATE_CHAIN_MAX 16
@@ -28,9 +29,17 @@ struct certificate_info {
 int certificate_read(
 	struct str pem, struct certificate_info *ret, const char **ret_error);
 
-/* Its public key, which the caller frees with gnutls_pubkey_deinit.  The same results. */
+/* Check a PEM file of any number of certificates, one at least.  The same results. */
+int certificate_check_list(struct str pem, const char **ret_error);
+
+/* The public key of the first, which the caller frees with gnutls_pubkey_deinit.  The
+ * same results. */
 int certificate_public_key(
 	struct str pem, struct gnutls_pubkey_st **ret, const char **ret_error);
+
+/* Its distinguished name as terminated text, cut to fit; certificates of today may have
+ * none, and then it is the first of their names.  Returns 0, or what GnuTLS says. */
+int certificate_subject(struct gnutls_x509_crt_int *certificate, char *out, size_t size);
 
 /* Whether a client that asks for name (SNI) means pattern: the same name, or any one
  * label in the place of a leading "*".  Names are compared as ASCII. */

@@ -104,6 +104,13 @@ static ssize_t transmit(const struct conn *c, const char *p, size_t n)
 	return sent < 0 ? failure() : sent;
 }
 
+bool conn_loses_client(const struct conn *c, uint32_t ms)
+{
+	struct pollfd p = {.fd = c->fd}; /* POLLERR and POLLHUP are told unasked */
+
+	return poll(&p, 1, (int)ms) > 0;
+}
+
 /* -------------------------------------------------------------------- under TLS */
 
 /* GnuTLS reads the header of a record, then the rest.  As much as there is is read at
@@ -223,6 +230,13 @@ ssize_t conn_write(struct conn *c, struct str s)
 	return transmit(c, s.p, s.n);
 }
 
+/* What nobody has looked at may be anything, a password too. */
+static void throw_away(struct conn *c)
+{
+	explicit_bzero(c->input + c->input_used, c->input_len - c->input_used);
+	c->input_used = c->input_len;
+}
+
 void conn_close(struct conn *c, uint32_t linger_ms)
 {
 	uint64_t deadline_ms;
@@ -230,11 +244,12 @@ void conn_close(struct conn *c, uint32_t linger_ms)
 
 	if (c->tls != NULL)
 		tls_session_bye(c->tls);
+	throw_away(c);
 	deadline_ms = clock_monotonic_ms() + linger_ms;
 	got = linger_ms > 0 && shutdown(c->fd, SHUT_WR) == 0;
 	while ((got > 0 || got == -EAGAIN) && clock_monotonic_ms() < deadline_ms) {
-		c->input_used = c->input_len;
 		got = conn_read(c);
+		throw_away(c);
 	}
 	tls_session_free(c->tls);
 	c->tls = NULL;

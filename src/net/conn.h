@@ -56,6 +56,10 @@ struct str conn_input(const struct conn *c);
 void conn_use(struct conn *c, size_t n);
 void conn_wipe(struct conn *c);
 
+/* Wait, for ms at most, whether the client goes for good, so that nothing reaches it any
+ * more.  One that has said its last word may still listen, and does not count. */
+bool conn_loses_client(const struct conn *c, uint32_t ms);
+
 /* From here on speak TLS; only when all input has been used, so that nothing said in
  * plaintext is taken for what was said under it.  t must live as long as the connection.
  * Returns 0 or -ENOMEM. */

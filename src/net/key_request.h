@@ -5,6 +5,10 @@
 
 #include <stdint.h>
 
+/* How long a worker waits for an answer: there may be many before it, or no keys process
+ * for the moment. */
+#define KEY_PATIENCE_MS 10000
+
 /* Signatures have the size of the key: RSA with up to 8192 bits. */
 #define KEY_SIGNATURE_MAX 1024
 

@@ -10,6 +10,7 @@
 #include <gnutls/x509.h>
 
 #include "base/str.h"
+#include "net/certificate.h"
 
 static void explain(const char *what, unsigned status, char *out, size_t size)
 {
@@ -73,17 +74,12 @@ void tls_peer_read(gnutls_session_t session, struct tls_peer *ret)
 {
 	unsigned count = 0;
 	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
-	gnutls_datum_t name = {NULL, 0};
 	gnutls_x509_crt_t certificate;
 
 	if (chain == NULL || count == 0 || gnutls_x509_crt_init(&certificate) < 0)
 		return;
 	if (gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) >= 0 &&
-		gnutls_x509_crt_get_dn3(certificate, &name, 0) >= 0) {
-		(void)str_copy(ret->subject, sizeof(ret->subject),
-			(struct str){(const char *)name.data, name.size});
+		certificate_subject(certificate, ret->subject, sizeof(ret->subject)) >= 0)
 		read_external(certificate, ret->external, sizeof(ret->external));
-	}
-	gnutls_free(name.data);
 	gnutls_x509_crt_deinit(certificate);
 }

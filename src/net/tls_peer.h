@@ -9,7 +9,7 @@
 
 /* Terminated text, cut to fit. */
 struct tls_peer {
-	char subject[256];  /* RFC 4514 */
+	char subject[256];  /* RFC 4514, or its first name when it has none */
 	char external[256]; /* the first mailbox that it names, or else its common name */
 };
 

@@ -88,18 +88,19 @@ static void look_at_input(struct tls_session *s, const unsigned char *p, size_t 
 	memcpy(s->last + kept, p + n - (ALERT_BYTES - kept), ALERT_BYTES - kept);
 }
 
-/* Write out what is held.  Returns 0, -EAGAIN on a tick, or another negative errno. */
+/* Write out what is held.  Returns 0, -EAGAIN on a tick, or another negative errno.  For
+ * a client that takes little at a time we come again: the caller has a deadline. */
 static int flush(struct tls_session *s)
 {
-	while (s->held.len > 0) {
-		ssize_t sent =
-			s->transport.write(s->transport.user, s->held.p, s->held.len);
+	ssize_t sent;
 
-		if (sent <= 0)
-			return sent == 0 ? -EAGAIN : (int)sent;
-		buf_consume(&s->held, (size_t)sent);
-	}
-	return 0;
+	if (s->held.len == 0)
+		return 0;
+	sent = s->transport.write(s->transport.user, s->held.p, s->held.len);
+	if (sent < 0)
+		return (int)sent;
+	buf_consume(&s->held, (size_t)sent);
+	return s->held.len > 0 ? -EAGAIN : 0;
 }
 
 static ssize_t push(gnutls_transport_ptr_t user, const giovec_t *iov, int count)
@@ -296,6 +297,8 @@ static void say_why(struct tls_session *s, int r)
 			: r == GNUTLS_E_NO_CERTIFICATE_FOUND ||
 					r == GNUTLS_E_CERTIFICATE_REQUIRED
 				? "the client has sent no certificate"
+			: r == GNUTLS_E_PK_SIGN_FAILED
+				? "the keys process has not signed, see keys.* in the log"
 				: gnutls_strerror(r));
 }
 

@@ -106,7 +106,8 @@ static bool is_offered(const struct sasl_settings *settings,
 	case SASL_PLAIN:
 	case SASL_LOGIN:
 		return session->is_plaintext_allowed &&
-		       (settings->accept_any || users_count(users) > 0);
+		       (settings->accept_any || session->has_judge ||
+			       users_count(users) > 0);
 	case SASL_CRAM_MD5:
 		return settings->accept_any || has_plain;
 	case SASL_SCRAM_SHA_256:
@@ -370,9 +371,9 @@ static enum sasl_outcome step_cram(struct sasl *s, struct str in, struct buf *ou
 {
 	struct str name;
 
-	if (!s->has_challenged && in.p == NULL)
-		return step_library(s, in, out);
-	if (!s->has_challenged || !sasl_form_digest(in, &name))
+	if (!s->has_challenged)
+		return in.p == NULL ? step_library(s, in, out) : SASL_EARLY;
+	if (!sasl_form_digest(in, &name))
 		return SASL_BROKEN;
 	if (!take_name(s, name))
 		return SASL_REFUSED;

@@ -22,7 +22,6 @@ struct sasl_settings {
 	bool accept_any;           /* whatever is offered is right, where that can be */
 	const char *users_file;    /* NULL: none */
 	const struct users *users; /* NULL: none */
-	const char *hostname;
 };
 
 /* The name as it is offered, of one mechanism; and the other way round: 0 if unknown. */
@@ -31,8 +30,9 @@ enum sasl_mechanism sasl_mechanism_find(struct str name);
 
 struct sasl;
 
-/* For the life of a worker: everything that is opened or allocated once is, here.
- * settings are kept by reference.  Returns 0 or a negative errno. */
+/* Everything that is opened or allocated once is, here: before a fork, so that each
+ * process goes on with a copy of its own.  settings are kept by reference.  Returns 0 or
+ * a negative errno. */
 int sasl_new(const struct sasl_settings *settings, struct sasl **ret);
 void sasl_free(struct sasl *s);
 

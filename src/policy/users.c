@@ -19,6 +19,7 @@
 #include "base/fdio.h"
 #include "base/siphash.h"
 #include "policy/crypt_hash.h"
+#include "policy/vault.h"
 
 #define FILE_BYTES_MAX  (16L * 1024 * 1024)
 #define NAME_SHOWN_SIZE 128
@@ -31,8 +32,10 @@ struct entry {
 struct users {
 	char *text; /* what the strings of all entries are parts of */
 	size_t size;
+	size_t text_room;
 	struct entry *entries; /* sorted by name */
 	size_t count;
+	size_t entry_room;
 	/* For each kind that there is, one that stands for all: its work is done for
 	 * those who have none of that kind. */
 	struct user samples[USER_PROOFS];
@@ -120,7 +123,7 @@ static size_t decode_field(struct str s, char out[SCRAM_SALT_MAX])
 
 	if (s.n > BASE64_ENCODED_SIZE(SCRAM_SALT_MAX) ||
 		base64_decode(s, decoded, &n) < 0 || n > SCRAM_SALT_MAX)
-		return 0;
+		n = 0;
 	memcpy(out, decoded, n);
 	explicit_bzero(decoded, sizeof(decoded));
 	return n;
@@ -275,9 +278,10 @@ static int parse_text(struct reading *r)
 	}
 	for (const char *q = p; (q = memchr(q, '\n', (size_t)(end - q))) != NULL; q++)
 		lines++;
-	u->entries = calloc(lines, sizeof(u->entries[0]));
+	u->entries = vault_alloc(lines * sizeof(u->entries[0]));
 	if (u->entries == NULL)
 		return -ENOMEM;
+	u->entry_room = lines;
 	for (unsigned number = 1; p < end; number++) {
 		char *stop = memchr(p, '\n', (size_t)(end - p));
 
@@ -311,14 +315,15 @@ static int learn_secret(struct users *u)
 
 static struct users *new_users(size_t size)
 {
-	struct users *u = calloc(1, sizeof(*u));
+	struct users *u = vault_alloc(sizeof(*u));
 
 	if (u == NULL)
 		return NULL;
-	u->text = calloc(1, size + 1);
+	u->text = vault_alloc(size + 1);
 	u->size = size;
+	u->text_room = size + 1;
 	if (u->text == NULL) {
-		free(u);
+		users_free(u);
 		return NULL;
 	}
 	return u;
@@ -406,13 +411,9 @@ void users_free(struct users *u)
 {
 	if (u == NULL)
 		return;
-	explicit_bzero(u->text, u->size);
-	if (u->entries != NULL)
-		explicit_bzero(u->entries, u->count * sizeof(u->entries[0]));
-	free(u->text);
-	free(u->entries);
-	explicit_bzero(u, sizeof(*u));
-	free(u);
+	vault_free(u->text, u->text_room);
+	vault_free(u->entries, u->entry_room * sizeof(u->entries[0]));
+	vault_free(u, sizeof(*u));
 }
 
 /* ------------------------------------------------------------------ looking */

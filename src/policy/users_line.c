@@ -15,6 +15,8 @@ _Static_assert(USERS_LINE_SIZE > USERS_NAME_MAX + 1 + CRYPT_HASH_SIZE &&
 		       USERS_LINE_SIZE > USERS_NAME_MAX + 16 + USERS_PASSWORD_MAX,
 	"lines are longer");
 
+#define BCRYPT_PASSWORD_MAX 72
+
 /* count 0: as crypt(3) likes it; for bcrypt that is too little. */
 static const struct {
 	const char *name;
@@ -84,6 +86,8 @@ int users_make_line(enum users_scheme scheme, struct str name, struct str passwo
 
 	if (error == NULL)
 		error = users_check_password(password);
+	if (error == NULL && scheme == USERS_BCRYPT && password.n > BCRYPT_PASSWORD_MAX)
+		error = "bcrypt looks at the first 72 bytes of a password only";
 	if (error != NULL) {
 		*ret_error = error;
 		return -EINVAL;

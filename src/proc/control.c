@@ -31,7 +31,7 @@
 
 /* ---------------------------------------------------------------- snapshots */
 
-int control_snapshot(const struct control_parts *parts, int *ret_fd)
+int control_make_snapshot(const struct control_snapshot *parts, int *ret_fd)
 {
 	static const int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
 	struct control_status head = *parts->status;

@@ -105,7 +105,7 @@ struct control_session {
 };
 
 /* The head of a snapshot; listeners, certificates and sessions follow, as many as it
- * says.  The first nine fields are filled by control_snapshot. */
+ * says.  The first nine fields are filled by control_make_snapshot. */
 struct control_status {
 	uint32_t magic;
 	uint32_t version;
@@ -158,7 +158,7 @@ struct control_status {
 };
 
 /* What a snapshot is made of. */
-struct control_parts {
+struct control_snapshot {
 	const struct control_status *status;
 	const struct control_listener *listeners;
 	const struct control_certificate *certificates;
@@ -171,7 +171,7 @@ struct control_parts {
 /* Write the numbers into a file of memory that nobody can change any more.  An array
  * may be NULL if its count is 0.  *ret_fd is the caller's to close.  Returns 0 or a
  * negative errno.  Blocks on nothing but memory. */
-int control_snapshot(const struct control_parts *parts, int *ret_fd);
+int control_make_snapshot(const struct control_snapshot *parts, int *ret_fd);
 
 /* ---------------------------------------------------------------- the socket */
 
@@ -204,8 +204,8 @@ void control_close(int *fd, const char *directory, const char *name);
 int control_receive(int fd, uid_t own, struct control_request *ret_request,
 	struct control_peer *ret_peer);
 
-/* Answer.  status: 0 or a positive errno; snapshot_fd: -1 or what control_snapshot made;
- * it stays the caller's.  A peer that cannot take it now gets nothing. */
+/* Answer.  status: 0 or a positive errno; snapshot_fd: -1 or what control_make_snapshot
+ * made; it stays the caller's.  A peer that cannot take it now gets nothing. */
 void control_reply(
 	const struct control_peer *peer, int status, const char *text, int snapshot_fd);
 

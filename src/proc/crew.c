@@ -94,6 +94,7 @@ static void become_worker(
 		.slots_fd = c->slots_fd,
 		.counters_fd = c->counters_fd,
 		.tls = g->tls,
+		.sasl = g->sasl,
 		.keys_fd = g->keys.asker_fd,
 		.client_key_secret = {c->secret[0], c->secret[1]},
 	};

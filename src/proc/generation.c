@@ -188,6 +188,18 @@ int generation_open(struct generation *g, const struct listener *existing,
 	return status == 0 ? open_listeners(g, existing, existing_count, level) : status;
 }
 
+/* What all workers need of the mechanisms, each in its copy. */
+static int prepare_sasl(struct generation *g, enum log_level level)
+{
+	const struct config *c = g->config;
+	int r = 0;
+
+	for (size_t i = 0; i < c->listener_count && g->sasl == NULL && r == 0; i++)
+		if (c->listeners[i].smtp.auth != LISTEN_AUTH_OFF)
+			r = sasl_new(&c->auth, &g->sasl);
+	return r < 0 ? fail(level, "prepare AUTH", "", r, EXIT_FAILURE) : 0;
+}
+
 /* The libraries have left holes in the heap.  A page that malloc touches to look for a
  * place is a page that each worker has for itself from then on: so give back what can be,
  * and have the rest sorted, as a request does for which no hole is large enough. */
@@ -212,6 +224,8 @@ int generation_prepare(struct generation *g, enum log_level level)
 	if (status == 0)
 		status = open_quit_pipe(g, level);
 	if (status == 0)
+		status = prepare_sasl(g, level);
+	if (status == 0)
 		status = start_tls(g, level);
 	settle_heap();
 	return status;
@@ -224,6 +238,7 @@ void generation_free(struct generation *g)
 	generation_close_listeners(g, g->listeners, g->listener_count);
 	keys_done(&g->keys);
 	tls_free(g->tls);
+	sasl_free(g->sasl);
 	keyring_unref(g->keyring);
 	sandbox_done(&g->sandbox);
 	for (int i = 0; i < 2; i++)
@@ -291,7 +306,8 @@ unsigned generation_count_waiting(const struct generation *g)
 	return waiting;
 }
 
-/* Returns 1, 0 when there is no client, or a negative errno. */
+/* Who expects TLS would take our words for a part of it.  Returns 1, 0 when there is no
+ * client, or a negative errno. */
 static int refuse_one(const struct listener *l, struct str reply)
 {
 	int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -300,8 +316,10 @@ static int refuse_one(const struct listener *l, struct str reply)
 		return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED
 			       ? 0
 			       : -errno;
-	/* It fits into the buffer of a new connection; who does not take it has gone. */
-	(void)send(fd, reply.p, reply.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	/* It fits into the buffer of a new connection; who does not take it has gone.  Who
+	 * expects TLS could not read it. */
+	if (l->settings->smtp.tls != LISTEN_TLS_IMPLICIT)
+		(void)send(fd, reply.p, reply.n, MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void)shutdown(fd, SHUT_WR);
 	(void)fdio_close(&fd);
 	return 1;

@@ -22,6 +22,7 @@ struct generation {
 	struct identity identity;
 	struct keyring *keyring; /* one user of it; NULL: no TLS */
 	struct tls *tls;         /* likewise */
+	struct sasl *sasl;       /* NULL: no AUTH */
 	struct keys keys;
 	bool is_daemon; /* nobody reads standard error after the start */
 	struct sandbox sandbox;
@@ -65,9 +66,10 @@ unsigned generation_count_retiring(const struct generation *g);
 /* How many clients wait to be accepted, see listener_count_waiting. */
 unsigned generation_count_waiting(const struct generation *g);
 
-/* Accept clients that wait, tell each that there is no room (RFC 5321, 4.2.1: 421) and
- * close; nothing is read, and nothing waited for.  Adds how many to *count.  Returns 0,
- * or a negative errno when they cannot be accepted. */
+/* Accept clients that wait, tell each that there is no room (RFC 5321, 4.2.1: 421; where
+ * TLS comes first there is no way to) and close; nothing is read, and nothing waited for.
+ * Adds how many to *count.  Returns 0, or a negative errno when they cannot be accepted.
+ */
 int generation_refuse_waiting(const struct generation *g, uint64_t *count);
 
 /* A child of the master has ended; see keys_note_exit. */

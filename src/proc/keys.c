@@ -164,7 +164,8 @@ int keys_open(struct keys *k, enum sandbox_level level)
 
 void keys_done(struct keys *k)
 {
-	helper_end(&k->helper);
+	for (unsigned i = 0; i < k->count; i++)
+		helper_end(&k->helpers[i]);
 	(void)fdio_close(&k->asker_fd);
 	(void)fdio_close(&k->helper_fd);
 	sandbox_done(&k->sandbox);
@@ -186,7 +187,7 @@ static int wait_until_ready(int fd)
 }
 
 /* Once it is ready it is ours to look after; until then it must not stay. */
-int keys_start(struct keys *k, const struct keys_env *env)
+static int start_one(struct keys *k, struct helper *h, const struct keys_env *env)
 {
 	struct process p = {.keys = k, .env = env, .master = getpid()};
 	int ends[2], r;
@@ -201,26 +202,48 @@ int keys_start(struct keys *k, const struct keys_env *env)
 	r = pid < 0 ? -errno : 0;
 	(void)fdio_close(&ends[1]);
 	if (pid > 0) {
-		helper_note_start(&k->helper, pid, clock_monotonic_ms());
+		helper_note_start(h, pid, clock_monotonic_ms());
 		r = wait_until_ready(ends[0]);
 	}
 	(void)fdio_close(&ends[0]);
 	if (r < 0)
-		helper_end(&k->helper);
+		helper_end(h);
 	else
 		log_event(LOG_DEBUG, EV_KEYS_START, LOG_NUM("keys", pid),
 			LOG_NUM("count", keyring_count(env->keyring)));
 	return r;
 }
 
+int keys_start(struct keys *k, const struct keys_env *env)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned wanted = processors < 1                    ? 1
+			  : processors > KEYS_PROCESSES_MAX ? KEYS_PROCESSES_MAX
+							    : (unsigned)processors;
+	int r = 0;
+
+	for (k->count = 0; k->count < wanted && r == 0; k->count++)
+		r = start_one(k, &k->helpers[k->count], env);
+	return r;
+}
+
+static struct helper *find(struct keys *k, pid_t pid)
+{
+	for (unsigned i = 0; i < k->count; i++)
+		if (k->helpers[i].pid == pid)
+			return &k->helpers[i];
+	return NULL;
+}
+
 bool keys_note_exit(struct keys *k, pid_t pid, int status, bool is_expected)
 {
 	enum log_level level = is_expected ? LOG_DEBUG : LOG_WARN;
+	struct helper *h = find(k, pid);
 	uint64_t wait_ms;
 
-	if (k->helper.pid != pid)
+	if (h == NULL)
 		return false;
-	wait_ms = helper_note_death(&k->helper, clock_monotonic_ms());
+	wait_ms = helper_note_death(h, clock_monotonic_ms());
 	if (WIFSIGNALED(status))
 		log_event(level, EV_KEYS_EXIT, LOG_NUM("keys", pid),
 			LOG_TEXT("signal", sigabbrev_np(WTERMSIG(status))),
@@ -232,18 +255,32 @@ bool keys_note_exit(struct keys *k, pid_t pid, int status, bool is_expected)
 	return true;
 }
 
-uint64_t keys_tend(struct keys *k, const struct keys_env *env, uint64_t now_ms)
+/* Returns when to look at this one again. */
+static uint64_t tend_one(
+	struct keys *k, struct helper *h, const struct keys_env *env, uint64_t now_ms)
 {
 	int r;
 
-	if (k->helper_fd < 0 || k->helper.pid != 0)
+	if (h->pid != 0)
 		return UINT64_MAX;
-	if (k->helper.due_ms > now_ms)
-		return k->helper.due_ms;
-	r = keys_start(k, env);
+	if (h->due_ms > now_ms)
+		return h->due_ms;
+	r = start_one(k, h, env);
 	if (r == 0)
 		return UINT64_MAX;
-	(void)helper_note_death(&k->helper, now_ms);
+	(void)helper_note_death(h, clock_monotonic_ms());
 	log_event(LOG_ERROR, EV_KEYS_FAILED, LOG_TEXT("step", "start"), LOG_ERRNO(r));
-	return k->helper.due_ms;
+	return h->due_ms;
+}
+
+uint64_t keys_tend(struct keys *k, const struct keys_env *env, uint64_t now_ms)
+{
+	uint64_t until_ms = UINT64_MAX;
+
+	for (unsigned i = 0; i < k->count; i++) {
+		uint64_t due_ms = tend_one(k, &k->helpers[i], env, now_ms);
+
+		until_ms = due_ms < until_ms ? due_ms : until_ms;
+	}
+	return until_ms;
 }

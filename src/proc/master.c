@@ -252,7 +252,8 @@ static void reap_children(struct master *m)
 			return;
 		if (upgrade_note_exit(&m->upgrade, info.si_pid, status))
 			continue;
-		if (lineage_note_exit(&m->lineage, info.si_pid, status, m->is_stopping))
+		/* While the server drains it is needed as ever. */
+		if (lineage_note_exit(&m->lineage, info.si_pid, status, is_ending(m)))
 			continue;
 		child = crew_find(&m->crew, info.si_pid);
 		/* PID 1 in a container inherits orphans that are not ours. */

@@ -12,7 +12,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +21,7 @@
 #include "base/log.h"
 #include "base/number.h"
 #include "net/conn.h"
+#include "net/key_request.h"
 #include "proc/notices.h"
 #include "proc/recorder.h"
 #include "smtp/session.h"
@@ -285,7 +285,8 @@ static int shake_hands(struct server *v)
 	if (r < 0)
 		return r;
 	slot_set_state(v->env->slot, SLOT_HANDSHAKE);
-	slot_set_deadline(v->env->slot, deadline_ms);
+	/* Who waits for a signature looks at nothing else. */
+	slot_set_deadline(v->env->slot, deadline_ms + KEY_PATIENCE_MS);
 	while ((r = conn_handshake(&v->conn)) == -EAGAIN) {
 		now_ms = clock_monotonic_ms();
 		look_at_notices(v, now_ms);
@@ -337,7 +338,8 @@ static void start_tls(struct server *v)
 	smtp_tls_started(v->engine, &tls, &binding);
 }
 
-/* A delay that a hook asked for, in slices that notice a drain. */
+/* A delay that a hook or a wrong password asked for, in slices that notice a drain.  Who
+ * does not stay for the answer is not to keep the next one waiting. */
 static void wait_pause(struct server *v)
 {
 	uint64_t now_ms = clock_monotonic_ms();
@@ -346,7 +348,9 @@ static void wait_pause(struct server *v)
 	flush_output(v);
 	slot_set_deadline(v->env->slot, end_ms);
 	while (smtp_next(v->engine) == SMTP_PAUSE && now_ms < end_ms) {
-		(void)poll(NULL, 0, (int)number_min(end_ms - now_ms, PAUSE_SLICE_MS));
+		if (conn_loses_client(&v->conn,
+			    (uint32_t)number_min(end_ms - now_ms, PAUSE_SLICE_MS)))
+			lose_client(v, -ECONNRESET);
 		now_ms = clock_monotonic_ms();
 		look_at_notices(v, now_ms);
 	}
@@ -497,6 +501,7 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 {
 	struct smtp_peer peer = describe_peer(v, listener, from);
 	unsigned sessions;
+	uint32_t linger;
 
 	begin_session(v, listener, from);
 	conn_take_fd(&v->conn, fd, listener_gives_tick(listener));
@@ -513,6 +518,9 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 
 	recorder_end(&v->recorder, describe_failure(v));
 	note_client(v, 0);
-	conn_close(&v->conn, linger_ms(v));
+	linger = linger_ms(v);
+	/* The wait before it may have lasted longer than it should. */
+	slot_set_deadline(v->env->slot, clock_monotonic_ms() + linger);
+	conn_close(&v->conn, linger);
 	slot_end_session(v->env->slot, v->has_timed_out);
 }

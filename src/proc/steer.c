@@ -147,7 +147,7 @@ static int make_snapshot(const struct steer_view *view, int *ret_fd)
 	const struct generation *g = view->lineage->current;
 	struct control_status status = {
 		.state = view->state, .pid = getpid(), .generation = g->number};
-	struct control_parts parts = {.status = &status};
+	struct control_snapshot parts = {.status = &status};
 	struct control_listener *listeners =
 		calloc(g->listener_count + 1, sizeof(*listeners));
 	struct control_certificate *certificates =
@@ -173,7 +173,7 @@ static int make_snapshot(const struct steer_view *view, int *ret_fd)
 		fill_certificate(g->keyring, i, &certificates[i]);
 	parts.sessions = sessions;
 	parts.session_count = fill_sessions(view->crew, sessions);
-	r = control_snapshot(&parts, ret_fd);
+	r = control_make_snapshot(&parts, ret_fd);
 out:
 	free(listeners);
 	free(certificates);

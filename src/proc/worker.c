@@ -48,7 +48,6 @@ struct worker {
 	const struct worker_env *env;
 	int epoll_fd;
 	struct delivery *delivery;
-	struct sasl *sasl;
 	const struct board *board;
 	struct slot *slot;
 	struct counters *counters;
@@ -269,17 +268,6 @@ static int map_counters(struct worker *w)
 	return r;
 }
 
-/* All that the mechanisms open and allocate, while that is allowed. */
-static int prepare_sasl(struct worker *w)
-{
-	const struct config *c = w->env->config;
-
-	for (size_t i = 0; i < c->listener_count; i++)
-		if (c->listeners[i].smtp.auth != LISTEN_AUTH_OFF)
-			return sasl_new(&c->auth, &w->sasl);
-	return 0;
-}
-
 static int prepare_to_serve(struct worker *w)
 {
 	const struct worker_env *env = w->env;
@@ -288,7 +276,7 @@ static int prepare_to_serve(struct worker *w)
 		.config = env->config,
 		.delivery = w->delivery,
 		.tls = env->tls,
-		.sasl = w->sasl,
+		.sasl = env->sasl,
 		.board = w->board,
 		.generation = env->generation,
 		.slot = w->slot,
@@ -338,8 +326,6 @@ static int set_up(struct worker *w)
 		return fail_step("watch the listeners", r);
 	if ((r = set_signals(w)) < 0)
 		return fail_step("set signals", r);
-	if ((r = prepare_sasl(w)) < 0)
-		return fail_step("prepare AUTH", r);
 	if ((r = prepare_to_serve(w)) < 0)
 		return fail_step("allocate", r);
 	/* Standard input is /dev/null by now. */
@@ -477,7 +463,6 @@ void worker_main(const struct worker_env *env)
 	/* Whatever tells us to go comes too late. */
 	(void)sigprocmask(SIG_BLOCK, &all, NULL);
 	serve_free(w.server);
-	sasl_free(w.sasl);
 	delivery_close(w.delivery);
 	exit(r < 0 ? WORKER_EXIT_FAILED : WORKER_EXIT_DONE);
 }

@@ -35,8 +35,9 @@ struct worker_env {
 	int slots_fd; /* our page is the one at number - 1 */
 	int wake_fd;  /* non-blocking: an eventfd for the master's attention */
 	int counters_fd;
-	const struct tls *tls;         /* NULL: no listener has TLS */
-	int keys_fd;                   /* its keys are asked for there; -1 without TLS */
+	const struct tls *tls; /* NULL: no listener has TLS */
+	struct sasl *sasl;     /* this worker's copy; NULL: no listener has AUTH */
+	int keys_fd;           /* its keys are asked for there; -1 without TLS */
 	uint64_t client_key_secret[2]; /* for the keys of clients, see counters.h */
 };
 

@@ -33,6 +33,7 @@ void auth_forget(struct smtp *s)
 	auth_end_exchange(s);
 	s->envelope.client.user = (struct str){0};
 	s->sasl_session = (struct sasl_session){
+		.has_judge = hooks_have_plain_auth(s),
 		.is_plaintext_allowed =
 			plaintext == PLAINTEXT_AUTH_ALWAYS ||
 			(plaintext == PLAINTEXT_AUTH_LOOPBACK && s->is_loopback),
@@ -167,6 +168,9 @@ static void settle(struct smtp *s, enum sasl_outcome outcome)
 		break;
 	case SASL_BROKEN:
 		break_off(s, 501, "5.5.2", "Not in the form of the mechanism");
+		break;
+	case SASL_EARLY:
+		break_off(s, 501, "5.7.0", "This mechanism has no initial response");
 		break;
 	case SASL_PASSWORD:
 	case SASL_FAILED:

@@ -58,7 +58,8 @@ static void add_comment(
 	(void)buf_add_text(out, "\t(");
 	(void)buf_add_text(out, what);
 	(void)buf_add_text(out, " ");
-	add_text(out, text, "()\\");
+	/* The last two mean nothing here, but not every reader knows. */
+	add_text(out, text, "()\\\";");
 	(void)buf_add_text(out, ")");
 }
 

@@ -75,6 +75,7 @@ static bool judge(struct smtp *s, enum hook_stage stage, struct sinkd_verdict *v
 	if (v->code >= 400 && v->code <= 599)
 		code = v->code;
 	enhanced = code == 421   ? "4.3.2"
+		   : code == 454 ? "4.7.0"
 		   : code < 500  ? "4.7.1"
 		   : code == 535 ? "5.7.8"
 				 : "5.7.1";

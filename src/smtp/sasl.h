@@ -14,6 +14,7 @@ struct sasl_session {
 	bool is_plaintext_allowed; /* the password may be shown: TLS, or the settings say
 				      so */
 	bool is_tls;
+	bool has_judge;      /* there is a hook that judges passwords, see password */
 	struct str subject;  /* of the verified client certificate; empty: none */
 	struct str external; /* the name that goes with it; empty: none */
 	/* What binds the exchange to the TLS session, as it is: tls-unique (RFC 5929) and
@@ -28,6 +29,7 @@ enum sasl_outcome {
 	SASL_DONE,     /* it is the user that name tells; out may hold last data for it */
 	SASL_REFUSED,  /* wrong, or unknown: 535 5.7.8 */
 	SASL_BROKEN,   /* not in the form of the mechanism: 501 5.5.2 */
+	SASL_EARLY,    /* it is for us to speak first: 501 5.7.0 (RFC 4954, 4) */
 	SASL_FAILED,   /* could not be checked now: 454 4.7.0 */
 };
 

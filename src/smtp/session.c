@@ -65,12 +65,16 @@ void engine_drop(struct smtp *s)
 	s->mode = MODE_DROPPED;
 }
 
+static void tell(struct smtp *s, struct str line)
+{
+	if (s->env->reply != NULL && !s->out.has_overflowed)
+		s->env->reply(s->env->user, line);
+}
+
 /* Tell of the reply line that begins there in the output. */
 static void tell_reply(struct smtp *s, size_t start)
 {
-	if (s->env->reply != NULL && !s->out.has_overflowed)
-		s->env->reply(s->env->user,
-			(struct str){s->out.p + start, s->out.len - start - 2});
+	tell(s, (struct str){s->out.p + start, s->out.len - start - 2});
 }
 
 void engine_challenge(struct smtp *s, struct str text)
@@ -80,7 +84,12 @@ void engine_challenge(struct smtp *s, struct str text)
 	(void)buf_add_text(&s->out, "334 ");
 	(void)buf_add_str(&s->out, text);
 	(void)buf_add_text(&s->out, "\r\n");
-	tell_reply(s, start);
+	/* With the last word and the challenge before it passwords can be tried, as many
+	 * as one likes, by whoever reads the log. */
+	if (s->auth.has_last_word)
+		tell(s, STR("334 (hidden)"));
+	else
+		tell_reply(s, start);
 	s->reply_code = 334;
 }
 
@@ -418,6 +427,7 @@ void smtp_tls_started(struct smtp *s, const struct envelope_tls *tls,
 	if (binding != NULL)
 		s->sasl_session = *binding;
 	s->sasl_session.is_plaintext_allowed = s->sasl_session.is_tls = true;
+	s->sasl_session.has_judge = hooks_have_plain_auth(s);
 	client->tls = *tls;
 	client->helo = (struct str){0};
 	client->is_esmtp = false;

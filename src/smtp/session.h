@@ -88,7 +88,8 @@ struct smtp_outcome {
  * authenticated may be NULL, and may come and go while the engine is in use.  All else
  * must be there.
  *
- * command and reply never hold a password: what belongs to AUTH is told as "(hidden)".
+ * command and reply never hold a password, or what one could be found by: what belongs
+ * to AUTH is told as "(hidden)", but for the challenges before the last.
  * answered is told of each command with the code of its reply: of DATA the one before
  * the message, of AUTH the last one; 0 for no reply.  authenticated is told of each AUTH
  * exchange that a reply is about to end: its mechanism, who the client is (code 235) or

@@ -291,13 +291,16 @@ enum smtp_verb verbs_run(struct smtp *s, struct str line)
 	struct command command;
 	struct reply refusal;
 	enum smtp_verb verb;
+	bool is_secret;
 
 	if (!command_split(line, &command)) {
 		engine_error(s, 500, "5.5.2", "Bad command syntax");
 		return VERB_OTHER;
 	}
 	verb = find_verb(command.verb);
-	if (!hooks_command(s, &command, &refusal))
+	/* It may be a password that came out of turn, which is nobody's business. */
+	is_secret = verb == VERB_OTHER && (s->auth.has_tried || auth_is_command(line));
+	if (!is_secret && !hooks_command(s, &command, &refusal))
 		engine_answer(s, &refusal);
 	else if (verb == VERB_OTHER)
 		engine_error(s, 500, "5.5.1", "Command not recognized");

@@ -181,7 +181,7 @@ static bool is_keys(pid_t pid)
 	return strstr(title, ": keys") != NULL;
 }
 
-/* The keys process dies, and the next question waits for the next one. */
+/* The keys processes die, and the next question waits for the next ones. */
 static void kill_keys(pid_t master, const struct fault *fault)
 {
 	char path[64];
@@ -200,7 +200,7 @@ static void kill_keys(pid_t master, const struct fault *fault)
 			killed++;
 	if (file != NULL)
 		(void)fclose(file);
-	CHECK(killed == 1);
+	CHECK(killed > 0);
 }
 
 /* A message to the server that is ready, and the signal to stop. */

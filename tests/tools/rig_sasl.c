@@ -121,7 +121,7 @@ static enum sasl_outcome step_cram(
 
 	if (is_first)
 		return in.p == NULL ? more(out, STR("<1.2@sink.example.test>"))
-				    : SASL_BROKEN;
+				    : SASL_EARLY;
 	blank = in.n == 0 ? NULL : memchr(in.p, ' ', in.n);
 	if (blank == NULL)
 		return SASL_BROKEN;

@@ -36,6 +36,7 @@
 #define CANCELLED  "501 5.7.0 Authentication cancelled\r\n"
 #define BAD_BASE64 "501 5.5.2 Bad base64\r\n"
 #define BAD_FORM   "501 5.5.2 Not in the form of the mechanism\r\n"
+#define TOO_EARLY  "501 5.7.0 This mechanism has no initial response\r\n"
 #define LATER      "454 4.7.0 Temporary authentication failure\r\n"
 #define UNKNOWN    "504 5.5.4 Unknown authentication mechanism\r\n"
 #define NEEDS_TLS  "538 5.7.11 This mechanism needs TLS\r\n"

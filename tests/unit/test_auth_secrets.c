@@ -190,6 +190,42 @@ static void test_secrets_out_of_turn(void)
 	rig_done(&r);
 }
 
+/* Challenges are told, but not the last word of the server, with which passwords could
+ * be tried by whoever reads it. */
+static void test_last_word_is_not_told(void)
+{
+	struct rig r;
+
+	init(&r);
+	begin(&r);
+	rig_say(&r, "AUTH SCRAM-SHA-256\r\n" SCRAM_FIRST "\r\n" SCRAM_PROOF "\r\n\r\n");
+	CHECK("said", has(rig_output(&r), "334 " SCRAM_LAST "\r\n" OK235));
+	CHECK_STR("told", buf_str(&r.told),
+		STR("C: AUTH (hidden)\nS: 334 \nC: (hidden)\nS: 334 " SCRAM_FIRST
+		    "\nC: (hidden)\nS: 334 (hidden)\nC: (hidden)\n"
+		    "S: 235 2.7.0 Authentication successful\n"));
+	rig_end(&r);
+	rig_done(&r);
+}
+
+/* The hook `command` is not shown what a log is not. */
+static void test_hook_is_not_shown_secrets(void)
+{
+	struct rig r;
+
+	init(&r);
+	begin(&r);
+	rig_say(&r, "FOO\r\nAUTHPLAIN x\r\nauth=PLAIN x\r\nNOOP\r\n");
+	rig_say(&r, "AUTH NTLM\r\n" JOE "\r\n" SECRET "\r\nNOOP\r\n");
+	CHECK_STR("asked", rig_trace(&r),
+		STR("command FOO\ncommand NOOP\ncommand AUTH\ncommand NOOP\n"));
+	rig_forget(&r);
+	rig_say(&r, "AUTH PLAIN " PLAIN_RIGHT "\r\nFOO\r\n");
+	CHECK_STR("after a success", rig_trace(&r), STR("command AUTH\ncommand FOO\n"));
+	rig_end(&r);
+	rig_done(&r);
+}
+
 void suite_auth_secrets(void)
 {
 	CU_pSuite s = CU_add_suite("auth secrets", NULL, NULL);
@@ -199,4 +235,6 @@ void suite_auth_secrets(void)
 	CU_add_test(s, "mechanism goes too far", test_mechanism_goes_too_far);
 	CU_add_test(s, "secrets are wiped", test_secrets_are_wiped);
 	CU_add_test(s, "secrets out of turn", test_secrets_out_of_turn);
+	CU_add_test(s, "last word is not told", test_last_word_is_not_told);
+	CU_add_test(s, "hook is not shown secrets", test_hook_is_not_shown_secrets);
 }

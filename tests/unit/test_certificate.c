@@ -66,6 +66,18 @@ static void test_facts(void)
 				     strlen(info.fingerprint));
 	CHECK("fingerprint", info.fingerprint[2] == ':' && info.fingerprint[92] == ':');
 
+	make_pair(&(struct test_wish){.is_addressed = true}, &server);
+	CHECK("address",
+		certificate_read(str_of(server.certificate), &info, &error) == 0);
+	CHECK_STR("address", str_of(info.subject), STR("192.0.2.1"));
+	make_pair(&(struct test_wish){.mailbox = "a@b.test"}, &server);
+	CHECK("mailbox",
+		certificate_read(str_of(server.certificate), &info, &error) == 0);
+	CHECK_STR("mailbox", str_of(info.subject), STR("a@b.test"));
+	make_pair(&(struct test_wish){0}, &server);
+	CHECK("nobody", certificate_read(str_of(server.certificate), &info, &error) == 0);
+	CHECK_STR("nobody", str_of(info.subject), STR(""));
+
 	CHECK("RSA", certificate_read(str_of(nobody.certificate), &info, &error) == 0);
 	CHECK_STR("RSA", str_of(info.key), STR("RSA 2048"));
 	CHECK("expired", info.not_after_s < now_s);

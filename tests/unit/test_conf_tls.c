@@ -416,7 +416,6 @@ static void test_everything_is_kept(void)
 	CHECK("mechanisms", c->auth.mechanisms == (SASL_EXTERNAL | SASL_CRAM_MD5));
 	CHECK("accept any", c->auth.accept_any);
 	CHECK("users", users_count(c->users) == 1 && c->auth.users == c->users);
-	CHECK_STR("hostname", str_of(c->auth.hostname), STR("mx.test"));
 	CHECK("plaintext", c->smtp.plaintext_auth == PLAINTEXT_AUTH_ALWAYS);
 	CHECK("failures", c->smtp.auth_failures_max == 7);
 	CHECK("timeout", c->timeouts.tls_ms == 3000);
@@ -459,7 +458,6 @@ static void test_defaults(void)
 					SASL_SCRAM_SHA_256 | SASL_SCRAM_SHA_256_PLUS));
 		CHECK("users", c->auth.users_file == NULL && c->users == NULL &&
 				       c->auth.users == NULL);
-		CHECK("hostname", c->auth.hostname == c->smtp.hostname);
 		CHECK("plaintext", c->smtp.plaintext_auth == PLAINTEXT_AUTH_LOOPBACK);
 		CHECK("failures", c->smtp.auth_failures_max == 3);
 		CHECK("tls", c->listeners[0].smtp.tls == LISTEN_TLS_STARTTLS);

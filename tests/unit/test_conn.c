@@ -272,6 +272,21 @@ static void test_linger(void)
 	end_line(&l);
 }
 
+/* Who has said all may still listen; who is gone is gone at once. */
+static void test_loses_client(void)
+{
+	struct line l;
+
+	begin_line(&l, NULL, true);
+	CU_ASSERT(!conn_loses_client(&l.server, 0));
+	CU_ASSERT(shutdown(l.fd, SHUT_WR) == 0);
+	CU_ASSERT(!conn_loses_client(&l.server, 0));
+	CU_ASSERT(close(l.fd) == 0);
+	l.fd = -1;
+	CU_ASSERT(conn_loses_client(&l.server, 10000));
+	end_line(&l);
+}
+
 void suite_conn(void)
 {
 	CU_pSuite suite = CU_add_suite("conn", make_world, end_world);
@@ -281,4 +296,5 @@ void suite_conn(void)
 	CU_add_test(suite, "much", test_much);
 	CU_add_test(suite, "broken off", test_broken_off);
 	CU_add_test(suite, "linger", test_linger);
+	CU_add_test(suite, "loses client", test_loses_client);
 }

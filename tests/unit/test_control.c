@@ -325,7 +325,7 @@ static void test_answers(void)
 {
 	struct control_request request = request_of(CONTROL_STOP);
 	const struct control_status status = {0};
-	const struct control_parts parts = {.status = &status};
+	const struct control_snapshot parts = {.status = &status};
 	struct control_peer peer;
 	struct fixture f;
 	int client, snapshot = -1;
@@ -335,7 +335,7 @@ static void test_answers(void)
 	client = client_socket();
 	ask(&f, client, &request, sizeof(request));
 	CU_ASSERT_FATAL(receive(&f, &request, &peer) == 1);
-	CU_ASSERT_FATAL(control_snapshot(&parts, &snapshot) == 0);
+	CU_ASSERT_FATAL(control_make_snapshot(&parts, &snapshot) == 0);
 	before = count_descriptors();
 	for (int i = 0; i < 2000; i++)
 		control_reply(&peer, 0, "done", snapshot);
@@ -399,17 +399,17 @@ static void test_snapshot(void)
 	const struct control_listener listeners[] = {{.name = "mx"}, {.name = "local"}};
 	const struct control_certificate certificate = {.subject = "CN=mx"};
 	const struct control_session session = {.number = 9, .helo = "x"};
-	const struct control_parts parts = {
+	const struct control_snapshot parts = {
 		&status, listeners, &certificate, &session, 2, 1, 1};
 	static union {
 		struct control_status status;
 		char bytes[16384];
 	} image;
-	struct snapshot s;
+	struct control_snapshot s;
 	ssize_t n;
 	int fd = -1;
 
-	CU_ASSERT_FATAL(control_snapshot(&parts, &fd) == 0);
+	CU_ASSERT_FATAL(control_make_snapshot(&parts, &fd) == 0);
 	n = pread(fd, &image, sizeof(image), 0);
 	CU_ASSERT_FATAL(n > 0 && snapshot_parse(&image, (size_t)n, &s) == 0);
 	CHECK("status", s.status->pid == 4711);

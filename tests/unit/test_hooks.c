@@ -256,6 +256,7 @@ static void test_own_refusal(void)
 		{{.code = 452, .enhanced = "4.2.2", .text = "Mailbox full"},
 			"452 4.2.2 Mailbox full\r\n"},
 		{{.code = 553, .enhanced = "5.1.3", .text = "Bad"}, "553 5.1.3 Bad\r\n"},
+		{{.code = 454, .text = "Later"}, "454 4.7.0 Later\r\n"},
 		{{.code = 599, .enhanced = "5.9.9", .text = "Odd"}, "599 5.9.9 Odd\r\n"},
 		{{.code = 400, .enhanced = "4.0.0", .text = "Odd"}, "400 4.0.0 Odd\r\n"},
 		{{.code = SINKD_REFUSE, .enhanced = "5.1.1", .text = "No"}, "5"},

@@ -23,7 +23,8 @@
 
 /* Files that configurations name; the directory is put in for '@'. */
 static const char *const names[] = {"a.crt", "a.key", "b.crt", "b.key", "old.crt",
-	"old.key", "open.key", "text", "cut.key", "ed.key", "locked.key", "cut.crt"};
+	"old.key", "open.key", "text", "cut.key", "ed.key", "locked.key", "cut.crt",
+	"key-first", "key-last", "many"};
 
 /* CUnit counts no claims before the first test. */
 #define MUST(claim)                                                                      \
@@ -66,6 +67,27 @@ static void write_key(const char *name, gnutls_pk_algorithm_t kind, const char *
 	gnutls_x509_privkey_deinit(key);
 }
 
+static void write_both(const char *name, const char *one, const char *other)
+{
+	static char text[2 * sizeof(((struct test_pair *)NULL)->key)];
+
+	(void)snprintf(text, sizeof(text), "%s%s", one, other);
+	write_file(name, text, 0600);
+}
+
+/* A bundle. */
+static void write_many(const char *name, const char *certificate)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	for (int i = 0; i <= CERTIFICATE_CHAIN_MAX; i++)
+		MUST(buf_add_text(&b, certificate));
+	MUST(buf_add(&b, "", 1));
+	write_file(name, b.p, 0644);
+	buf_done(&b);
+}
+
 static int make_files(void)
 {
 	static struct test_pair a, b, old;
@@ -83,6 +105,9 @@ static int make_files(void)
 	write_file("old.crt", old.certificate, 0644);
 	write_file("old.key", old.key, 0600);
 	write_file("text", "no PEM\n", 0600);
+	write_many("many", a.certificate);
+	write_both("key-first", b.key, b.certificate);
+	write_both("key-last", b.certificate, b.key);
 	a.key[strlen(a.key) / 2] = '\0';
 	write_file("cut.key", a.key, 0600);
 	a.certificate[strlen(a.certificate) / 2] = '\0';
@@ -236,6 +261,10 @@ static const struct {
 		"@/sinkd.conf:2: tls: ca-file: '@/text': no certificate in PEM "
 		"form\n"},
 	{"CA", "tls {\n ca-file = \"@/a.crt\"\n}\n", ""},
+	{"many CAs", "tls {\n ca-file = \"@/many\"\n}\n", ""},
+	{"many certificates", PAIR("many", "a.key"),
+		"@/sinkd.conf:2: tls: certificate: '@/many': too many certificates in "
+		"one file\n"},
 };
 
 static void test_mistakes(void)
@@ -300,6 +329,37 @@ static void test_dates(void)
 	CHECK_STR("form", str_of(date), STR("2026-01-02T03:04:05Z"));
 	keyring_unref(k);
 	config_free(c);
+}
+
+/* What is ours of the file must not have the key: workers inherit it. */
+static void test_in_one_file(void)
+{
+	static const char *const files[] = {"key-first", "key-last"};
+
+	for (size_t i = 0; i < 2; i++) {
+		char path[64], error[PAIR_ERROR_MAX] = "", line[65] = "";
+		struct signer *s = NULL;
+		enum pair_part part;
+		struct pair p;
+		char text[8192];
+		ssize_t n;
+
+		(void)snprintf(path, sizeof(path), "%s/%s", conf_directory, files[i]);
+		CU_ASSERT_FATAL(pair_read(path, path, time(NULL), &p, error, &part) == 0);
+		CHECK("signs", signer_new(&p.key_fd, 1, &s) == 0);
+		n = pread(p.key_fd, text, sizeof(text) - 1, 0);
+		CU_ASSERT_FATAL(n > 0);
+		text[n] = '\0';
+		for (const char *at = strstr(text, "PRIVATE KEY-----\n") + 17;
+			*at != '-' && at[64] == '\n'; at += 65) {
+			memcpy(line, at, 64);
+			CHECK(files[i],
+				memmem(p.chain, p.chain_length, line, 64) == NULL);
+		}
+		CHECK("there was something to find", line[0] != '\0');
+		signer_free(s);
+		pair_done(&p);
+	}
 }
 
 /* The date is that of the certificate, which was made today. */
@@ -446,6 +506,7 @@ void suite_keyring(void)
 
 	CU_add_test(s, "each mistake has its line", test_mistakes);
 	CU_add_test(s, "too early, too late, soon too late", test_dates);
+	CU_add_test(s, "key and certificate in one file", test_in_one_file);
 	CU_add_test(s, "expired", test_expired);
 	CU_add_test(s, "self-signed", test_made);
 	CU_add_test(s, "kept as long as the master", test_taken_over);

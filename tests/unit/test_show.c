@@ -19,7 +19,7 @@
 #define SESSIONS     3
 #define NOW_S        1795436048
 
-/* As control_snapshot writes it. */
+/* As control_make_snapshot writes it. */
 struct image {
 	struct control_status status;
 	struct control_listener listeners[LISTENERS];
@@ -93,7 +93,8 @@ static struct image sample(void)
 	return m;
 }
 
-typedef void (*show_fn)(FILE *file, enum show_format format, const struct snapshot *s);
+typedef void (*show_fn)(
+	FILE *file, enum show_format format, const struct control_snapshot *s);
 
 static const struct form {
 	const char *name;
@@ -110,7 +111,7 @@ static const struct form {
 };
 
 /* The text is the caller's to free. */
-static char *shown(const struct form *form, const struct snapshot *s)
+static char *shown(const struct form *form, const struct control_snapshot *s)
 {
 	char *text = NULL;
 	size_t n = 0;
@@ -123,7 +124,7 @@ static char *shown(const struct form *form, const struct snapshot *s)
 }
 
 /* Whatever the snapshot holds: lines of printable text, and JSON that is JSON. */
-static void check_forms(const struct snapshot *s)
+static void check_forms(const struct control_snapshot *s)
 {
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
 		char *text = shown(&forms[i], s);
@@ -140,7 +141,8 @@ static void check_forms(const struct snapshot *s)
 }
 
 /* A copy that ends where the memory does, for checkers of memory. */
-static int parse_copy(const void *p, size_t n, void **ret_copy, struct snapshot *ret)
+static int parse_copy(
+	const void *p, size_t n, void **ret_copy, struct control_snapshot *ret)
 {
 	*ret_copy = malloc(n + (n == 0));
 	CU_ASSERT_FATAL(*ret_copy != NULL);
@@ -151,7 +153,7 @@ static int parse_copy(const void *p, size_t n, void **ret_copy, struct snapshot 
 static void test_parse(void)
 {
 	struct image m = sample();
-	struct snapshot s;
+	struct control_snapshot s;
 	void *copy;
 
 	CHECK("whole", parse_copy(&m, sizeof(m), &copy, &s) == 0);
@@ -199,7 +201,7 @@ static void test_lies(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct image m = sample();
-		struct snapshot s;
+		struct control_snapshot s;
 		void *copy;
 
 		memcpy((char *)&m + cases[i].offset, &cases[i].value, sizeof(uint32_t));
@@ -223,7 +225,7 @@ static void test_random_bytes(void)
 
 	for (int round = 0; round < 300; round++) {
 		struct image m = sample();
-		struct snapshot s;
+		struct control_snapshot s;
 		void *copy;
 
 		/* Behind the counts, most of the time: nearly all else is refused. */
@@ -248,7 +250,7 @@ static void test_random_bytes(void)
 static void test_escapes(void)
 {
 	struct image m = sample();
-	struct snapshot s;
+	struct control_snapshot s;
 
 	memset(m.status.release, 0x1b, sizeof(m.status.release));
 	memset(m.status.hostname, '"', sizeof(m.status.hostname));
@@ -265,7 +267,7 @@ static void test_escapes(void)
 	check_forms(&s);
 }
 
-static void check_contains(const struct form *form, const struct snapshot *s,
+static void check_contains(const struct form *form, const struct control_snapshot *s,
 	const char *const *expected, size_t n)
 {
 	char *text = shown(form, s);
@@ -283,7 +285,7 @@ static void check_contains(const struct form *form, const struct snapshot *s,
 static void test_status(void)
 {
 	struct image m = sample();
-	struct snapshot s;
+	struct control_snapshot s;
 
 	CU_ASSERT_FATAL(snapshot_parse(&m, sizeof(m), &s) == 0);
 	CONTAINS(&forms[0], &s, "sinkd 1.2.3 at mx.example.test, process 4711: running\n",
@@ -317,7 +319,7 @@ static void test_status(void)
 static void test_sessions(void)
 {
 	struct image m = sample();
-	struct snapshot s;
+	struct control_snapshot s;
 
 	CU_ASSERT_FATAL(snapshot_parse(&m, sizeof(m), &s) == 0);
 	CONTAINS(&forms[2], &s,
@@ -332,7 +334,7 @@ static void test_sessions(void)
 static void test_metrics(void)
 {
 	struct image m = sample();
-	struct snapshot s;
+	struct control_snapshot s;
 
 	memcpy(m.listeners[0].name, "a\"b\\\n", 6);
 	CU_ASSERT_FATAL(snapshot_parse(&m, sizeof(m), &s) == 0);

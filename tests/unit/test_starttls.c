@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "rig.h"
+#include "rig_parts.h"
 #include "smtp/engine.h"
 #include "unit.h"
 
@@ -310,6 +311,26 @@ static void test_delay(void)
 	}
 }
 
+/* The mechanisms know of the hook that judges passwords, before and after. */
+static void test_judge(void)
+{
+	for (int has_hook = 0; has_hook < 2; has_hook++) {
+		struct rig r;
+
+		init(&r, LISTEN_TLS_STARTTLS, RIG_TLS_WAITS);
+		if (has_hook)
+			r.hooks.plain_auth = rig_hooks.plain_auth;
+		rig_start(&r);
+		CHECK("before", r.engine->sasl_session.has_judge == has_hook);
+		rig_say(&r, "STARTTLS\r\n");
+		rig_start_tls(&r);
+		CHECK("TLS", r.engine->sasl_session.is_tls);
+		CHECK("after", r.engine->sasl_session.has_judge == has_hook);
+		rig_end(&r);
+		rig_done(&r);
+	}
+}
+
 void suite_starttls(void)
 {
 	CU_pSuite s = CU_add_suite("starttls", NULL, NULL);
@@ -322,4 +343,5 @@ void suite_starttls(void)
 	CU_add_test(s, "implicit, refused", test_implicit_refusal);
 	CU_add_test(s, "events", test_events);
 	CU_add_test(s, "delay", test_delay);
+	CU_add_test(s, "judge", test_judge);
 }

@@ -349,6 +349,8 @@ static void test_client_certificates(void)
 			"mary@example.test", NULL},
 		{"common name", CLIENT_CERTIFICATE_REQUEST, &world.john, "CN=john",
 			"john", NULL},
+		{"no common name", CLIENT_CERTIFICATE_REQUEST, &world.nameless,
+			"sue@example.test", "sue@example.test", NULL},
 		{"unknown CA", CLIENT_CERTIFICATE_REQUEST, &world.stranger, "", "", NULL},
 		{"expired", CLIENT_CERTIFICATE_REQUEST, &world.old, "", "", NULL},
 		{"good", CLIENT_CERTIFICATE_REQUIRE, &world.john, "CN=john", "john",

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <gnutls/crypto.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +26,13 @@
 	"$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y" \
 	"77vwPZN.Pq.H91p5hVO1"
 #define SALT22 "abcdefghijklmnopqrstuu"
-#define A43    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define A31    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define A43    A31 "aaaaaaaaaaaa"
 #define A50    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define A255   A50 A50 A50 A50 A50 "aaaaa"
 #define A511   A255 A255 "a"
+
+#define BAD_COST "file:1: the cost of the hash is too small or too large\n"
 
 /* Parse; what was told in *told, which the caller frees. */
 static int parse(struct str text, struct users **ret, char **told)
@@ -71,7 +75,7 @@ static const struct {
 	{"scram", SCRAM_LINE, NULL, 1},
 	{"sha512", "joe:" HASH_SHA512, NULL, 1},
 	{"yescrypt", "joe:$y$j9T$F5Jx5fExrKuPp53xLKQ..1$" A43, NULL, 1},
-	{"bcrypt", "joe:$2b$05$" SALT22 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL, 1},
+	{"bcrypt", "joe:$2b$05$" SALT22 A31, NULL, 1},
 	{"several", "a:{PLAIN}x\nb:{PLAIN}x\n\nA:{PLAIN}x\n", NULL, 3},
 	{"no colon", "secret\n", "file:1: a line is 'name:proof'\n", 0},
 	{"no name", "\n:{PLAIN}x", "file:2: the name is empty\n", 0},
@@ -113,6 +117,22 @@ static const struct {
 		"file:1: the hash is not whole\n", 0},
 	{"bcrypt cut short", "joe:$2b$05$" SALT22 "aaa",
 		"file:1: the hash is not whole\n", 0},
+	{"bcrypt broken", "joe:$2b$05$@bcdefghijklmnopqrstuu" A31,
+		"file:1: the hash has a character that its kind has not\n", 0},
+	{"yescrypt broken", "joe:$y$j9T$F5Jx5fExr=uPp53xLKQ..1$" A43,
+		"file:1: the hash has a character that its kind has not\n", 0},
+	{"sha512 with an odd salt", "joe:$6$a+b=c$" A43 A43, NULL, 1},
+	{"sha512 with a cost", "joe:$6$rounds=10000000$salt$" A43 A43, NULL, 1},
+	{"sha512 with a cost in the salt", "joe:$6$Rounds=1$" A43 A43, NULL, 1},
+	{"sha512 for minutes", "joe:$6$rounds=10000001$salt$" A43 A43, BAD_COST, 0},
+	{"sha256 for minutes", "joe:$5$rounds=999999999$salt$" A43, BAD_COST, 0},
+	{"sha256 for ever", "joe:$5$rounds=99999999999999999999$salt$" A43, BAD_COST, 0},
+	{"sha512 for nothing", "joe:$6$rounds=999$salt$" A43 A43, BAD_COST, 0},
+	{"sha512 without a number", "joe:$6$rounds=x$salt$" A43 A43, BAD_COST, 0},
+	{"bcrypt, highest", "joe:$2y$17$" SALT22 A31, NULL, 1},
+	{"bcrypt for minutes", "joe:$2b$18$" SALT22 A31, BAD_COST, 0},
+	{"bcrypt for nothing", "joe:$2b$03$" SALT22 A31, BAD_COST, 0},
+	{"bcrypt without a number", "joe:$2b$x5$" SALT22 A31, BAD_COST, 0},
 	{"scram without fields", "u:{SCRAM-SHA-256}",
 		"file:1: {SCRAM-SHA-256} has four fields\n", 0},
 	{"scram with a field more", SCRAM_LINE ",",
@@ -238,6 +258,36 @@ static void test_check(void)
 	users_free(u);
 }
 
+/* Whether the page of p would be in a core file. */
+static bool is_dumped(const void *p)
+{
+	uintptr_t place = (uintptr_t)p, start, end;
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	bool is_here = false, is_dumped = true;
+	char line[512];
+
+	CU_ASSERT_FATAL(maps != NULL);
+	while (fgets(line, sizeof(line), maps) != NULL) {
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &start, &end) == 2)
+			is_here = place >= start && place < end;
+		else if (is_here && str_starts_nocase(str_of(line), STR("VmFlags:")))
+			is_dumped = strstr(line, " dd") == NULL;
+	}
+	CU_ASSERT(fclose(maps) == 0);
+	return is_dumped;
+}
+
+static void test_no_core(void)
+{
+	struct users *u = parse_good("joe:{PLAIN}secret\n" SCRAM_LINE "\n");
+	const struct user *joe = users_find(u, STR("joe"));
+
+	CU_ASSERT_FATAL(joe != NULL);
+	CU_ASSERT(!is_dumped(joe->secret.p) && !is_dumped(joe) && !is_dumped(u));
+	CU_ASSERT(is_dumped(&joe));
+	users_free(u);
+}
+
 static void test_salts(void)
 {
 	struct users *u = parse_good(SCRAM_LINE), *plain = parse_good("a:{PLAIN}b");
@@ -358,6 +408,9 @@ static void test_make_line_refuses(void)
 			"the password has a control character in it"},
 		{"too long", STR("a"), STR(A511 "a"), USERS_SHA512,
 			"the password is longer than 511 bytes"},
+		{"too long for bcrypt", STR("a"), STR(A31 A31 "aaaaaaaaaaa"),
+			USERS_BCRYPT,
+			"bcrypt looks at the first 72 bytes of a password only"},
 		{"not UTF-8", STR("a"), STR("\xff"), USERS_SCRAM_SHA_256,
 			"the password has characters that SCRAM forbids (RFC 4013)"},
 	};
@@ -430,6 +483,7 @@ void suite_users(void)
 	(void)CU_add_test(suite, "not a text", test_not_text);
 	(void)CU_add_test(suite, "find", test_find);
 	(void)CU_add_test(suite, "check", test_check);
+	(void)CU_add_test(suite, "no core", test_no_core);
 	(void)CU_add_test(suite, "salts", test_salts);
 	(void)CU_add_test(suite, "keys of RFC 7677", test_scram_vector);
 	(void)CU_add_test(suite, "preparation of passwords", test_scram_preparation);

@@ -62,9 +62,13 @@ static void fill(gnutls_x509_crt_t c, const struct test_wish *wish)
 	OK(gnutls_x509_crt_set_activation_time(c, now - 3 * DAY_S));
 	OK(gnutls_x509_crt_set_expiration_time(
 		c, wish->is_expired ? now - DAY_S : now + 30 * DAY_S));
-	OK(gnutls_x509_crt_set_dn_by_oid(c, GNUTLS_OID_X520_COMMON_NAME, 0, wish->name,
-		(unsigned)strlen(wish->name)));
-	if (strchr(wish->name, '.') != NULL)
+	if (wish->name != NULL)
+		OK(gnutls_x509_crt_set_dn_by_oid(c, GNUTLS_OID_X520_COMMON_NAME, 0,
+			wish->name, (unsigned)strlen(wish->name)));
+	if (wish->is_addressed)
+		OK(gnutls_x509_crt_set_subject_alt_name(
+			c, GNUTLS_SAN_IPADDRESS, "\xc0\0\2\1", 4, GNUTLS_FSAN_SET));
+	if (wish->name != NULL && strchr(wish->name, '.') != NULL)
 		OK(gnutls_x509_crt_set_subject_alt_name(c, GNUTLS_SAN_DNSNAME, wish->name,
 			(unsigned)strlen(wish->name), GNUTLS_FSAN_SET));
 	if (wish->mailbox != NULL)

@@ -20,8 +20,10 @@ struct test_pair {
 
 /* What a certificate is to say. */
 struct test_wish {
-	const char *name; /* common name, and a name of a host if it has a dot */
+	/* Common name, and a name of a host if it has a dot; NULL: there is none. */
+	const char *name;
 	const char *mailbox;
+	bool is_addressed; /* 192.0.2.1 is among its names */
 	bool is_rsa, is_ca, is_expired;
 	const struct test_pair *issuer; /* NULL: itself */
 };
@@ -84,7 +86,7 @@ enum test_server { RSA, ECDSA, TWO, WILD, SERVERS };
 
 /* Those of clients: the first two are from the CA that the server knows. */
 struct test_world {
-	struct test_pair servers[SERVERS], ca, mary, john, stranger, old;
+	struct test_pair servers[SERVERS], ca, mary, john, nameless, stranger, old;
 	int signer_pid, signer_fd;
 };
 extern struct test_world world;

@@ -29,6 +29,8 @@ int make_world(void)
 			  .issuer = &world.ca},
 		&world.mary);
 	make_pair(&(struct test_wish){.name = "john", .issuer = &world.ca}, &world.john);
+	make_pair(&(struct test_wish){.mailbox = "sue@example.test", .issuer = &world.ca},
+		&world.nameless);
 	make_pair(&(struct test_wish){.name = "x", .issuer = &stranger_ca},
 		&world.stranger);
 	make_pair(

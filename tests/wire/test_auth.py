@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import itertools
 import os
 import smtplib
 import ssl
@@ -188,6 +189,19 @@ def wrong_passwords_take_time_and_then_all():
         assert " user=nobody " in lines[1] and " code=535" in lines[1], lines[1]
 
 
+def a_client_that_is_gone_delays_nobody():
+    with server_with(workers=1) as server:
+        with server.connect() as client:
+            client.greet()
+            client.send(f"{plain('ann', 'wrong')}\r\n".encode() * 3)
+            wait_until(lambda: server.events("auth.refused"), what="the first")
+            client.reset()
+        started = time.monotonic()
+        with server.connect() as client:
+            client.expect("220 ")
+        assert time.monotonic() - started < 0.9  # The first failure alone waits for a second.
+
+
 def required():
     with server_with(auth="required") as server, server.connect() as client:
         client.greet()
@@ -241,9 +255,13 @@ def secrets_stay_secret():
         server.sinkctl("verbose", "on")
         server.sinkctl("log-level", "debug")
         secret = "correct-horse-battery"
-        for attempt in (plain("eve", secret), "AUTH LOGIN"):
+        for attempt, is_tls in itertools.product((plain("eve", secret), "AUTH LOGIN"),
+                                                 (False, True)):
             with server.connect() as client:
                 client.greet()
+                if is_tls:
+                    client.start_tls(any_certificate())
+                    client.command("EHLO client.example", "250-")
                 if attempt == "AUTH LOGIN":
                     client.command(attempt, "334 ")
                     client.command(b64("eve"), "334 ")
@@ -251,6 +269,11 @@ def secrets_stay_secret():
                 else:
                     client.command(attempt, "535 ")
                 client.command("QUIT", "221 ")
+            with server.connect() as client:  # What nobody reads, before the end or after it.
+                client.greet()
+                client.send(b"QUIT\r\n" + plain("eve", secret).encode() + b"\r\n")
+                client.expect("221 ")
+                client.send(plain("eve", secret).encode() + b"\r\n")
         server.wait_idle(1)
         log = server.log()
         needles = [secret.encode(), b64(secret).encode(), plain("eve", secret)[11:].encode()]
@@ -306,6 +329,7 @@ def a_changed_users_file_needs_a_reload():
 
 
 run(mechanisms_of_smtplib, hashed_passwords, scram_without_and_with_binding, refusals,
-    wrong_passwords_take_time_and_then_all, required, only_what_can_work_is_offered,
+    wrong_passwords_take_time_and_then_all,
+    a_client_that_is_gone_delays_nobody, required, only_what_can_work_is_offered,
     anything_is_accepted, mail_parameter, secrets_stay_secret,
     a_changed_users_file_needs_a_reload, together=True)

@@ -4,10 +4,12 @@ import contextlib
 import json
 import os
 import re
+import signal
 import ssl
 import subprocess
 import tempfile
 import threading
+import time
 
 from certificates import Authority, any_certificate, fingerprint, pem_of
 from sinkd_server import LEVEL, SINKD, Server, read_file, wait_until
@@ -190,37 +192,69 @@ def a_reload_takes_up_what_was_renewed():
             assert shown_by(server) == pem_of(renewed.certificate)
 
 
+@contextlib.contextmanager
+def load(server, context):
+    """Four clients, one session after the other; gives a function that waits for so many
+    more.  None of them may fail."""
+    failures, sessions, end = [], [], threading.Event()
+
+    def talk():
+        while not end.is_set():
+            try:
+                sessions.append(shown_by(server, context))
+            except (AssertionError, OSError) as failure:
+                failures.append(failure)
+
+    def more(count):
+        reached = len(sessions) + count
+        wait_until(lambda: len(sessions) > reached or failures, 20, "some sessions")
+        return sessions
+
+    threads = [threading.Thread(target=talk) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield more
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
+    assert not failures, failures[:3]
+
+
 def renewal_under_load():
     with authority() as ca:
         pair = ca.issue("mx")
         context = ca.client()
-        failures, sessions = [], []
         with server_with(pair) as server:
-            end = threading.Event()
-
-            def load():
-                while not end.is_set():
-                    try:
-                        shown = shown_by(server, context)
-                        sessions.append(shown)
-                    except (AssertionError, OSError) as failure:
-                        failures.append(failure)
-
-            threads = [threading.Thread(target=load) for _ in range(4)]
-            for thread in threads:
-                thread.start()
-            renewed = None
-            for _ in range(5):
-                reached = len(sessions) + 20
-                wait_until(lambda: len(sessions) > reached or failures, 20, "some sessions")
-                renewed = ca.issue("mx")
-                server.sinkctl("reload")
-            end.set()
-            for thread in threads:
-                thread.join()
-            assert not failures, failures[:3]
+            with load(server, context) as more:
+                for _ in range(5):
+                    more(20)
+                    renewed = ca.issue("mx")
+                    server.sinkctl("reload")
+                sessions = more(20)
             assert shown_by(server, context) == pem_of(renewed.certificate)
             print(f"{len(sessions)} sessions over 5 renewals, {len(set(sessions))} certificates seen")
+
+
+def keys_processes_killed_under_load():
+    with authority() as ca:
+        pair = ca.issue("mx")
+        context = ca.client()
+        with server_with(pair) as server:
+            with load(server, context) as more:
+                for deaths in range(1, 5):
+                    # Those that die young, one after the other, are not replaced at once.
+                    grown_up = time.monotonic() + 1.1
+                    wait_until(lambda: time.monotonic() > grown_up, what="grown-up processes")
+                    more(10)
+                    victims = server.keys()
+                    for pid in victims:
+                        os.kill(pid, signal.SIGKILL)
+                    wait_until(lambda: len(server.keys()) == len(victims)
+                               and not set(server.keys()) & set(victims), what="new ones")
+                sessions = more(10)
+            print(f"{len(sessions)} sessions; {deaths} times all keys processes were killed")
 
 
 def certificates_of_clients():
@@ -314,5 +348,5 @@ def one_that_ends_soon():
 
 run(one_is_made, the_greeting_of_the_server_names_it, two_kinds_of_key_side_by_side,
     names_choose_certificates, mistakes, a_reload_takes_up_what_was_renewed, renewal_under_load,
-    certificates_of_clients, sessions_are_resumed, one_ticket_in_the_write_of_the_greeting,
-    one_that_ends_soon, together=False)
+    keys_processes_killed_under_load, certificates_of_clients, sessions_are_resumed,
+    one_ticket_in_the_write_of_the_greeting, one_that_ends_soon)

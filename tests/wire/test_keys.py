@@ -6,13 +6,17 @@ import os
 import re
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 
-from sinkd_server import SINKD, Server, built_with_sanitizers, status_of, wait_until
+from certificates import any_certificate
+from sinkd_server import LEVEL, SINKD, Server, built_with_sanitizers, status_of, wait_until
 from wire_test import Skip, need_program, need_root, output_of, run
 
 SYS_PIDFD_GETFD = 438  # on every architecture
+# So many processes sign for one generation: as many as can at the same time.
+KEYS = min(os.sysconf("SC_NPROCESSORS_ONLN"), 8)
 LISTEN = 'listen "mx" { address = {"127.0.0.1:0"} }\n'
 DISCARD = 'deliver "null" { type = "discard" }\n'
 
@@ -92,33 +96,42 @@ class KeyServer(Server):
 
     pool = "workers { start = 2  min-spare = 2  max-spare = 2  max = 4 }\n"
 
+    def key_processes(self):
+        """The pids, once there are all of one generation and no others."""
+        return wait_until(lambda: len(self.keys()) == KEYS and self.keys(), what="keys processes")
+
     def key_process(self):
-        [pid] = wait_until(lambda: len(self.keys()) == 1 and self.keys(), what="one keys process")
-        return pid
+        return self.key_processes()[0]
 
 
-def only_one_process_has_the_key():
+def only_keys_processes_have_the_key():
     need_root()
     if built_with_sanitizers():
         raise Skip("the memory of a sanitizer has no end")
     for kind in "rsa:2048", "P-256":
         with KeyServer(kind) as server:
             server.wait_idle(2)
-            keys = server.key_process()
+            keys = server.key_processes()
             secrets = secrets_of(server.key)
-            # Or the search finds nothing anywhere.
-            assert has_any(keys, secrets), kind
             for pid in server.processes():
-                assert pid == keys or not has_any(pid, secrets), \
+                # Where it must be, or the search would find nothing anywhere.
+                assert has_any(pid, secrets) == (pid in keys), \
                     (kind, pid, server.pid, server.children())
+            both = server.path("pki", "both.pem")
+            with open(both, "w") as file:
+                for name in server.key, server.certificate:
+                    with open(name) as part:
+                        file.write(part.read())
+            os.chmod(both, 0o600)
+            server.write(tls_section(both, both))
             server.process.send_signal(signal.SIGHUP)
             wait_until(lambda: server.events("server.reload"), what="the reload")
-            wait_until(lambda: len(server.keys()) == 1 and server.keys() != [keys],
-                       what="the end of the old process")
+            wait_until(lambda: not set(keys) & set(server.keys()),
+                       what="the end of the old processes")
             server.wait_idle(2)
-            keys = server.key_process()
+            keys = server.key_processes()
             for pid in server.processes():
-                assert pid == keys or not has_any(pid, secrets), (kind, pid, server.children())
+                assert has_any(pid, secrets) == (pid in keys), (kind, pid, server.children())
 
 
 def it_gives_up_all_that_it_does_not_need():
@@ -147,7 +160,8 @@ def one_that_is_killed_comes_back():
         for deaths in 1, 2:
             pid = server.key_process()
             os.kill(pid, signal.SIGKILL)
-            wait_until(lambda: server.keys() and server.keys() != [pid], what="another")
+            wait_until(lambda: pid not in server.keys() and len(server.keys()) == KEYS,
+                       what="another")
             wait_until(lambda: len(server.events("keys.exit")) == deaths, what="its event")
         lines = server.events("keys.exit")
         assert f" keys={pid} signal=KILL" in lines[-1] and " wait_ms=0" in lines[0], lines
@@ -159,6 +173,28 @@ def one_that_is_killed_comes_back():
         with server.connect() as client:
             client.greet()
         assert server.key_process() == pid
+
+
+def clients_of_a_server_that_drains_have_keys():
+    with KeyServer() as server:
+        server.wait_idle(2)
+        with server.connect() as client:
+            client.greet()
+            client.address_message()
+            server.sinkctl("drain")
+            pids = server.key_processes()
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: len(server.keys()) == KEYS and not set(server.keys()) & set(pids),
+                       what="others")
+            lines = server.events("keys.exit")
+            assert len(lines) == KEYS, lines
+            for line in lines:
+                assert " level=warn " in line and " signal=KILL" in line, line
+            client.start_tls(any_certificate())
+            client.command("EHLO x", "250-")
+            client.command("QUIT", "221 ")
+        server.wait_exit()
 
 
 def channel_of(pid):
@@ -234,9 +270,10 @@ def a_question_waits_for_the_next_process():
     need_root()
     with KeyServer() as server:
         server.wait_idle(2)
-        pid = server.key_process()
+        pids = server.key_processes()
         with channel_of(server.workers()[0]) as channel:
-            os.kill(pid, signal.SIGKILL)
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
             for _ in 1, 2:
                 try:
                     status, _ = ask(channel, 0, RSA_PSS_SHA256, b"h" * 32)
@@ -244,22 +281,51 @@ def a_question_waits_for_the_next_process():
                 except EOFError:
                     pass  # It died over the question; the next one gets an answer.
             assert status == 0
-        assert server.key_process() != pid
+        assert not set(server.key_processes()) & set(pids)
+
+
+def one_that_hangs_is_waited_for_in_vain():
+    """And whoever waits does not hang for that, however short a handshake may be."""
+    if LEVEL:
+        raise Skip("waits for a clock that no level changes")
+    with KeyServer("P-256") as server:
+        server.wait_idle(2)
+        server.write(tls_section(server.certificate, server.key) + 'timeouts { tls = "1s" }\n')
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: server.events("server.reload"), what="the reload")
+        server.wait_idle(2)
+        for pid in server.key_processes():
+            os.kill(pid, signal.SIGSTOP)
+        with server.connect(seconds=20) as client:
+            client.greet()
+            try:
+                client.start_tls(any_certificate())
+            except (ssl.SSLError, OSError):
+                pass
+            else:
+                raise AssertionError("nobody has signed")
+        [line] = wait_until(lambda: server.events("tls.failed"), what="a line about it")
+        assert "the keys process has not signed" in line, line
+        assert not server.events("worker.hung")
+        for pid in server.key_processes():
+            os.kill(pid, signal.SIGCONT)
+        with server.connect() as client:
+            client.greet()
+            client.start_tls(any_certificate())
 
 
 def it_lives_as_long_as_its_generation():
     with KeyServer() as server:
         server.wait_idle(2)
-        before = server.key_process()
+        before = server.key_processes()
         with server.connect() as client:
             client.greet()
             server.process.send_signal(signal.SIGUSR1)
             wait_until(lambda: server.events("server.reload"), what="another generation")
-            wait_until(lambda: len(server.keys()) == 2, what="its keys process")
-            assert before in server.keys()
+            wait_until(lambda: len(server.keys()) == 2 * KEYS, what="its keys processes")
+            assert set(before) < set(server.keys())
             client.command("QUIT", "221 ")
-        wait_until(lambda: len(server.keys()) == 1, what="the end of the old one")
-        assert server.keys() != [before]
+        assert not set(server.key_processes()) & set(before)
         server.process.kill()
         wait_until(lambda: not server.processes(), what="the end of all")
         server.status = -signal.SIGKILL
@@ -268,7 +334,7 @@ def it_lives_as_long_as_its_generation():
 def mistakes_stop_the_start_and_no_reload():
     with KeyServer() as server:
         server.wait_idle(2)
-        keys = server.key_process()
+        keys = server.key_processes()
         [before] = server.events("server.certificate")
         assert ' subject="CN=mx.example.test" fingerprint=' in before, before
         other, other_key = make_pair(server.path("pki"), "other.example.test", "P-256")
@@ -281,13 +347,12 @@ def mistakes_stop_the_start_and_no_reload():
         server.process.send_signal(signal.SIGHUP)
         [line] = wait_until(lambda: server.events("server.reload"), what="the refusal")
         assert "refused, going on as before" in line and expected in line, line
-        assert server.keys() == [keys]
+        assert server.keys() == keys
         server.write(tls_section(other, other_key))
         server.process.send_signal(signal.SIGHUP)
         wait_until(lambda: len(server.events("server.reload")) == 2, what="the reload")
         assert ' subject="CN=other.example.test" ' in server.events("server.certificate")[1]
-        wait_until(lambda: len(server.keys()) == 1 and server.keys() != [keys],
-                   what="the new key")
+        wait_until(lambda: not set(keys) & set(server.keys()), what="the new key")
 
 
 def one_of_our_own_lasts_as_long_as_the_master():
@@ -309,8 +374,9 @@ def a_server_without_tls_has_none():
         assert not server.keys() and not server.events("server.certificate")
 
 
-run(only_one_process_has_the_key, it_gives_up_all_that_it_does_not_need,
+run(only_keys_processes_have_the_key, it_gives_up_all_that_it_does_not_need,
     it_signs_in_its_cage_and_nothing_else, one_that_is_killed_comes_back,
-    a_question_waits_for_the_next_process, it_lives_as_long_as_its_generation,
+    clients_of_a_server_that_drains_have_keys, a_question_waits_for_the_next_process,
+    one_that_hangs_is_waited_for_in_vain, it_lives_as_long_as_its_generation,
     mistakes_stop_the_start_and_no_reload, one_of_our_own_lasts_as_long_as_the_master,
     a_server_without_tls_has_none)

@@ -6,6 +6,7 @@ import datetime
 import re
 import time
 
+from certificates import any_certificate
 from crowd import Crowd
 from sinkd_server import PATIENCE, Server, wait_until
 from wire_test import run
@@ -82,6 +83,19 @@ def the_rest_is_refused():
         assert len(server.workers()) == 16
 
 
+def who_expects_tls_is_refused_without_a_word():
+    """Plaintext would be a broken handshake to it."""
+    config = ('listen "a" { address = {"127.0.0.1:0"}  tls = "implicit" }\n'
+              'workers { start = 1  max = 1  overflow = "refuse" }\n')
+    with Server("--discard", config=config, listen=None) as server, server.connect() as holder:
+        holder.wrap(any_certificate())
+        holder.greet()
+        with server.connect() as client:
+            client.expect_closed()
+            assert not client.received, client.received
+        assert not server.events("tls.failed")
+
+
 def hold_and_be_served(silent, workers, busy_seconds):
     config = (f"workers {{ start = 4  max = {workers} }}\n"
               f'timeouts {{ busy-command = "{busy_seconds}s" }}\n')
@@ -137,5 +151,6 @@ def who_talks_is_not_given_up():
             talking.command("NOOP", "250 ")
 
 
-run(the_rest_waits_in_the_queue, the_rest_is_refused, three_hundred_say_nothing,
+run(the_rest_waits_in_the_queue, the_rest_is_refused,
+    who_expects_tls_is_refused_without_a_word, three_hundred_say_nothing,
     a_few_say_nothing_for_a_shorter_time, who_talks_is_not_given_up, together=True)

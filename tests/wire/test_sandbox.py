@@ -251,15 +251,17 @@ def what_a_worker_counted_ends_with_it():
 def what_a_sibling_asks_of_the_keys_is_its_own():
     with House("kill", None) as house:
         server = house.server
-        [keys] = server.keys()
-        os.kill(keys, signal.SIGSTOP)
+        keys = server.keys()
+        for pid in keys:
+            os.kill(pid, signal.SIGSTOP)
         try:
             house.held.send(b"keys_wait\n")
             assert house.receive(house.held) == "asked"
             # The question is in the channel now, and nobody else can take it out.
             assert house.attempt("keys_read") == "refused EAGAIN"
         finally:
-            os.kill(keys, signal.SIGCONT)
+            for pid in keys:
+                os.kill(pid, signal.SIGCONT)
         assert house.receive(house.held) == "done"
 
 

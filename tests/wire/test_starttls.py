@@ -2,10 +2,11 @@
 
 import socket
 import ssl
+import time
 
 from certificates import any_certificate
-from sinkd_server import Server, wait_until
-from wire_test import run
+from sinkd_server import LEVEL, Server, wait_until
+from wire_test import Skip, run
 
 
 def configuration(tls, more=""):
@@ -198,6 +199,37 @@ def stalled_handshakes():
         assert all("timed out" in line for line in lines), lines
 
 
+def a_record_that_drips():
+    """Byte by byte in each wait, that for the end of the client too: it lasts longer than a
+    wait should, and is no hang of the worker."""
+    if LEVEL:
+        raise Skip("waits for a clock that no level changes")
+    with server_with("starttls", 'timeouts { command = "2s" }\n') as server, \
+            server.connect() as client:
+        client.greet()
+        client.start_tls(any_certificate())
+        client.command("EHLO x", "250-")
+        plain = socket.socket(fileno=client.socket.detach())
+        plain.settimeout(0.93)
+        for drop in b"\x17\x03\x03\x40\x00" + bytes(20):
+            try:
+                plain.sendall(bytes([drop]))
+                server.sinkctl("status")  # The master looks at its workers, too.
+                while plain.recv(1000):
+                    pass
+                # Its last words have come; it still waits for ours.
+                time.sleep(0.93)
+            except socket.timeout:
+                pass
+            except OSError:
+                break
+        else:
+            raise AssertionError("the session went on and on")
+        plain.close()
+        wait_until(lambda: server.events("session.end"), what="the end of the session")
+        assert not server.events("worker.hung"), server.events("worker.hung")
+
+
 def the_end_of_tls_is_the_end():
     """CVE-2026-45185: after close_notify nothing is read or said in plaintext."""
     for state in "command", "data":
@@ -237,4 +269,4 @@ def the_end_of_tls_is_the_end():
 
 run(a_message_under_tls, all_is_forgotten, what_is_behind_starttls_in_plaintext,
     what_is_injected_in_a_packet_of_its_own, arguments_and_order, required_before_mail, implicit,
-    a_failed_handshake, stalled_handshakes, the_end_of_tls_is_the_end)
+    a_failed_handshake, stalled_handshakes, a_record_that_drips, the_end_of_tls_is_the_end)
