@@ -45,7 +45,8 @@ static const struct command {
 	enum control_command command;
 	const struct word *words;
 	const char *takes;
-	void (*show)(FILE *file, enum show_format format, const struct control_snapshot *s);
+	void (*show)(
+		FILE *file, enum show_format format, const struct control_snapshot *s);
 	unsigned formats;
 	enum show_format default_format;
 } commands[] = {

@@ -316,7 +316,7 @@ static int refuse_one(const struct listener *l, struct str reply)
 		return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED
 			       ? 0
 			       : -errno;
-	/* It fits into the buffer of a new connection; who does not take it has gone.  Who
+	/* It fits into the buffer of a new connection; who does not take it has gone. Who
 	 * expects TLS could not read it. */
 	if (l->settings->smtp.tls != LISTEN_TLS_IMPLICIT)
 		(void)send(fd, reply.p, reply.n, MSG_NOSIGNAL | MSG_DONTWAIT);
