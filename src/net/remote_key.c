@@ -35,7 +35,7 @@ bool remote_key_is_possible(gnutls_pk_algorithm_t kind, unsigned bits)
 static ssize_t ask(const struct remote_key *k, const struct key_request *request,
 	struct key_answer *ret)
 {
-	uint64_t deadline_ms = clock_monotonic_ms() + REMOTE_KEY_PATIENCE_MS;
+	uint64_t deadline_ms = clock_monotonic_ms() + KEY_PATIENCE_MS;
 	size_t n = offsetof(struct key_request, hash) + request->length;
 	ssize_t r =
 		ipc_ask(k->keys_fd, request, n, NULL, 0, ret, sizeof(*ret), deadline_ms);

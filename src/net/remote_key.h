@@ -15,11 +15,9 @@ bool remote_key_is_possible(gnutls_pk_algorithm_t kind, unsigned bits);
  * as well.  Returns 0, -ENOTSUP when keys of this kind cannot be used in this way,
  * -ENOMEM; *ret is the caller's to deinit.
  *
- * A signature blocks until the answer has come, for REMOTE_KEY_PATIENCE_MS at most; then
- * the handshake fails with GNUTLS_E_PK_SIGN_FAILED. */
+ * A signature blocks until the answer has come, for KEY_PATIENCE_MS (net/key_request.h)
+ * at most; then the handshake fails with GNUTLS_E_PK_SIGN_FAILED. */
 int remote_key_new(
 	int keys_fd, uint32_t number, gnutls_pubkey_t public, gnutls_privkey_t *ret);
-
-#define REMOTE_KEY_PATIENCE_MS 10000
 
 #endif

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/number.h"
 #include "net/conn.h"
+#include "net/key_request.h"
 #include "proc/notices.h"
 #include "proc/recorder.h"
 #include "smtp/session.h"
@@ -284,7 +285,8 @@ static uint64_t handshake_deadline(const struct server *v, uint64_t start_ms)
 	if (notices_is_stressed(&v->notices))
 		time_ms = number_min(time_ms, notices_command_ms(&v->notices));
 	deadline_ms = number_min(start_ms + time_ms, v->session_deadline_ms);
-	slot_set_deadline(v->env->slot, deadline_ms);
+	/* It may be spent on a signature that does not come. */
+	slot_set_deadline(v->env->slot, deadline_ms + KEY_PATIENCE_MS);
 	return deadline_ms;
 }
 
