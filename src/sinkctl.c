@@ -316,7 +316,7 @@ static int ask(const struct command_line *cl, enum control_command command,
 	free(answer.snapshot);
 	if (r < 0 || answer.status == EPROTONOSUPPORT)
 		return complain(cl, r < 0 ? r : -EPROTONOSUPPORT);
-	out_printable(text, answer.text);
+	out_words(text, answer.text);
 	(void)fprintf(stderr, "sinkctl: the server refuses: %s\n", text);
 	return EXIT_FAILURE;
 }
@@ -408,7 +408,7 @@ static int run(const struct command_line *cl)
 	} else if (answer.status == EINPROGRESS) {
 		status = wait_for_reload(cl, &before);
 	} else {
-		out_printable(text, answer.text);
+		out_words(text, answer.text);
 		(void)printf("%s\n", text);
 	}
 	free(answer.snapshot);

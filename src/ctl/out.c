@@ -16,6 +16,21 @@ void out_printable(char out[OUT_TEXT_MAX], const char *text)
 	(void)str_printable(out, OUT_TEXT_MAX, str_of(text[0] == '\0' ? "-" : text));
 }
 
+void out_words(char out[OUT_TEXT_MAX], const char *text)
+{
+	size_t n = 0;
+
+	if (*text == '\0')
+		out[n++] = '-';
+	for (; *text != '\0' && n + sizeof("\\x00") <= OUT_TEXT_MAX; text++)
+		if (*text == '"' || *text == '\\')
+			out[n++] = *text;
+		else
+			n += str_printable(
+				out + n, OUT_TEXT_MAX - n, (struct str){text, 1});
+	out[n] = '\0';
+}
+
 void out_seconds(char out[OUT_NUMBER_MAX], uint64_t ms)
 {
 	(void)snprintf(

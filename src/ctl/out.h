@@ -13,6 +13,9 @@
 /* The printable form of a text that may hold anything; "-" for the empty one. */
 void out_printable(char out[OUT_TEXT_MAX], const char *text);
 
+/* The same for what the server says in its own words, where quotes are quotes. */
+void out_words(char out[OUT_TEXT_MAX], const char *text);
+
 /* A number of milliseconds in seconds, with three decimals, into out. */
 #define OUT_NUMBER_MAX 32
 void out_seconds(char out[OUT_NUMBER_MAX], uint64_t ms);

@@ -57,7 +57,7 @@ static int read_all(int fd, char **ret, size_t *ret_length)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
-		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+		return -ENOTSUP;
 	if (st.st_size > FILE_SIZE_MAX)
 		return -EFBIG;
 	size = (size_t)st.st_size;
@@ -85,7 +85,9 @@ int pair_read_file(
 	int r = fd < 0 ? -errno : read_all(fd, ret, ret_length);
 
 	(void)fdio_close(&fd);
-	if (r < 0)
+	if (r == -ENOTSUP)
+		(void)str_copy(ret_error, PAIR_ERROR_MAX, STR("is not a file"));
+	else if (r < 0)
 		explain(ret_error, "cannot read", r);
 	return r;
 }

@@ -31,6 +31,10 @@ struct key_answer {
 	unsigned char signature[KEY_SIGNATURE_MAX];
 };
 
+/* How long an answer is waited for.  It blocks the asker, so that who looks after it must
+ * allow for that. */
+#define KEY_PATIENCE_MS 10000
+
 /* No such key, or nothing that it may sign. */
 #define KEY_REFUSED 1
 

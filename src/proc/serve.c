@@ -274,25 +274,37 @@ static void feed_engine(struct server *v)
 		read_client(v);
 }
 
+/* When a handshake that began then must have ended.  Who is silent in it is as much in
+ * the way of others as who is silent after it. */
+static uint64_t handshake_deadline(const struct server *v, uint64_t start_ms)
+{
+	uint64_t time_ms = v->env->config->timeouts.tls_ms;
+	uint64_t deadline_ms;
+
+	if (notices_is_stressed(&v->notices))
+		time_ms = number_min(time_ms, notices_command_ms(&v->notices));
+	deadline_ms = number_min(start_ms + time_ms, v->session_deadline_ms);
+	/* It may be spent on a signature that does not come. */
+	slot_set_deadline(v->env->slot, deadline_ms + KEY_PATIENCE_MS);
+	return deadline_ms;
+}
+
 /* A handshake, for no longer than timeouts.tls.  Returns 0, or a negative errno. */
 static int shake_hands(struct server *v)
 {
-	uint64_t now_ms = clock_monotonic_ms();
-	uint64_t deadline_ms = number_min(
-		now_ms + v->env->config->timeouts.tls_ms, v->session_deadline_ms);
+	uint64_t start_ms = clock_monotonic_ms(), now_ms;
 	int r = conn_start_tls(&v->conn, v->env->tls);
 
 	if (r < 0)
 		return r;
 	slot_set_state(v->env->slot, SLOT_HANDSHAKE);
-	/* Who waits for a signature looks at nothing else. */
-	slot_set_deadline(v->env->slot, deadline_ms + KEY_PATIENCE_MS);
+	(void)handshake_deadline(v, start_ms);
 	while ((r = conn_handshake(&v->conn)) == -EAGAIN) {
 		now_ms = clock_monotonic_ms();
 		look_at_notices(v, now_ms);
 		if (smtp_next(v->engine) != SMTP_STARTTLS)
 			return -ECANCELED;
-		if (now_ms >= deadline_ms) {
+		if (now_ms >= handshake_deadline(v, start_ms)) {
 			v->has_timed_out = true;
 			return -ETIMEDOUT;
 		}

@@ -243,7 +243,7 @@ static bool is_in_order(struct smtp *s, enum order order)
 	else if (order == AFTER_EHLO && !(s->has_greeted && s->envelope.client.is_esmtp))
 		wrong = "EHLO comes first";
 	else if (order == AFTER_EHLO && s->has_sender)
-		wrong = "Not in a mail transaction";
+		wrong = "Not within a mail transaction";
 	else if ((order == AFTER_SENDER || order == AFTER_RECIPIENT) && !s->has_sender)
 		wrong = "MAIL comes first";
 	else if (order == AFTER_RECIPIENT && s->envelope.recipient_count == 0) {

@@ -43,7 +43,7 @@
 #define NO_EHLO    "503 5.5.1 EHLO comes first\r\n"
 #define NO_AUTH    "502 5.5.1 AUTH is not offered here\r\n"
 #define AGAIN      "503 5.5.1 AUTH was given already\r\n"
-#define IN_MAIL    "503 5.5.1 Not in a mail transaction\r\n"
+#define IN_MAIL    "503 5.5.1 Not within a mail transaction\r\n"
 #define SYNTAX     "501 5.5.4 Syntax: AUTH mechanism [response]\r\n"
 
 static inline bool has(struct str s, const char *text)

@@ -24,7 +24,7 @@
 /* Files that configurations name; the directory is put in for '@'. */
 static const char *const names[] = {"a.crt", "a.key", "b.crt", "b.key", "old.crt",
 	"old.key", "open.key", "text", "cut.key", "ed.key", "locked.key", "cut.crt",
-	"key-first", "key-last", "many"};
+	"key-first", "key-last", "many", "pipe"};
 
 /* CUnit counts no claims before the first test. */
 #define MUST(claim)                                                                      \
@@ -34,6 +34,14 @@ static const char *const names[] = {"a.crt", "a.key", "b.crt", "b.key", "old.crt
 			abort();                                                         \
 		}                                                                        \
 	} while (0)
+
+static void make_pipe(const char *name)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", conf_directory, name);
+	MUST(mkfifo(path, 0600) == 0);
+}
 
 static void write_file(const char *name, const char *text, mode_t mode)
 {
@@ -112,6 +120,7 @@ static int make_files(void)
 	write_file("cut.key", a.key, 0600);
 	a.certificate[strlen(a.certificate) / 2] = '\0';
 	write_file("cut.crt", a.certificate, 0600);
+	make_pipe("pipe");
 	write_key("ed.key", GNUTLS_PK_EDDSA_ED25519, NULL);
 	write_key("locked.key", GNUTLS_PK_ECDSA, "secret");
 	return 0;
@@ -205,8 +214,9 @@ static const struct {
 		"@/sinkd.conf:2: tls: certificate: '@/none': cannot read: No "
 		"such file or directory\n"},
 	{"directories", PAIR(".", "."),
-		"@/sinkd.conf:2: tls: certificate: '@/.': cannot read: Is a "
-		"directory\n"},
+		"@/sinkd.conf:2: tls: certificate: '@/.': is not a file\n"},
+	{"a pipe", PAIR("pipe", "a.key"),
+		"@/sinkd.conf:2: tls: certificate: '@/pipe': is not a file\n"},
 	{"a directory for a key", PAIR("a.crt", "."),
 		"@/sinkd.conf:3: tls: key: '@/.': is not a file\n"},
 	{"no fit", PAIR("a.crt", "b.key"),

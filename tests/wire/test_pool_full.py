@@ -151,6 +151,18 @@ def who_talks_is_not_given_up():
             talking.command("NOOP", "250 ")
 
 
-run(the_rest_waits_in_the_queue, the_rest_is_refused,
+def silence_in_a_handshake_is_silence():
+    """timeouts.tls, as long as it may be, keeps nobody else out."""
+    config = ('workers { start = 1  max = 1 }\n'
+              'timeouts { tls = "5m"  busy-command = "2s" }\n')
+    with Server("--discard", config=config) as server, server.connect() as silent:
+        silent.greet()
+        silent.command("STARTTLS", "220 ")
+        with server.connect(seconds=5) as third:  # Waits in the queue.
+            third.greet()
+            silent.expect_closed()
+
+
+run(silence_in_a_handshake_is_silence, the_rest_waits_in_the_queue, the_rest_is_refused,
     who_expects_tls_is_refused_without_a_word, three_hundred_say_nothing,
     a_few_say_nothing_for_a_shorter_time, who_talks_is_not_given_up, together=True)

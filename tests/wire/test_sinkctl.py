@@ -399,6 +399,8 @@ def servers_that_are_none():
             assert expected in text and "sinkctl: " in text, (answer, text)
     text = answer_of((reply(status=1, text=b"no \x1b[31m way"), []), "stop", status=1)
     assert text == "sinkctl: the server refuses: no \\x1B[31m way\n", text
+    text = answer_of((reply(status=1, text=b'listen "a": no'), []), "stop", status=1)
+    assert text == 'sinkctl: the server refuses: listen "a": no\n', text
     assert answer_of((reply(text=b"\x9bdone"), []), "stop", status=0) == "\\x9Bdone\n"
 
 
