@@ -138,8 +138,11 @@ static int run_errand(errand_fn fn, const void *user, struct pair *p, struct buf
 		r = seal(p->key_fd);
 	if (r == -EINVAL && report->len > 0)
 		(void)str_copy(ret_error, PAIR_ERROR_MAX, buf_str(report));
+	else if (r == -ECHILD)
+		(void)str_copy(ret_error, PAIR_ERROR_MAX,
+			STR("the process for it died, of a signal or a limit"));
 	else if (r < 0)
-		explain(ret_error, "the process that reads it failed", r);
+		explain(ret_error, "the process for it failed", r);
 	return r;
 }
 
