@@ -156,7 +156,8 @@ static int run_errand(errand_fn fn, const void *user, struct pair *p, struct buf
 	if (r == -EINVAL && report->len > 0)
 		(void)str_copy(ret_error, PAIR_ERROR_MAX, buf_str(report));
 	else if (r == -ECHILD)
-		(void)snprintf(ret_error, PAIR_ERROR_MAX, "the process for it died");
+		(void)snprintf(ret_error, PAIR_ERROR_MAX,
+			"the process for it died, of a signal or a limit");
 	else if (r < 0)
 		explain(ret_error, "the process for it failed", r);
 	else if ((r = seal(p->key_fd)) < 0)

@@ -16,6 +16,8 @@
 #include "base/ipc.h"
 #include "net/key_request.h"
 
+#define TRIES 4
+
 struct remote_key {
 	int keys_fd;
 	uint32_t number;
@@ -31,16 +33,17 @@ bool remote_key_is_possible(gnutls_pk_algorithm_t kind, unsigned bits)
 	return kind == GNUTLS_PK_ECDSA;
 }
 
-/* One that died over the question has a successor soon, which answers the next one. */
+/* One that died over the question has others beside it, or a successor soon.  When they
+ * are all killed it may be taken by some that are about to die; but if it is the question
+ * that kills them, they shall not all have it. */
 static ssize_t ask(const struct remote_key *k, const struct key_request *request,
 	struct key_answer *ret)
 {
 	uint64_t deadline_ms = clock_monotonic_ms() + KEY_PATIENCE_MS;
 	size_t n = offsetof(struct key_request, hash) + request->length;
-	ssize_t r =
-		ipc_ask(k->keys_fd, request, n, NULL, 0, ret, sizeof(*ret), deadline_ms);
+	ssize_t r = -EPIPE;
 
-	if (r == -EPIPE)
+	for (int i = 0; i < TRIES && r == -EPIPE; i++)
 		r = ipc_ask(
 			k->keys_fd, request, n, NULL, 0, ret, sizeof(*ret), deadline_ms);
 	return r;

@@ -4,6 +4,7 @@ place; a mistake with a key stops the start, and leaves a reload without effect.
 import ctypes
 import os
 import re
+import resource
 import signal
 import socket
 import ssl
@@ -361,6 +362,16 @@ def mistakes_stop_the_start_and_no_reload():
         wait_until(lambda: not set(keys) & set(server.keys()), what="the new key")
 
 
+def the_death_of_who_reads_a_key_is_told():
+    with KeyServer() as server:
+        # Files of memory count as well; what is said goes into a pipe.
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        found = subprocess.run(
+            [SINKD, "--test", "-f", server.path("sinkd.conf")], capture_output=True, text=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard)))
+        assert found.returncode != 0 and "the process for it died" in found.stderr, found.stderr
+
+
 def one_of_our_own_lasts_as_long_as_the_master():
     fingerprint = re.compile(r" fingerprint=(\S+) key=\"ECDSA 256\" .* file=self-signed")
     with Server("--discard", workers=1) as server:
@@ -384,5 +395,6 @@ run(only_keys_processes_have_the_key, it_gives_up_all_that_it_does_not_need,
     it_signs_in_its_cage_and_nothing_else, one_that_is_killed_comes_back,
     clients_of_a_server_that_drains_have_keys, a_question_waits_for_the_next_process,
     one_that_hangs_is_waited_for_in_vain, it_lives_as_long_as_its_generation,
-    mistakes_stop_the_start_and_no_reload, one_of_our_own_lasts_as_long_as_the_master,
+    mistakes_stop_the_start_and_no_reload, the_death_of_who_reads_a_key_is_told,
+    one_of_our_own_lasts_as_long_as_the_master,
     a_server_without_tls_has_none)
