@@ -60,7 +60,7 @@ static const struct number totals[] = {
 	{"messages_aborted", "messages aborted", COUNT(messages_aborted)},
 	{"bytes", "bytes accepted", COUNT(bytes)},
 	{"timeouts", "timeouts", COUNT(timeouts)},
-	{"tls_full", "TLS handshakes", COUNT(handshakes[SLOT_HANDSHAKE_FULL])},
+	{"tls_full", "full TLS handshakes", COUNT(handshakes[SLOT_HANDSHAKE_FULL])},
 	{"tls_resumed", "TLS resumptions", COUNT(handshakes[SLOT_HANDSHAKE_RESUMED])},
 	{"tls_failed", "TLS failures", COUNT(handshakes[SLOT_HANDSHAKE_FAILED])},
 	{"logins_accepted", "logins accepted", COUNT(logins[SLOT_ACCEPTED])},
