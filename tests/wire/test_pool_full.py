@@ -43,6 +43,8 @@ def the_rest_waits_in_the_queue():
     with Server("--discard", config=config) as server, \
             Crowd(server.addresses[0], 300) as crowd:
         hold_the_pool(server, crowd, 16)
+        # They go faster than the master may look.
+        wait_until(lambda: server.events("pool.full"), what="a look at the full pool")
         served, most = 0, 0
 
         def all_were_served():
