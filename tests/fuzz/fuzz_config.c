@@ -37,28 +37,6 @@ static bool is_about_reading(struct str line)
 	return str_starts_nocase(line, STR("sinkd: cannot read '/proc/self/fd/"));
 }
 
-/* "FILE:LINE: text" */
-static void check_line(struct str line, size_t line_count)
-{
-	struct str file_name = str_of(path), number;
-	const char *colon;
-	uint64_t value;
-
-	for (size_t i = 0; i < line.n; i++)
-		assert(str_is_printable(line.p[i]));
-	assert(str_starts_nocase(line, file_name));
-	line = str_skip(line, file_name.n);
-	assert(line.n > 1 && line.p[0] == ':');
-	line = str_skip(line, 1);
-	colon = memchr(line.p, ':', line.n);
-	assert(colon != NULL);
-	number = (struct str){line.p, (size_t)(colon - line.p)};
-	assert(str_parse_u64(number, &value) == 0);
-	assert(value >= 1 && value <= line_count);
-	line = str_skip(line, number.n);
-	assert(line.n > 2 && line.p[1] == ' ');
-}
-
 /* The file of users has messages of its own, and then one about the line with its
  * name. */
 static bool has_wrong_users(struct str told)
@@ -86,7 +64,7 @@ static void check_told(struct str told, struct str text, int result)
 		if (is_about_reading(line))
 			assert(result == -EILSEQ || result == -EFBIG);
 		else if (!is_about_users || str_starts_nocase(line, str_of(path)))
-			check_line(line, line_count);
+			fuzz_check_mistake(line, str_of(path), line_count);
 		told = str_skip(told, line.n + 1);
 	}
 }

@@ -13,26 +13,6 @@
 #include "fuzz.h"
 #include "policy/users.h"
 
-/* "FILE:LINE: text" */
-static void check_line(struct str line, size_t line_count)
-{
-	struct str number;
-	const char *colon;
-	uint64_t value;
-
-	for (size_t i = 0; i < line.n; i++)
-		assert(str_is_printable(line.p[i]));
-	assert(str_starts_nocase(line, STR("FILE:")));
-	line = str_skip(line, 5);
-	colon = memchr(line.p, ':', line.n);
-	assert(colon != NULL);
-	number = (struct str){line.p, (size_t)(colon - line.p)};
-	assert(str_parse_u64(number, &value) == 0);
-	assert(value >= 1 && value <= line_count);
-	line = str_skip(line, number.n);
-	assert(line.n > 2 && line.p[1] == ' ');
-}
-
 static void check_told(struct str told, struct str text)
 {
 	size_t line_count = 1;
@@ -43,7 +23,8 @@ static void check_told(struct str told, struct str text)
 		const char *end = memchr(told.p, '\n', told.n);
 
 		assert(end != NULL);
-		check_line((struct str){told.p, (size_t)(end - told.p)}, line_count);
+		fuzz_check_mistake((struct str){told.p, (size_t)(end - told.p)},
+			STR("FILE"), line_count);
 		told = str_skip(told, (size_t)(end - told.p) + 1);
 	}
 }

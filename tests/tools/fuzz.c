@@ -23,6 +23,27 @@ void fuzz_compare(const char *what, const char *a_name, struct str a, const char
 	abort();
 }
 
+void fuzz_check_mistake(struct str line, struct str file, size_t line_count)
+{
+	struct str number;
+	const char *colon;
+	uint64_t value;
+
+	for (size_t i = 0; i < line.n; i++)
+		assert(str_is_printable(line.p[i]));
+	assert(line.n > file.n && memcmp(line.p, file.p, file.n) == 0);
+	line = str_skip(line, file.n);
+	assert(line.n > 1 && line.p[0] == ':');
+	line = str_skip(line, 1);
+	colon = memchr(line.p, ':', line.n);
+	assert(colon != NULL);
+	number = (struct str){line.p, (size_t)(colon - line.p)};
+	assert(str_parse_u64(number, &value) == 0);
+	assert(value >= 1 && value <= line_count);
+	line = str_skip(line, number.n);
+	assert(line.n > 2 && line.p[1] == ' ');
+}
+
 char *fuzz_exact_copy(struct str s)
 {
 	char *copy = malloc(s.n);

@@ -18,6 +18,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 void fuzz_compare(const char *what, const char *a_name, struct str a, const char *b_name,
 	struct str b);
 
+/* Abort unless line is a mistake told as "FILE:LINE: text", printable, of a file with
+ * so many lines. */
+void fuzz_check_mistake(struct str line, struct str file, size_t line_count);
+
 /* On the heap and without a byte more, so that a checker sees a read past the end.
  * The caller frees it. */
 char *fuzz_exact_copy(struct str s);

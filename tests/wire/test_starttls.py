@@ -212,13 +212,14 @@ def a_record_that_drips():
         plain = socket.socket(fileno=client.socket.detach())
         plain.settimeout(0.93)
         for drop in b"\x17\x03\x03\x40\x00" + bytes(20):
+            next_at = time.monotonic() + 0.93
             try:
                 plain.sendall(bytes([drop]))
                 server.sinkctl("status")  # The master looks at its workers, too.
                 while plain.recv(1000):
                     pass
                 # Its last words have come; it still waits for ours.
-                time.sleep(0.93)
+                wait_until(lambda at=next_at: time.monotonic() > at, what="the next drop's time")
             except socket.timeout:
                 pass
             except OSError:
