@@ -48,7 +48,12 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 	X(EV_MESSAGE_ACCEPTED, "message.accepted")                                       \
 	X(EV_MESSAGE_REFUSED, "message.refused")                                         \
 	X(EV_MESSAGE_ABORTED, "message.aborted")                                         \
+	X(EV_MESSAGE_UNHEARD, "message.unheard")                                         \
 	X(EV_DELIVERY_FAILED, "delivery.failed")                                         \
+	X(EV_DELIVERY_SKIPPED, "delivery.skipped")                                       \
+	X(EV_DELIVERY_CLEANED, "delivery.cleaned")                                       \
+	X(EV_COMMAND_END, "command.end")                                                 \
+	X(EV_COMMAND_REFUSED, "command.refused")                                         \
 	X(EV_ACCEPT_FAILED, "accept.failed")                                             \
 	X(EV_SERVER_SANDBOX, "server.sandbox")                                           \
 	X(EV_SERVER_CERTIFICATE, "server.certificate")                                   \
@@ -56,6 +61,9 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 	X(EV_KEYS_EXIT, "keys.exit")                                                     \
 	X(EV_KEYS_FAILED, "keys.failed")                                                 \
 	X(EV_KEYS_REFUSED, "keys.refused")                                               \
+	X(EV_SPAWNER_START, "spawner.start")                                             \
+	X(EV_SPAWNER_EXIT, "spawner.exit")                                               \
+	X(EV_SPAWNER_FAILED, "spawner.failed")                                           \
 	X(EV_CONTROL_REQUEST, "control.request")                                         \
 	X(EV_CONTROL_REFUSED, "control.refused")                                         \
 	X(EV_CONTROL_FAILED, "control.failed")                                           \

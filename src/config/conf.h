@@ -61,6 +61,7 @@ struct config {
 	unsigned user_line; /* for messages about them */
 	unsigned group_line;
 	const char *runtime_dir; /* absolute; NULL: chosen at start */
+	const char *spool_dir;   /* absolute; for large messages of pipe sections */
 	struct worker_settings workers;
 	unsigned sessions_per_client; /* at the same time; 0: any number */
 	struct smtp_settings smtp;
@@ -85,6 +86,8 @@ struct config_overrides {
 	size_t listen_count;
 	const char *maildir; /* replaces all deliver sections */
 	bool is_discard;     /* likewise */
+	/* Likewise: a program and its arguments; NULL ends it, and NULL: not given. */
+	char *const *pipe;
 	unsigned workers;    /* workers.max, up to CONFIG_WORKERS_MAX; 0: not given */
 	bool is_verbose;
 	bool is_daemon; /* nobody reads standard error: syslogd takes its place */

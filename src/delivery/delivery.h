@@ -1,7 +1,9 @@
-/* Delivery backends and the sink that puts a message into one of them.
+/* Delivery backends and the sink that puts a message into them.
  *
- * A worker opens every deliver section once, before it gives up its rights;
- * then one message at a time goes begin, chunk..., prepare, commit or abort.
+ * A worker opens every deliver section once, before it gives up its rights.  Then one
+ * message at a time goes into the sections that were selected for it, in three steps:
+ * all of them stage it (begin, chunk..., prepare), then those that run commands do so
+ * (run), then all publish it (commit); end says what of it stays.
  * To add a backend: one file, one line in the registry of delivery.c; discard.c
  * is the one to copy. */
 #ifndef SINKD_DELIVERY_DELIVERY_H
@@ -9,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "smtp/sink.h"
@@ -25,17 +28,32 @@ enum header_field {
 };
 #define DELIVERY_HEADERS_MAX 3
 
+/* What a section of type "pipe" says of its command.  Lists end with NULL. */
+struct pipe_settings {
+	/* The program, an absolute path, and its arguments, with macros (macro.h). */
+	const char *const *command;
+	const char *const *environment; /* NAME=VALUE, besides what every command gets */
+	const char *directory;          /* absolute; where it runs */
+	const char *user;               /* NULL: that of the workers */
+	uint64_t timeout_ms;            /* for a run, and before that for its turn */
+	unsigned max_running;           /* at the same time */
+	bool is_per_recipient;          /* a run for each, or one for all */
+};
+
 /* One deliver section.  Strings belong to the configuration. */
 struct delivery_settings {
 	const char *name;
 	const struct delivery_backend *backend;
 	const char *hostname; /* for file names, and for recipients without domain */
+	bool is_required;     /* else its failures do not decide */
+	/* all that write text */
+	enum line_ending line_ending;
+	enum header_field headers[DELIVERY_HEADERS_MAX]; /* in this order, then 0 */
 	/* maildir */
 	const char *path; /* template; see mailbox.h */
 	bool has_sync;    /* fsync file and directory before OK */
-	enum line_ending line_ending;
-	enum header_field headers[DELIVERY_HEADERS_MAX]; /* in this order, then 0 */
 	mode_t file_mode;
+	struct pipe_settings pipe;
 };
 
 /* Who the workers will be, for directories that the master makes. */
@@ -44,11 +62,26 @@ struct delivery_owner {
 	gid_t gid;
 };
 
+/* What a worker has for its deliveries, besides their settings. */
+struct delivery_env {
+	const char *spool_dir; /* for large messages on their way to a command */
+	/* One for each section: where its commands are asked for (spawn_request.h), or
+	 * -1.  They stay the caller's. */
+	const int *spawn_fds;
+};
+
+/* What a backend may do below its root. */
+enum delivery_reach {
+	DELIVERY_REACH_STORE,      /* make, write, move and remove */
+	DELIVERY_REACH_STORE_READ, /* and read */
+	DELIVERY_REACH_SPOOL,      /* make, write and remove files */
+};
+
 /* A directory below which a backend stores messages once its process may reach nothing
- * else: the descriptor, which stays the backend's, and whether it reads there too. */
+ * else: the descriptor, which stays the backend's, and what it needs there. */
 struct delivery_root {
 	int fd;
-	bool is_read;
+	enum delivery_reach reach;
 };
 
 /* A backend.  `state` is what open returned: one per worker and section.
@@ -56,30 +89,53 @@ struct delivery_root {
  *  prepare_host  in the master, before any fork, with its rights: make what is
  *                missing and give it to owner.  0 or a negative errno.  NULL:
  *                nothing to prepare.
- *  open          in the worker, before it gives up its rights.  0 or a negative
- *                errno.
+ *  open          in the worker, before it gives up its rights; section is its number
+ *                among the settings.  0 or a negative errno.
  *  root          after open: the root.  NULL: it needs none.
  *  check         in a process with a worker's rights: can a message be stored?
  *                0 or a negative errno.  NULL: always.
+ *  clean         in a process with a worker's rights and time: remove what deliveries
+ *                that never ended have left.  Adds how many files to *count.  0 or a
+ *                negative errno.  NULL: nothing can be left.
+ *  patience_ms   how long run may take for this message at the most.  NULL with run.
  *  close         frees state; takes NULL.
- *  begin..abort  as in smtp/sink.h. */
+ *
+ * For each message, results and keep being one for each recipient of the envelope:
+ *
+ *  begin    the envelope stays as it is, and where it is, until end.  Not OK: there is
+ *           no message in this section, and nothing more is asked of it.
+ *  chunk    decoded text, line ends CR LF, any split.  Not OK: end follows.
+ *  prepare  all that can fail without being seen outside: afterwards the message is on
+ *           disk, unpublished.  Fills results[0..n).
+ *  run      what cannot be taken back, for recipients with keep[i]; fills results for
+ *           those.  NULL: nothing of the kind.
+ *  commit   publish for recipients with keep[i], so that it can still be withdrawn;
+ *           fills results for those.  OK means durable.
+ *  end      the message is over, at whatever point: it stays published for those with
+ *           keep[i], is withdrawn from others, and leaves nothing else behind.  keep
+ *           NULL: from all.  Texts of results live until the next begin, or close. */
 struct delivery_backend {
 	const char *name;
 	int (*prepare_host)(const struct delivery_settings *settings,
 		const struct delivery_owner *owner);
-	int (*open)(const struct delivery_settings *settings, void **ret_state);
+	int (*open)(const struct delivery_settings *settings, size_t section,
+		const struct delivery_env *env, void **ret_state);
 	void (*root)(const void *state, struct delivery_root *ret);
 	int (*check)(void *state);
+	int (*clean)(void *state, uint64_t *count);
+	uint64_t (*patience_ms)(const void *state, size_t recipient_count);
 	void (*close)(void *state);
 	struct smtp_result (*begin)(void *state, const struct envelope *envelope);
 	struct smtp_result (*chunk)(void *state, const void *p, size_t n);
 	void (*prepare)(void *state, struct smtp_result *results);
+	void (*run)(void *state, const bool *keep, struct smtp_result *results);
 	void (*commit)(void *state, const bool *keep, struct smtp_result *results);
-	void (*abort)(void *state);
+	void (*end)(void *state, const bool *keep);
 };
 
 extern const struct delivery_backend delivery_discard;
 extern const struct delivery_backend delivery_maildir;
+extern const struct delivery_backend delivery_pipe;
 
 /* The backend of that name in the configuration, or NULL. */
 const struct delivery_backend *delivery_backend_find(const char *name);
@@ -92,10 +148,10 @@ struct delivery;
 int delivery_prepare_host(const struct delivery_settings *settings, size_t n,
 	const struct delivery_owner *owner, size_t *ret_failed);
 
-/* settings[0..n) are kept by reference.  Returns 0 or a negative errno, and
- * then *ret_failed is the section that could not be opened. */
+/* settings[0..n) and what env names are kept by reference.  Returns 0 or a negative
+ * errno, and then *ret_failed is the section that could not be opened. */
 int delivery_open(const struct delivery_settings *settings, size_t n,
-	struct delivery **ret, size_t *ret_failed);
+	const struct delivery_env *env, struct delivery **ret, size_t *ret_failed);
 
 /* The root of a section; false if it has none. */
 bool delivery_root(const struct delivery *d, size_t section, struct delivery_root *ret);
@@ -103,10 +159,22 @@ bool delivery_root(const struct delivery *d, size_t section, struct delivery_roo
 int delivery_check(struct delivery *d, size_t *ret_failed);
 void delivery_close(struct delivery *d);
 
-/* Choose the section for following messages. */
-void delivery_select(struct delivery *d, size_t section);
+/* Remove what deliveries that never ended have left in a section; see clean. */
+int delivery_clean(struct delivery *d, size_t section, uint64_t *count);
 
-/* The sink whose `user` is the struct delivery. */
+/* Choose the sections for following messages, in this order; kept by reference. */
+void delivery_select(struct delivery *d, const size_t *sections, size_t n);
+
+/* How long the commands for the message in hand may take at the most; 0: there are
+ * none. */
+uint64_t delivery_patience_ms(const struct delivery *d);
+
+/* The sink whose `user` is the struct delivery.
+ *
+ * The unit is the message, and with LMTP the recipient: a unit is as good as the worst
+ * of its required sections, commands of a unit that has failed are not run, and nothing
+ * stays published of it.  A section that is not required and fails is left out, with a
+ * line in the log. */
 extern const struct smtp_sink delivery_sink;
 
 /* Results for local faults: 452 4.3.1 for a full disk (ENOSPC, EDQUOT, EFBIG),

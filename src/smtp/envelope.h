@@ -40,6 +40,7 @@ struct envelope_client {
 	struct str server;   /* the name we go by */
 	struct str helo;
 	bool is_esmtp;
+	bool is_lmtp; /* each recipient has a result of its own (RFC 2033) */
 	struct envelope_tls tls;
 	struct str user; /* who it is, by AUTH; empty: nobody knows */
 };
@@ -56,6 +57,7 @@ struct envelope {
 	/* Who handed the message in first, as a client says who has authenticated (RFC
 	 * 4954, 5); p NULL: not said; else empty: unknown, or not to be believed. */
 	struct str auth_sender;
+	struct str envid;       /* ENVID=; empty without */
 	uint64_t declared_size; /* SIZE=, 0 without */
 	enum body_type body;
 	struct recipient *recipients;
@@ -66,6 +68,9 @@ struct envelope {
 
 /* Room for one more recipient in the arena.  Returns NULL when it is full. */
 struct recipient *envelope_add_recipient(struct envelope *e, struct arena *arena);
+
+/* How it came: "SMTP", "ESMTPSA", "LMTPS" and so on (RFC 3848). */
+const char *envelope_protocol(const struct envelope_client *client);
 
 /* Append "Received: ..." with its end of line (RFC 5321, 4.4), folded with
  * eol.  Client text appears only as printable ASCII without comment and quote

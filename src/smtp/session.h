@@ -75,10 +75,13 @@ enum smtp_verb {
 		VERBS
 };
 
-/* How a message ended, told once per DATA that got a 354.  code 0: the session
+/* How a message ended: told once per DATA that got a 354, but with LMTP once for all
+ * recipients that are accepted, and once for each that is not.  code 0: the session
  * ended before the message did, and nothing was stored. */
 struct smtp_outcome {
 	const struct envelope *envelope;
+	struct str recipient;   /* the first of those it is about */
+	size_t recipient_count; /* how many these are */
 	int code;
 	struct str reply; /* the text of the reply, with enhanced code */
 };

@@ -3,6 +3,7 @@
 #ifndef SINKD_SMTP_SETTINGS_H
 #define SINKD_SMTP_SETTINGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,10 +33,20 @@ enum plaintext_auth {
 	PLAINTEXT_AUTH_ALWAYS,
 };
 
-/* What one listen section decides. */
+enum listen_protocol { LISTEN_SMTP, LISTEN_LMTP };
+
+/* What one listen section decides; the last three follow from where its mail goes. */
 struct smtp_listen_settings {
+	enum listen_protocol protocol;
 	enum listen_tls tls;
 	enum listen_auth auth;
+	/* An address that begins with "-" could be taken for an option of a command. */
+	bool is_sender_argument;    /* so MAIL does not take one */
+	bool is_recipient_argument; /* nor RCPT */
+	/* All recipients of a message must fit a command line: so many octets, each
+	 * counted with recipient_extra more; 0: they need not. */
+	size_t recipient_text_max;
+	size_t recipient_extra;
 };
 
 struct smtp_settings {

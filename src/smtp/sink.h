@@ -9,10 +9,11 @@
  *           stays as it is, and where it is, until commit or abort.
  *  chunk    decoded text, line ends CR LF, any split.  Not OK sticks: the
  *           engine calls abort and sends the result as the reply to the dot.
- *  prepare  all that can fail: afterwards the message is on disk, unpublished.
- *           Fills results[0..n).  Commit or abort follows.
- *  commit   publish for each recipient with keep[i]; fills results[0..n) for
- *           those.  OK means durable.  Ends the message, also when it fails.
+ *  prepare  all that can fail: afterwards the message is on disk, unpublished, and
+ *           commands have run.  Fills results[0..n).  Commit or abort follows.
+ *  commit   publish for each recipient with keep[i], all of them unless it came by
+ *           LMTP; fills results[0..n) for those.  OK means durable.  What is not OK is
+ *           not published.  Ends the message, also when it fails.
  *  abort    forget the message and leave nothing behind.
  *
  * A message whose bytes do not end in CR LF has none added: DATA always ends a
@@ -27,7 +28,7 @@ struct envelope;
 
 enum result_kind { RESULT_OK, RESULT_TEMPORARY, RESULT_PERMANENT };
 
-/* enhanced and text are static, or live as long as the transaction. */
+/* enhanced and text are static, or live until the next begin. */
 struct smtp_result {
 	enum result_kind kind;
 	int code;
