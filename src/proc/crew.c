@@ -194,9 +194,11 @@ struct crew_counts crew_count(const struct crew *c, const struct generation *g)
 			continue;
 		if (due != 0 && due < counts.first_due_ms)
 			counts.first_due_ms = due;
-		if (child->generation != g)
+		if (child->generation != g) {
 			counts.others++;
-		else if (!child->was_ready)
+			counts.idle_others +=
+				child->was_ready && slot_is_idle(slots_get(c->slots, i));
+		} else if (!child->was_ready)
 			counts.starting++;
 		else if (slot_is_idle(slots_get(c->slots, i)))
 			counts.idle++;

@@ -324,7 +324,11 @@ static enum control_state state_of(const struct master *m)
 		return is_ending(m) ? CONTROL_STOPPING : CONTROL_DRAINING;
 	if (!m->keeper.pool.was_ever_ready)
 		return CONTROL_STARTING;
-	return m->lineage.candidate != NULL ? CONTROL_RELOADING : CONTROL_RUNNING;
+	/* An idle worker of the generation before may still take a client. */
+	if (m->lineage.candidate != NULL ||
+		crew_count(&m->crew, m->lineage.current).idle_others > 0)
+		return CONTROL_RELOADING;
+	return CONTROL_RUNNING;
 }
 
 static int act(

@@ -354,7 +354,9 @@ static bool goes_on(const struct worker *w)
 {
 	uint64_t max = w->env->config->workers.max_sessions;
 
-	return !is_leaving && (max == 0 || w->sessions < max);
+	return !is_leaving && (max == 0 || w->sessions < max) &&
+	       atomic_load_explicit(&w->board->generation, memory_order_relaxed) <=
+		       w->env->generation;
 }
 
 /* Wake the master if too few are left that wait for a client: the next one should not
