@@ -91,6 +91,7 @@ src_libsinkd_a_SOURCES = \
 	src/proc/board.c src/proc/board.h \
 	src/proc/change.c src/proc/change.h \
 	src/proc/child.c src/proc/child.h \
+	src/proc/cleaner.c src/proc/cleaner.h \
 	src/proc/confine.c src/proc/confine.h \
 	src/proc/control.c src/proc/control.h \
 	src/proc/counters.c src/proc/counters.h \
@@ -115,6 +116,7 @@ src_libsinkd_a_SOURCES = \
 	src/proc/serve.c src/proc/serve.h \
 	src/proc/signals.c src/proc/signals.h \
 	src/proc/slots.c src/proc/slots.h \
+	src/proc/spawners.c src/proc/spawners.h \
 	src/proc/stamp.c src/proc/stamp.h \
 	src/proc/steer.c src/proc/steer.h \
 	src/proc/upgrade.c src/proc/upgrade.h \

@@ -96,6 +96,9 @@ static void become_worker(
 		.tls = g->tls,
 		.sasl = g->sasl,
 		.keys_fd = g->keys.asker_fd,
+		.spawner_fds = g->spawners.asker_fds,
+		.spawner_count = g->spawners.count,
+		.section_fds = g->spawners.section_fds,
 		.client_key_secret = {c->secret[0], c->secret[1]},
 	};
 

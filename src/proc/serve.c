@@ -488,9 +488,9 @@ static void begin_session(struct server *v, const struct listener *listener,
 	/* What is said of the level has to be heard before the first line. */
 	(void)notices_look(&v->notices, now_ms);
 	recorder_set_verbose(&v->engine_env, notices_is_verbose(&v->notices));
-	recorder_begin(
-		&v->recorder, config->deliveries[listener->settings->delivery].name);
-	delivery_select(v->env->delivery, listener->settings->delivery);
+	recorder_begin(&v->recorder, listener->settings->delivery_names);
+	delivery_select(v->env->delivery, listener->settings->deliveries,
+		listener->settings->delivery_count);
 	v->failure = 0;
 	v->line_count = 0;
 	v->was_in_data = false;
