@@ -299,7 +299,9 @@ def every_process_is_what_it_should_be():
     is_root = os.geteuid() == 0
     with Server("-w", "3", config='sandbox { level = "kill" }\n') as server:
         server.wait_idle(3)
-        assert set(server.processes()) == {server.pid, *server.workers(), *server.keys()}
+        # The cleaner comes and goes.
+        wait_until(lambda: set(server.processes()) ==
+                   {server.pid, *server.workers(), *server.keys()}, what="these alone")
         for pid in server.workers():
             status = status_of(pid)
             assert status["NoNewPrivs"] == ["1"], status
