@@ -69,6 +69,9 @@ static void write_config(const struct scene *s, const struct scene_settings *set
 			"sync = \"%s\" headers = {%s} file-mode = \"%s\" }\n",
 			s->dir, settings->path, settings->sync, settings->headers,
 			settings->file_mode == NULL ? "0600" : settings->file_mode);
+	if (settings->has_pipe)
+		(void)fprintf(f, "deliver \"handler\" { type = \"pipe\" "
+				 "command = {\"/bin/true\"} }\n");
 	check_made(fclose(f) == 0, path);
 }
 

@@ -15,6 +15,7 @@ struct scene_settings {
 	const char *file_mode; /* NULL: the default */
 	bool is_discard;
 	bool has_auth; /* for joe with the password "secret" */
+	bool has_pipe; /* a second section, of which nobody makes use */
 	bool has_pair; /* for TLS, in the files "certificate" and "key" */
 };
 
