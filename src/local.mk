@@ -45,7 +45,8 @@ src_libsinkd_a_SOURCES = \
 	src/delivery/dirs.c src/delivery/dirs.h \
 	src/delivery/discard.c \
 	src/delivery/mailbox.c src/delivery/mailbox.h \
-	src/delivery/maildir.c \
+	src/delivery/maildir.c src/delivery/maildir.h \
+	src/delivery/maildir_message.c \
 	src/delivery/text.c src/delivery/text.h \
 	src/net/certificate.c src/net/certificate.h \
 	src/net/conn.c src/net/conn.h \

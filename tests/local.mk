@@ -64,6 +64,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_counters.c \
 	tests/unit/maildir_fixture.c tests/unit/maildir_fixture.h \
 	tests/unit/test_delivery.c \
+	tests/unit/test_delivery_several.c \
 	tests/unit/test_helper.c \
 	tests/unit/test_inherit.c \
 	tests/unit/test_ipc.c \
@@ -73,6 +74,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_mailbox.c \
 	tests/unit/test_maildir.c \
 	tests/unit/test_maildir_faults.c \
+	tests/unit/test_maildir_keep.c \
 	tests/unit/test_notices.c \
 	tests/unit/test_conf_tls.c \
 	tests/unit/test_option.c \

@@ -12,6 +12,7 @@ void (*const unit_suites[])(void) = {
 	suite_mailbox,
 	suite_maildir,
 	suite_delivery,
+	suite_delivery_several,
 	suite_conf,
 	suite_conf_tls,
 	suite_option,

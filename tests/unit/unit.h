@@ -40,6 +40,7 @@ void suite_helper(void);
 void suite_mailbox(void);
 void suite_maildir(void);
 void suite_delivery(void);
+void suite_delivery_several(void);
 void suite_conf(void);
 void suite_conf_tls(void);
 void suite_option(void);
