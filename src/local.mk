@@ -44,6 +44,7 @@ src_libsinkd_a_SOURCES = \
 	src/delivery/delivery.c src/delivery/delivery.h \
 	src/delivery/dirs.c src/delivery/dirs.h \
 	src/delivery/discard.c \
+	src/delivery/leftovers.c src/delivery/leftovers.h \
 	src/delivery/mailbox.c src/delivery/mailbox.h \
 	src/delivery/maildir.c src/delivery/maildir.h \
 	src/delivery/maildir_message.c \

@@ -69,6 +69,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_inherit.c \
 	tests/unit/test_ipc.c \
 	tests/unit/test_keyring.c \
+	tests/unit/test_leftovers.c \
 	tests/unit/test_listener.c \
 	tests/unit/test_log.c \
 	tests/unit/test_mailbox.c \

@@ -1,10 +1,10 @@
 /* maildir: one file per message and mailbox, durable before it is promised.
  *
- * This is the section: its root, its mailbox if all share one.  Messages are in
- * maildir_message.c.
+ * This is the section: its root, its mailbox if all share one, what is left of
+ * deliveries that never ended.  Messages are in maildir_message.c.
  *
- * Runs in workers, prepare_host in the master.  Parts of paths are hostile; they get
- * there only through mailbox.c.
+ * Runs in workers, prepare_host in the master, clean in a process of its own.  Parts of
+ * paths are hostile; they get there only through mailbox.c.
  *
  * Known limits: the directories of a mailbox for all stay open.  When it is
  * removed it is made again, but when it is renamed this worker follows it.  And of two
@@ -23,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/fdio.h"
+#include "delivery/leftovers.h"
 
 int maildir_make_place(const struct maildir *m, const char *mailbox, struct place *ret)
 {
@@ -173,12 +174,28 @@ static int maildir_check(void *state)
 	return err;
 }
 
+static int maildir_clean(void *state, uint64_t *count)
+{
+	struct maildir *m = state;
+	time_t now = (time_t)(clock_wall_us() / 1000000);
+	int err = 0;
+
+	if (m->template.is_per_recipient)
+		return leftovers_remove_below(m->root, m->template.below, now, count);
+	if (m->place.tmp < 0)
+		err = place_open(m->root, m->shared.p, &m->place);
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
+	return leftovers_remove(m->place.tmp, now, count);
+}
+
 const struct delivery_backend delivery_maildir = {
 	.name = "maildir",
 	.prepare_host = maildir_prepare_host,
 	.open = maildir_open,
 	.root = maildir_root,
 	.check = maildir_check,
+	.clean = maildir_clean,
 	.close = maildir_close,
 	.begin = maildir_begin,
 	.chunk = maildir_chunk,

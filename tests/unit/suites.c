@@ -13,6 +13,7 @@ void (*const unit_suites[])(void) = {
 	suite_maildir,
 	suite_delivery,
 	suite_delivery_several,
+	suite_leftovers,
 	suite_conf,
 	suite_conf_tls,
 	suite_option,

@@ -344,6 +344,7 @@ static void no_permission_each(void)
 static void behind_closed_doors(void)
 {
 	const struct delivery_owner owner = {NOBODY, NOBODY};
+	uint64_t removed = 0;
 	struct stat st;
 
 	if (getuid() != 0)
@@ -361,6 +362,8 @@ static void behind_closed_doors(void)
 	CU_ASSERT_EQUAL(backend->check(state), 0);
 	set_recipient("a@example.test");
 	CU_ASSERT_EQUAL(write_message(STR(MESSAGE), 3), 250);
+	CU_ASSERT_EQUAL(backend->clean(state, &removed), 0);
+	CU_ASSERT_EQUAL(removed, 0);
 	end(false);
 	CU_ASSERT_EQUAL(deliver_short(), 250);
 	CU_ASSERT_EQUAL(deliver_short(), 451);

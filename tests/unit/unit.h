@@ -41,6 +41,7 @@ void suite_mailbox(void);
 void suite_maildir(void);
 void suite_delivery(void);
 void suite_delivery_several(void);
+void suite_leftovers(void);
 void suite_conf(void);
 void suite_conf_tls(void);
 void suite_option(void);
