@@ -44,8 +44,10 @@ src_libsinkd_a_SOURCES = \
 	src/delivery/delivery.c src/delivery/delivery.h \
 	src/delivery/dirs.c src/delivery/dirs.h \
 	src/delivery/discard.c \
+	src/delivery/macro.c src/delivery/macro.h \
 	src/delivery/mailbox.c src/delivery/mailbox.h \
 	src/delivery/maildir.c \
+	src/delivery/spawn_request.c src/delivery/spawn_request.h \
 	src/delivery/text.c src/delivery/text.h \
 	src/net/certificate.c src/net/certificate.h \
 	src/net/conn.c src/net/conn.h \
