@@ -48,6 +48,11 @@ src_libsinkd_a_SOURCES = \
 	src/delivery/mailbox.c src/delivery/mailbox.h \
 	src/delivery/maildir.c src/delivery/maildir.h \
 	src/delivery/maildir_message.c \
+	src/delivery/macro.c src/delivery/macro.h \
+	src/delivery/maildir.c \
+	src/delivery/pipe.c \
+	src/delivery/spawn_request.c src/delivery/spawn_request.h \
+	src/delivery/spool.c src/delivery/spool.h \
 	src/delivery/text.c src/delivery/text.h \
 	src/net/certificate.c src/net/certificate.h \
 	src/net/conn.c src/net/conn.h \

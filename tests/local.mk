@@ -72,6 +72,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_leftovers.c \
 	tests/unit/test_listener.c \
 	tests/unit/test_log.c \
+	tests/unit/test_macro.c \
 	tests/unit/test_mailbox.c \
 	tests/unit/test_maildir.c \
 	tests/unit/test_maildir_faults.c \
@@ -82,6 +83,9 @@ tests_unit_unit_SOURCES = \
 	tests/unit/pool_sim.c tests/unit/pool_sim.h \
 	tests/unit/test_pool.c \
 	tests/unit/test_pool_life.c \
+	tests/unit/pipe_fixture.c tests/unit/pipe_fixture.h \
+	tests/unit/test_pipe.c \
+	tests/unit/test_pipe_faults.c \
 	tests/unit/test_ready.c \
 	tests/unit/test_runtime.c \
 	tests/unit/sasl_fixture.c tests/unit/sasl_fixture.h \
@@ -90,6 +94,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_show.c \
 	tests/unit/test_signer.c \
 	tests/unit/test_slots.c \
+	tests/unit/test_spawn_request.c \
 	tests/unit/test_users.c \
 	tests/unit/test_certificate.c \
 	tests/unit/tls_fixture.c tests/unit/tls_fixture.h tests/unit/tls_scene.c \
