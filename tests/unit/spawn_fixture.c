@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -159,43 +160,64 @@ bool spawn_ask(const struct spawn_fixture *f, const struct spawn_request *r,
 	return n == sizeof(*ret) && CHECK("answer", spawn_answer_is_right(ret));
 }
 
-static const char *ask_for_reply(
-	const struct spawn_fixture *f, const struct spawn_request *r)
+static const char *line_of(const struct spawn_answer *a)
 {
 	static char line[300];
-	struct spawn_answer a;
 
-	if (!spawn_ask(f, r, &a))
-		return "none";
 	(void)snprintf(
-		line, sizeof(line), "%d %s %.256s", (int)a.code, a.enhanced, a.text);
+		line, sizeof(line), "%d %s %.256s", (int)a->code, a->enhanced, a->text);
 	return line;
 }
 
 const char *spawn_reply(const struct spawn_fixture *f, size_t section, const char *helo)
 {
 	const struct spawn_request r = spawn_request(section, helo);
+	struct spawn_answer a;
 
-	return ask_for_reply(f, &r);
+	return spawn_ask(f, &r, &a) ? line_of(&a) : "none";
 }
 
-pid_t spawn_start_asker(
-	const struct spawn_fixture *f, const struct spawn_request *r, const char *reply)
+int spawn_post(const struct spawn_fixture *f, const struct spawn_request *r)
 {
-	pid_t pid = fork();
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(2 * sizeof(int))];
+	} control = {0};
+	struct iovec part;
+	struct msghdr m = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes)};
+	int ends[2], fds[2];
+	struct buf bytes;
 
-	CU_ASSERT_FATAL(pid >= 0);
-	if (pid == 0)
-		_exit(strncmp(ask_for_reply(f, r), reply, strlen(reply)) == 0 ? 0 : 1);
-	return pid;
+	buf_init(&bytes, SPAWN_REQUEST_MAX);
+	spawn_request_encode(r, &bytes);
+	part = (struct iovec){bytes.p, bytes.len};
+	CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+	fds[0] = ends[1];
+	fds[1] = spawn_message("text\n");
+	control.align.cmsg_level = SOL_SOCKET;
+	control.align.cmsg_type = SCM_RIGHTS;
+	control.align.cmsg_len = CMSG_LEN(sizeof(fds));
+	memcpy(CMSG_DATA(&control.align), fds, sizeof(fds));
+	CU_ASSERT(sendmsg(f->asker_fd, &m, 0) == (ssize_t)bytes.len);
+	(void)fdio_close(&fds[0]);
+	(void)fdio_close(&fds[1]);
+	buf_done(&bytes);
+	return ends[0];
 }
 
-bool spawn_has_heard(pid_t asker)
+const char *spawn_hear(int fd)
 {
-	int status;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	struct spawn_answer a;
+	ssize_t n = -1;
 
-	return waitpid(asker, &status, 0) == asker && WIFEXITED(status) &&
-	       WEXITSTATUS(status) == 0;
+	if (poll(&p, 1, PATIENCE_MS) == 1)
+		n = recv(fd, &a, sizeof(a), 0);
+	(void)fdio_close(&fd);
+	return n == sizeof(a) && spawn_answer_is_right(&a) ? line_of(&a) : "none";
 }
 
 const char *spawn_file(const struct spawn_fixture *f, const char *name)

@@ -64,12 +64,10 @@ bool spawn_ask(const struct spawn_fixture *f, const struct spawn_request *r,
  * Valid until the next call. */
 const char *spawn_reply(const struct spawn_fixture *f, size_t section, const char *helo);
 
-/* The same in a process of its own, which ends with 0 when the reply begins like that. */
-pid_t spawn_start_asker(
-	const struct spawn_fixture *f, const struct spawn_request *r, const char *reply);
-
-/* Whether it ended with 0. */
-bool spawn_has_heard(pid_t asker);
+/* Ask now, and hear the answer later: with the descriptor that the first returns, which
+ * the second closes. */
+int spawn_post(const struct spawn_fixture *f, const struct spawn_request *r);
+const char *spawn_hear(int fd);
 
 /* What a file in the directory holds, "" if there is none; valid until the next call. */
 const char *spawn_file(const struct spawn_fixture *f, const char *name);

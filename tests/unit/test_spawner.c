@@ -303,16 +303,16 @@ static void test_death_of_the_spawner(void)
 {
 	struct spawn_fixture f;
 	struct spawn_request r;
-	pid_t asker;
+	int asker;
 	long pid;
 
 	(void)open_script(&f, SPAWN_SCRIPT("echo $$ >pid; exec sleep 1000"));
 	spawn_start(&f);
 	r = spawn_request(0, "");
-	asker = spawn_start_asker(&f, &r, "none");
+	asker = spawn_post(&f, &r);
 	pid = spawn_wait_number(&f, "pid");
 	CU_ASSERT(kill(f.spawner, SIGKILL) == 0);
-	CHECK("the asker knows", spawn_has_heard(asker));
+	CHECK_REPLY("the asker knows", spawn_hear(asker), "none");
 	CHECK("the command", spawn_wait_end(pid));
 	CU_ASSERT(waitpid(f.spawner, NULL, 0) == f.spawner);
 	(void)fdio_close(&f.asker_fd);
@@ -374,18 +374,18 @@ static void test_kill(void)
 	struct spawn_fixture f;
 	uint64_t start_ms = clock_monotonic_ms();
 	struct spawn_request r;
-	pid_t asker;
+	int asker;
 
 	open_script(&f, SPAWN_SCRIPT("trap '' TERM; sleep 1000; sleep 1000"))
 		->pipe.timeout_ms = SHORT_MS;
 	(void)spawn_add(&f, SPAWN_SCRIPT("exit 67"));
 	spawn_start(&f);
 	r = spawn_request(0, "");
-	asker = spawn_start_asker(&f, &r, "451 4.3.0 The command took too long");
+	asker = spawn_post(&f, &r);
 	CHECK_REPLY("others", spawn_reply(&f, 1, ""), "550 5.1.1 User unknown");
 	CHECK("others do not wait",
 		clock_monotonic_ms() - start_ms < SPAWN_KILL_AFTER_MS);
-	CHECK("killed", spawn_has_heard(asker));
+	CHECK_REPLY("killed", spawn_hear(asker), "451 4.3.0 The command took too long");
 	CHECK("not before",
 		clock_monotonic_ms() - start_ms >= SHORT_MS + SPAWN_KILL_AFTER_MS);
 	end(&f);
