@@ -45,11 +45,10 @@ src_libsinkd_a_SOURCES = \
 	src/delivery/dirs.c src/delivery/dirs.h \
 	src/delivery/discard.c \
 	src/delivery/leftovers.c src/delivery/leftovers.h \
+	src/delivery/macro.c src/delivery/macro.h \
 	src/delivery/mailbox.c src/delivery/mailbox.h \
 	src/delivery/maildir.c src/delivery/maildir.h \
 	src/delivery/maildir_message.c \
-	src/delivery/macro.c src/delivery/macro.h \
-	src/delivery/maildir.c \
 	src/delivery/pipe.c \
 	src/delivery/spawn_request.c src/delivery/spawn_request.h \
 	src/delivery/spool.c src/delivery/spool.h \
@@ -87,6 +86,12 @@ src_libsinkd_a_SOURCES = \
 	src/keys/private_key.c src/keys/private_key.h \
 	src/keys/self_signed.c src/keys/self_signed.h \
 	src/keys/signer.c src/keys/signer.h \
+	src/spawn/command_line.c src/spawn/command_line.h \
+	src/spawn/job.c src/spawn/job.h \
+	src/spawn/output.c src/spawn/output.h \
+	src/spawn/spawner.c src/spawn/spawner.h \
+	src/spawn/start.c src/spawn/start.h \
+	src/spawn/verdict.c src/spawn/verdict.h \
 	src/ctl/client.c src/ctl/client.h \
 	src/ctl/metrics.c \
 	src/ctl/out.c src/ctl/out.h \

@@ -93,6 +93,11 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_sasl_clients.c \
 	tests/unit/test_show.c \
 	tests/unit/test_signer.c \
+	tests/unit/spawn_fixture.c tests/unit/spawn_fixture.h \
+	tests/unit/test_command_line.c \
+	tests/unit/test_spawner.c \
+	tests/unit/test_spawner_questions.c \
+	tests/unit/test_verdict.c \
 	tests/unit/test_slots.c \
 	tests/unit/test_spawn_request.c \
 	tests/unit/test_users.c \
