@@ -127,7 +127,8 @@ tests_transcripts_transcript_CPPFLAGS = $(tests_cppflags) $(GNUTLS_CFLAGS)
 tests_transcripts_transcript_LDADD = tests/tools/librig.a src/libsinkproto.a \
 	$(GNUTLS_LIBS)
 TESTS += tests/transcripts/engine.sh tests/transcripts/live.py
-EXTRA_DIST += tests/transcripts/engine.sh tests/transcripts/live.py tests/transcripts/cases
+EXTRA_DIST += tests/transcripts/engine.sh tests/transcripts/live.py \
+	tests/transcripts/cases tests/transcripts/engine
 
 # --- fuzz --------------------------------------------------------------------
 fuzz_targets = session address data config users sasl

@@ -22,7 +22,7 @@ struct recorder {
 
 	/* the session */
 	char session_id[MESSAGE_ID_SIZE];
-	const char *delivery_name;
+	const char *delivery_names;
 	unsigned messages;          /* accepted */
 	bool has_new_message;       /* MAIL was accepted since the caller last looked */
 	uint64_t delivery_start_us; /* 0: none is under way */
@@ -38,8 +38,9 @@ void recorder_attach(struct recorder *r, struct smtp_env *env);
 /* Commands and replies, too, or not. */
 void recorder_set_verbose(struct smtp_env *env, bool is_verbose);
 
-/* A session begins; from here on its id is in every line. */
-void recorder_begin(struct recorder *r, const char *delivery_name);
+/* A session begins; from here on its id is in every line.  delivery_names: where its
+ * messages go; kept by reference. */
+void recorder_begin(struct recorder *r, const char *delivery_names);
 
 /* A TLS handshake has ended: well; or not, and why (static text or of the session). */
 void recorder_note_tls(struct recorder *r, const struct tls_session *tls);
