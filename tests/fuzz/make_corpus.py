@@ -13,7 +13,7 @@ import os
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CASES = os.path.join(HERE, "..", "transcripts", "cases")
+CASES = [os.path.join(HERE, "..", "transcripts", name) for name in ("cases", "engine")]
 SIZE_MAX = 8192
 MODES = {"normalize": 0, "reject": 1, "preserve": 2}
 
@@ -24,6 +24,8 @@ def unescape(text):
 
 TLS = {"off": 0, "starttls": 1, "required": 2, "implicit": 3}
 AUTH = {"off": 0, "optional": 1, "required": 2}
+# Bits of the seed.
+LMTP, ARGUMENTS, SHORT_LINE = 128, 64, 32
 PLAINTEXT = {"never": 0, "loopback": 1, "always": 2}
 
 
@@ -45,7 +47,8 @@ def client_bytes(path):
         elif how == "C*":
             count, text = text.split(" ", 1)
             said += unescape(text) * int(count)
-    return header(limits=MODES[mode], **security) + said
+    seed = 1 + LMTP * (security.pop("protocol", "smtp") == "lmtp")
+    return header(limits=MODES[mode], seed=seed, **security) + said
 
 
 def header(limits=0, hooks=0, sink=0, end=0, seed=1, sasl=0, input_behind=False, **security):
@@ -68,6 +71,10 @@ def message(text=b"text\r\n", count=1):
 
 
 HELLO = b"EHLO client.example\r\n"
+LHLO = b"LHLO client.example\r\n"
+EACH_ITS_OWN = b"MAIL FROM:<a@b>\r\n" + b"".join(
+    b"RCPT TO:<%b@c>\r\n" % name for name in (b"full", b"d", b"gone", b"late", b"d")
+) + b"DATA\r\nx\r\n.\r\n"
 PLAIN_WRONG = auth(b"PLAIN", b"\0joe\0wrong")
 SESSION = HELLO + message() + message(b"..two\r\n") + b"RSET\r\nNOOP\r\nQUIT\r\n"
 SENDERS = HELLO + b"".join(b"MAIL FROM:<%c@example.org>\r\nRSET\r\n" % c for c in b"abcdefgh")
@@ -116,6 +123,23 @@ CORNERS = {
     "hello-long": header() + b"EHLO " + b".".join([b"x" * 60] * 5) + b"\r\n",
     "sink-permanent": header(sink=8 + 2 + 4) + SESSION,
     "end-after-text": header(end=0) + HELLO + message()[:-2],
+    "lmtp-each-its-own": header(seed=1 + LMTP) + LHLO + EACH_ITS_OWN + message(count=3) +
+                         b"EHLO a\r\nHELO a\r\nHELP\r\nDATA\r\n",
+    "lmtp-closing": header(seed=1 + LMTP) + LHLO + EACH_ITS_OWN.replace(b"full", b"closing"),
+    "lmtp-sink-prepare": header(sink=2, seed=1 + LMTP) + LHLO + message(count=3),
+    "lmtp-sink-commit": header(sink=4 + 8, seed=1 + LMTP) + LHLO + message(count=3),
+    "lmtp-hooks": header(hooks=127, seed=1 + LMTP) + LHLO + message(count=3) * 6,
+    "lmtp-text-closed": header(sink=0xe0, seed=1 + LMTP) + LHLO +
+                        message(b"0123456789abcdef\r\n" * 9, count=3),
+    "lmtp-text-dropped": header(sink=0xa0, seed=1 + LMTP) + LHLO +
+                         message(b"0123456789abcdef\r\n" * 9, count=3),
+    "lmtp-many": header(seed=1 + LMTP) + LHLO + message(count=500) + b"NOOP\r\n",
+    "lmtp-starttls": header(seed=1 + LMTP, tls="starttls") + LHLO + b"STARTTLS\r\n" + LHLO +
+                     message(count=2),
+    "arguments-hyphen": header(seed=1 + ARGUMENTS) + HELLO +
+                        b"MAIL FROM:<-a@b>\r\nMAIL FROM:<>\r\nRCPT TO:<\"-a\"@b>\r\n"
+                        b"RCPT TO:<a+-b@c>\r\nRCPT TO:<a-b+c@d>\r\n",
+    "arguments-too-many": header(seed=1 + SHORT_LINE) + HELLO + message(count=9) * 2,
     "starttls-injection": header(tls="starttls", input_behind=True) + HELLO +
                           b"STARTTLS\r\nMAIL FROM:<a@b>\r\n",
     "starttls-fails": header(tls="starttls", sasl=16) + HELLO + b"STARTTLS\r\n",
@@ -453,10 +477,11 @@ EXCHANGES = {
 
 def sessions():
     inputs = dict(CORNERS)
-    for name in sorted(os.listdir(CASES)):
-        said = client_bytes(os.path.join(CASES, name))
-        if len(said) <= SIZE_MAX:
-            inputs["transcript-" + name.removesuffix(".smtp")] = said
+    for directory in CASES:
+        for name in sorted(os.listdir(directory)):
+            said = client_bytes(os.path.join(directory, name))
+            if len(said) <= SIZE_MAX:
+                inputs["transcript-" + name.removesuffix(".smtp")] = said
     return inputs
 
 
