@@ -55,32 +55,48 @@ static const char *check_hostname(const char *text)
 		       : "a domain name, or an address in brackets, is expected";
 }
 
+/* A macro of the greeting at the start of text, or 0; and the length of the longest text
+ * that it may stand for. */
+static size_t take_greeting_macro(struct str text, size_t *ret_longest)
+{
+	static const struct {
+		struct str macro;
+		size_t longest;
+	} macros[] = {
+		{STR("%{hostname}"), DOMAIN_MAX},
+		{STR("%{protocol}"), sizeof("ESMTP") - 1},
+		{STR("%%"), 1},
+	};
+
+	for (size_t i = 0; i < sizeof(macros) / sizeof(macros[0]); i++) {
+		struct str macro = macros[i].macro;
+
+		if (text.n >= macro.n && memcmp(text.p, macro.p, macro.n) == 0) {
+			*ret_longest = macros[i].longest;
+			return macro.n;
+		}
+	}
+	return 0;
+}
+
 /* The length is that of the longest name the server may go by, so that the
  * greeting fits into a reply line whatever a hook calls the server. */
 static const char *check_greeting(const char *text)
 {
-	static const struct str hostname = STR("%{hostname}");
 	struct str rest = str_of(text);
 	size_t length = 0;
 
 	while (rest.n > 0) {
-		size_t used = 1;
+		size_t used = 1, longest = 1;
 
 		if (!str_is_printable(*rest.p))
 			return "only printable ASCII characters can be sent";
-		if (str_starts_nocase(rest, STR("%%"))) {
-			used = 2;
-			length++;
-		} else if (*rest.p != '%') {
-			length++;
-		} else if (rest.n >= hostname.n &&
-			   memcmp(rest.p, hostname.p, hostname.n) == 0) {
-			used = hostname.n;
-			length += DOMAIN_MAX;
-		} else {
-			return "the only macros are %{hostname} and %%";
-		}
+		if (*rest.p == '%')
+			used = take_greeting_macro(rest, &longest);
+		if (used == 0)
+			return "the only macros are %{hostname}, %{protocol} and %%";
 		rest = str_skip(rest, used);
+		length += longest;
 	}
 	if (length == 0)
 		return "the greeting is empty";
@@ -147,7 +163,7 @@ const char *option_check_file(const char *path)
 
 const struct option option_root[] = {
 	{TEXT("hostname", NULL, check_hostname), CONFIG(smtp.hostname)},
-	{TEXT("greeting", "%{hostname} ESMTP sinkd", check_greeting),
+	{TEXT("greeting", "%{hostname} %{protocol} sinkd", check_greeting),
 		CONFIG(smtp.greeting)},
 	{TEXT("user", NULL, check_account), CONFIG(user)},
 	{TEXT("group", NULL, check_account), CONFIG(group)},

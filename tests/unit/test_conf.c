@@ -24,12 +24,14 @@ static void test_texts(void)
 		{"escaped in messages", "hostname = \"a\\n\"",
 			"1: hostname: 'a\\x0A': " NOT_A_DOMAIN},
 		{"environment", "hostname = \"${SINKD_TEST_NAME}\"", ""},
-		{"greeting macros", "greeting = \"%{hostname} 100%% ready\"", ""},
+		{"greeting macros", "greeting = \"%{hostname} %{protocol} 100%% ready\"",
+			""},
 		{"greeting unknown macro", "greeting = \"%{host}\"",
-			"1: greeting: '%{host}': the only macros are %{hostname} and "
-			"%%\n"},
+			"1: greeting: '%{host}': the only macros are %{hostname}, "
+			"%{protocol} and %%\n"},
 		{"greeting lone percent", "greeting = \"100%\"",
-			"1: greeting: '100%': the only macros are %{hostname} and %%\n"},
+			"1: greeting: '100%': the only macros are %{hostname}, "
+			"%{protocol} and %%\n"},
 		{"greeting with a line end", "greeting = \"a\\r\\n250 b\"",
 			"1: greeting: 'a\\x0D\\x0A250 b': only printable ASCII "
 			"characters can be sent\n"},
