@@ -277,7 +277,7 @@ static bool is_in_order(struct smtp *s, enum order order)
 		wrong = "MAIL comes first";
 	else if (order == AFTER_RECIPIENT && s->envelope.recipient_count == 0) {
 		/* RFC 5321, 3.3: 554 when there were recipients and all were refused;
-		 * but RFC 2033, 4.2 knows 503 only. */
+		 * but with LMTP always 503 (RFC 2033, 4.2). */
 		code = s->has_refused_recipient && !is_lmtp ? 554 : 503;
 		wrong = s->has_refused_recipient ? "No valid recipients"
 						 : "RCPT comes first";
