@@ -24,6 +24,7 @@
 
 static const struct delivery_backend *const backends[] = {
 	&delivery_maildir,
+	&delivery_pipe,
 	&delivery_discard,
 };
 

@@ -42,6 +42,10 @@ static void log_outcome(void *user, const struct smtp_outcome *o)
 		slot_count_delivery(r->slot, clock_monotonic_us() - r->delivery_start_us);
 	r->delivery_start_us = 0;
 	r->messages += o->code == 250;
+	if (o->code == 250 && r->is_running_commands) {
+		r->has_run_commands = true;
+		memcpy(r->last_id, e->stamp.id, sizeof(r->last_id));
+	}
 	slot_count_message(r->slot, o->code, e->size_bytes);
 	log_event(LOG_INFO, event, LOG_TEXT("id", e->stamp.id),
 		LOG_STR("from", e->sender.mailbox), LOG_STR("to", o->recipient),
@@ -98,11 +102,14 @@ static struct smtp_result sink_chunk(void *user, const void *p, size_t n)
 static void sink_prepare(void *user, struct smtp_result *results)
 {
 	struct recorder *r = user;
+	uint64_t patience_ms;
 
 	r->delivery_start_us = clock_monotonic_us();
 	slot_set_state(r->slot, SLOT_DELIVERY);
-	slot_set_deadline(r->slot, r->delivery_start_us / 1000 + r->delivery_ms +
-					   delivery_patience_ms(r->delivery));
+	patience_ms = delivery_patience_ms(r->delivery);
+	r->is_running_commands = patience_ms > 0;
+	slot_set_deadline(
+		r->slot, r->delivery_start_us / 1000 + r->delivery_ms + patience_ms);
 	delivery_sink.prepare(r->delivery, results);
 }
 
@@ -176,6 +183,12 @@ void recorder_note_tls_failure(struct recorder *r, enum log_level level, const c
 {
 	slot_count_handshake(r->slot, SLOT_HANDSHAKE_FAILED);
 	log_event(level, EV_TLS_FAILED, LOG_TEXT("reason", why));
+}
+
+void recorder_note_unheard(const struct recorder *r)
+{
+	log_event(LOG_INFO, EV_MESSAGE_UNHEARD, LOG_TEXT("id", r->last_id),
+		LOG_TEXT("delivery", r->delivery_names));
 }
 
 void recorder_end(const struct recorder *r, const char *why)

@@ -257,6 +257,15 @@ static void read_client(struct server *v)
 	}
 }
 
+/* A command may take long, and the client may not have waited.  It has the message all
+ * the same. */
+static void note_hearing(struct server *v)
+{
+	v->recorder.has_run_commands = false;
+	if (conn_has_lost_client(&v->conn))
+		recorder_note_unheard(&v->recorder);
+}
+
 /* Give the engine bytes: those at hand, or else the next ones from the client,
  * which gets all our replies before we wait for it. */
 static void feed_engine(struct server *v)
@@ -265,6 +274,8 @@ static void feed_engine(struct server *v)
 
 	if (input.n > 0) {
 		conn_use(&v->conn, smtp_feed(v->engine, input.p, input.n));
+		if (v->recorder.has_run_commands)
+			note_hearing(v);
 		if (smtp_has_secret(v->engine))
 			conn_wipe(&v->conn);
 		return;
