@@ -6,6 +6,7 @@
 #include "proc/cleaner.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -7,6 +7,7 @@
 #include "proc/spawners.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>

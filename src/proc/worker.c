@@ -36,6 +36,7 @@
 #include "proc/sandbox.h"
 #include "proc/serve.h"
 #include "proc/slots.h"
+#include "proc/spawners.h"
 
 /* Descriptors a worker keeps besides its listeners: quit, ready, board, slots, counters,
  * wake, log, keys. */
