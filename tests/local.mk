@@ -254,6 +254,7 @@ fault_programs = \
 	tests/fault/fault_keys \
 	tests/fault/fault_maildir \
 	tests/fault/fault_master \
+	tests/fault/fault_pipe \
 	tests/fault/fault_session \
 	tests/fault/fault_worker \
 	tests/fault/power_loss
@@ -265,6 +266,8 @@ tests_fault_fault_maildir_LDADD = $(fault_ldadd)
 tests_fault_fault_maildir_LDFLAGS = $(fault_ldflags)
 tests_fault_fault_master_LDADD = $(fault_ldadd)
 tests_fault_fault_master_LDFLAGS = $(fault_ldflags)
+tests_fault_fault_pipe_LDADD = $(fault_ldadd)
+tests_fault_fault_pipe_LDFLAGS = $(fault_ldflags)
 tests_fault_fault_session_LDADD = $(fault_ldadd)
 tests_fault_fault_session_LDFLAGS = $(fault_ldflags)
 tests_fault_fault_worker_LDADD = $(fault_ldadd)
