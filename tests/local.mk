@@ -133,7 +133,7 @@ EXTRA_DIST += tests/transcripts/engine.sh tests/transcripts/live.py \
 	tests/transcripts/cases tests/transcripts/engine
 
 # --- fuzz --------------------------------------------------------------------
-fuzz_targets = session address data config users sasl
+fuzz_targets = session address data config users sasl spawn
 fuzz_programs = $(fuzz_targets:%=tests/fuzz/fuzz_%)
 check_PROGRAMS += \
 	tests/fuzz/fuzz_session \
@@ -141,7 +141,8 @@ check_PROGRAMS += \
 	tests/fuzz/fuzz_data \
 	tests/fuzz/fuzz_config \
 	tests/fuzz/fuzz_users \
-	tests/fuzz/fuzz_sasl
+	tests/fuzz/fuzz_sasl \
+	tests/fuzz/fuzz_spawn
 check_LIBRARIES += tests/tools/libfuzz.a
 tests_tools_libfuzz_a_SOURCES = tests/tools/fuzz.c tests/tools/fuzz.h
 tests_tools_libfuzz_a_CPPFLAGS = $(tests_cppflags)
@@ -193,6 +194,12 @@ tests_fuzz_fuzz_sasl_CFLAGS = $(fuzz_cflags)
 tests_fuzz_fuzz_sasl_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_sasl_LDADD = tests/tools/libfuzz.a $(tests_server_libs)
 
+tests_fuzz_fuzz_spawn_SOURCES = tests/fuzz/fuzz_spawn.c
+tests_fuzz_fuzz_spawn_CPPFLAGS = $(tests_cppflags)
+tests_fuzz_fuzz_spawn_CFLAGS = $(fuzz_cflags)
+tests_fuzz_fuzz_spawn_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_spawn_LDADD = tests/tools/libfuzz.a $(tests_server_libs)
+
 TESTS += tests/fuzz/run_corpus.sh
 EXTRA_DIST += tests/fuzz/run_corpus.sh tests/fuzz/corpus tests/fuzz/make_corpus.py \
 	tests/fuzz/coverage.py $(fuzz_targets:%=tests/fuzz/%.dict)
@@ -206,7 +213,7 @@ fuzz: $(fuzz_programs)
 if FUZZING
 	for target in $(fuzz_targets); do \
 		$(MKDIR_P) tests/fuzz/found/$$target && \
-		tests/fuzz/fuzz_$$target -max_total_time=$$(($(FUZZ_SECONDS) / 6)) \
+		tests/fuzz/fuzz_$$target -max_total_time=$$(($(FUZZ_SECONDS) / 7)) \
 			-timeout=10 -max_len=4096 -artifact_prefix=tests/fuzz/$$target- \
 			-dict=$(srcdir)/tests/fuzz/$$target.dict tests/fuzz/found/$$target \
 			$(srcdir)/tests/fuzz/corpus/$$target || exit; \
@@ -258,6 +265,7 @@ fault_programs = \
 	tests/fault/fault_keys \
 	tests/fault/fault_maildir \
 	tests/fault/fault_master \
+	tests/fault/fault_pipe \
 	tests/fault/fault_session \
 	tests/fault/fault_worker \
 	tests/fault/power_loss
@@ -269,6 +277,8 @@ tests_fault_fault_maildir_LDADD = $(fault_ldadd)
 tests_fault_fault_maildir_LDFLAGS = $(fault_ldflags)
 tests_fault_fault_master_LDADD = $(fault_ldadd)
 tests_fault_fault_master_LDFLAGS = $(fault_ldflags)
+tests_fault_fault_pipe_LDADD = $(fault_ldadd)
+tests_fault_fault_pipe_LDFLAGS = $(fault_ldflags)
 tests_fault_fault_session_LDADD = $(fault_ldadd)
 tests_fault_fault_session_LDFLAGS = $(fault_ldflags)
 tests_fault_fault_worker_LDADD = $(fault_ldadd)

@@ -10,6 +10,7 @@ other names (found by fuzzing, or crashes that are mended) are left alone."""
 
 import base64
 import os
+import struct
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -475,6 +476,67 @@ EXCHANGES = {
 }
 
 
+TEXTS_OF_QUESTION = (b"from@example.test", b"192.0.2.7", b"client.example.test", b"ann", b"mx",
+                     b"00064b1e2f3a5c-00126f-9a3b", b"envid", b"ESMTPS", b"TLSv1.3", b"AES",
+                     b"CN=joe", b"joe", b"example.test")
+
+
+def text(content):
+    return struct.pack("=I", len(content)) + content
+
+
+def question(recipients=(b"joe@example.test",), texts=TEXTS_OF_QUESTION, section=0, count=None):
+    count = len(recipients) if count is None else count
+    return (struct.pack("=IHQQ", section, 4711, 5000, 1234) + b"".join(map(text, texts)) +
+            struct.pack("=I", count) + b"".join(map(text, recipients)))
+
+
+def answer(code, enhanced, said):
+    return b"\xff" + struct.pack("=i12s256s", code, enhanced, said)
+
+
+ALONE = TEXTS_OF_QUESTION[:11] + (b"", b"")
+SPAWNS = {
+    "question": question(),
+    "question-several": question((b"a@x", b"b@y", b"c@z"), ALONE),
+    "question-least": question((b"a",), (b"",) * 13),
+    "question-several-and-one": question((b"a@x", b"b@y")),
+    "question-nobody": question(()),
+    "question-empty-recipient": question((b"",)),
+    "question-nul": question((b"a\0b",)),
+    "question-nul-in-helo": question(texts=(b"", b"", b"a\0") + (b"",) * 10),
+    "question-hostile": question((b"-oQ/tmp", b"$(id)", b"a\nb"), (b"`id`; %{sender}\n\xff",) * 11 + (b"", b"")),
+    "question-few": question(count=2),
+    "question-many": question(count=0xffffffff),
+    "question-more": question() + b"x",
+    "question-cut": question()[:-1],
+    "question-cut-early": question()[:20],
+    "question-empty": b"",
+    "question-long-text": question()[:22] + b"\xff\xff\xff\xff",
+    "answer-success": answer(250, b"2.0.0", b"Ok"),
+    "answer-temporary": answer(451, b"4.3.0", b"Try later"),
+    "answer-permanent": answer(550, b"5.1.1", b"User unknown"),
+    "answer-longest": answer(599, b"5.999.999", b"x" * 255),
+    "answer-open": answer(550, b"5.1.1", b"x" * 256),
+    "answer-open-code": answer(550, b"5.1.1" * 3, b"x"),
+    "answer-class": answer(550, b"4.1.1", b"x"),
+    "answer-control": answer(550, b"5.1.1", b"a\r\n250 b"),
+    "answer-short": answer(550, b"5.1.1", b"x")[:9],
+    "answer-code": answer(251, b"2.0.0", b"Ok"),
+    "argument-empty": b"\xfe",
+    "argument-literal": b"\xfe--from=100%%",
+    "argument-macros": b"\xfe%{sender}%{recipient}%{recipient.local}%{recipient.domain}"
+                       b"%{recipient.extension}%{client.address}%{client.port}%{helo}%{user}"
+                       b"%{listener}%{message.id}%{size}%{envid}%{protocol}%{tls.cipher}",
+    "argument-recipients": b"\xfe%{recipients}",
+    "argument-recipients-and": b"\xfe%{recipients},",
+    "argument-unknown": b"\xfex%{nobody}",
+    "argument-open": b"\xfe%{sender",
+    "argument-percent": b"\xfe50%",
+    "argument-nul": b"\xfe%{send\0er}",
+}
+
+
 def sessions():
     inputs = dict(CORNERS)
     for directory in CASES:
@@ -493,7 +555,7 @@ def texts():
 def main(directory):
     for target, inputs in (("session", sessions()), ("address", ADDRESSES),
                            ("data", texts()), ("config", CONFIGS),
-                           ("users", USERS), ("sasl", EXCHANGES)):
+                           ("users", USERS), ("sasl", EXCHANGES), ("spawn", SPAWNS)):
         os.makedirs(os.path.join(directory, target), exist_ok=True)
         for name, content in inputs.items():
             with open(os.path.join(directory, target, name), "wb") as file:

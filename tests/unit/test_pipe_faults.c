@@ -89,7 +89,7 @@ static void late_answer(void)
 }
 
 /* Hard limits stay, so that they can be lifted again. */
-static void set_limit(int what, rlim_t soft, struct rlimit *ret_old)
+static void set_limit(__rlimit_resource_t what, rlim_t soft, struct rlimit *ret_old)
 {
 	struct rlimit limit;
 

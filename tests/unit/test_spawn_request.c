@@ -134,15 +134,15 @@ static void cut(void)
 }
 
 /* Each length, and the count, says something else. */
-static void lengths(void)
+static void check_lengths(const struct spawn_request *r)
 {
 	static const uint32_t values[] = {
 		0, 1, 2, 0x7fffffff, 0x80000000, 0xfffffffc, 0xffffffff};
 	struct buf bytes;
 	size_t at = FIXED;
 
-	encode(&full, &bytes);
-	for (size_t i = 0; i < TEXT_COUNT + 2; i++) {
+	encode(r, &bytes);
+	for (size_t i = 0; i < TEXT_COUNT + 1 + r->recipient_count; i++) {
 		uint32_t right;
 
 		memcpy(&right, bytes.p + at, sizeof(right));
@@ -157,6 +157,14 @@ static void lengths(void)
 	}
 	CU_ASSERT_EQUAL(at, bytes.len);
 	buf_done(&bytes);
+}
+
+static void lengths(void)
+{
+	const struct spawn_request several = {.recipients = three, .recipient_count = 3};
+
+	check_lengths(&full);
+	check_lengths(&several);
 }
 
 static void contents(void)
