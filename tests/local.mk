@@ -241,13 +241,15 @@ fault_ldflags = $(AM_LDFLAGS) \
 	-Wl,--wrap=prctl,--wrap=getrandom,--wrap=setgroups,--wrap=setresgid \
 	-Wl,--wrap=setresuid,--wrap=nanosleep,--wrap=strdup,--wrap=strndup \
 	-Wl,--wrap=socketpair,--wrap=sendmsg,--wrap=recvmsg,--wrap=pread \
-	-Wl,--wrap=__pread_chk,--wrap=fstat,--wrap=setrlimit
+	-Wl,--wrap=__pread_chk,--wrap=fstat,--wrap=setrlimit \
+	-Wl,--wrap=clone,--wrap=waitid
 
 fault_programs = \
 	tests/fault/fault_keys \
 	tests/fault/fault_maildir \
 	tests/fault/fault_master \
 	tests/fault/fault_session \
+	tests/fault/fault_spawner \
 	tests/fault/fault_worker \
 	tests/fault/power_loss
 check_PROGRAMS += $(fault_programs)
@@ -260,6 +262,8 @@ tests_fault_fault_master_LDADD = $(fault_ldadd)
 tests_fault_fault_master_LDFLAGS = $(fault_ldflags)
 tests_fault_fault_session_LDADD = $(fault_ldadd)
 tests_fault_fault_session_LDFLAGS = $(fault_ldflags)
+tests_fault_fault_spawner_LDADD = $(fault_ldadd)
+tests_fault_fault_spawner_LDFLAGS = $(fault_ldflags)
 tests_fault_fault_worker_LDADD = $(fault_ldadd)
 tests_fault_fault_worker_LDFLAGS = $(fault_ldflags)
 tests_fault_power_loss_LDADD = $(fault_ldadd)
