@@ -259,7 +259,8 @@ fault_ldflags = $(AM_LDFLAGS) \
 	-Wl,--wrap=prctl,--wrap=getrandom,--wrap=setgroups,--wrap=setresgid \
 	-Wl,--wrap=setresuid,--wrap=nanosleep,--wrap=strdup,--wrap=strndup \
 	-Wl,--wrap=socketpair,--wrap=sendmsg,--wrap=recvmsg,--wrap=pread \
-	-Wl,--wrap=__pread_chk,--wrap=fstat,--wrap=setrlimit
+	-Wl,--wrap=__pread_chk,--wrap=fstat,--wrap=setrlimit \
+	-Wl,--wrap=clone,--wrap=waitid
 
 fault_programs = \
 	tests/fault/fault_keys \
@@ -267,6 +268,7 @@ fault_programs = \
 	tests/fault/fault_master \
 	tests/fault/fault_pipe \
 	tests/fault/fault_session \
+	tests/fault/fault_spawner \
 	tests/fault/fault_worker \
 	tests/fault/power_loss
 check_PROGRAMS += $(fault_programs)
@@ -281,6 +283,8 @@ tests_fault_fault_pipe_LDADD = $(fault_ldadd)
 tests_fault_fault_pipe_LDFLAGS = $(fault_ldflags)
 tests_fault_fault_session_LDADD = $(fault_ldadd)
 tests_fault_fault_session_LDFLAGS = $(fault_ldflags)
+tests_fault_fault_spawner_LDADD = $(fault_ldadd)
+tests_fault_fault_spawner_LDFLAGS = $(fault_ldflags)
 tests_fault_fault_worker_LDADD = $(fault_ldadd)
 tests_fault_fault_worker_LDFLAGS = $(fault_ldflags)
 tests_fault_power_loss_LDADD = $(fault_ldadd)
