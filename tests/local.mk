@@ -290,14 +290,29 @@ tests_fault_fault_worker_LDFLAGS = $(fault_ldflags)
 tests_fault_power_loss_LDADD = $(fault_ldadd)
 tests_fault_power_loss_LDFLAGS = $(fault_ldflags)
 # --- bench -------------------------------------------------------------------
-check_PROGRAMS += tests/bench/load
+bench_programs = \
+	tests/bench/limit_maildir \
+	tests/bench/limit_pipe \
+	tests/bench/load
+check_PROGRAMS += $(bench_programs)
+bench_ldadd = src/libsinkd.a src/libsinkproto.a $(BSD_LIBS)
+tests_bench_limit_maildir_SOURCES = tests/bench/limit_maildir.c tests/bench/limit.c tests/bench/limit.h
+tests_bench_limit_maildir_LDADD = $(bench_ldadd)
+tests_bench_limit_pipe_SOURCES = tests/bench/limit_pipe.c tests/bench/limit.c tests/bench/limit.h
+tests_bench_limit_pipe_LDADD = $(bench_ldadd)
 tests_bench_load_SOURCES = tests/bench/load.c
-tests_bench_load_LDADD = src/libsinkd.a src/libsinkproto.a $(BSD_LIBS)
-EXTRA_DIST += tests/bench/bench.py
+tests_bench_load_LDADD = $(bench_ldadd)
+EXTRA_DIST += \
+	tests/bench/bench.py \
+	tests/bench/deliveries.py \
+	tests/bench/measure.py \
+	tests/bench/postfix.py \
+	tests/bench/servers.py
 
-# What a message costs on this machine, beside smtp-sink; a minute or two.
+# What a message costs on this machine, beside smtp-sink; a minute or two.  With
+# BENCH_FLAGS=--pipe or --maildir DIRECTORY, what a delivery costs.
 .PHONY: bench
-bench: src/sinkd tests/bench/load
+bench: src/sinkd $(bench_programs)
 	@$(AM_TESTS_ENVIRONMENT) $(PYTHON) $(srcdir)/tests/bench/bench.py $(BENCH_FLAGS)
 
 # --- lints -------------------------------------------------------------------
