@@ -1,5 +1,6 @@
 """A client of the Local Mail Transfer Protocol (RFC 2033)."""
 
+from commands import listen
 from sinkd_server import Client
 
 TEXT = b"Subject: for each\r\n\r\ntext\r\n"
@@ -30,10 +31,6 @@ class LmtpClient(Client):
         return found
 
 
-def lmtp_listener(*addresses, name="lmtp", deliver=("inbox",), options=""):
+def lmtp_listener(*deliver, **options):
     """A listen section."""
-    def listed(texts):
-        return "{" + ", ".join(f'"{text}"' for text in texts) + "}"
-
-    return (f'listen "{name}" {{ protocol = "lmtp"  address = {listed(addresses or ["127.0.0.1:0"])}\n'
-            f'  deliver = {listed(deliver)}\n  {options} }}\n')
+    return listen("lmtp", *deliver, protocol="lmtp", **options)

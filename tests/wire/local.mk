@@ -25,6 +25,11 @@ wire_tests = \
 	tests/wire/test_mailboxes.py \
 	tests/wire/test_master_death.py \
 	tests/wire/test_passwd.py \
+	tests/wire/test_pipe.py \
+	tests/wire/test_pipe_injection.py \
+	tests/wire/test_pipe_limits.py \
+	tests/wire/test_pipe_storm.py \
+	tests/wire/test_pipe_verdicts.py \
 	tests/wire/test_pipelining.py \
 	tests/wire/test_pool.py \
 	tests/wire/test_pool_faults.py \
@@ -36,6 +41,7 @@ wire_tests = \
 	tests/wire/test_respawn.py \
 	tests/wire/test_sandbox.py \
 	tests/wire/test_sinkctl.py \
+	tests/wire/test_spawner.py \
 	tests/wire/test_stop.py \
 	tests/wire/test_storm.py \
 	tests/wire/test_surroundings.py \
@@ -48,6 +54,8 @@ wire_tests = \
 	tests/wire/level_trap.py
 wire_modules = \
 	tests/wire/certificates.py \
+	tests/wire/channels.py \
+	tests/wire/commands.py \
 	tests/wire/crowd.py \
 	tests/wire/level_test.py \
 	tests/wire/lmtp.py \
@@ -71,5 +79,9 @@ tests_wire_ahead_SOURCES = src/sinkd.c tests/wire/ahead.c
 tests_wire_ahead_CPPFLAGS = $(tests_cppflags)
 tests_wire_ahead_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_gettime
 tests_wire_ahead_LDADD = $(tests_server_libs)
+
+# A command, for pipe sections; of the server it has nothing.
+check_PROGRAMS += tests/wire/witness
+tests_wire_witness_SOURCES = tests/wire/witness.c
 
 EXTRA_DIST += $(wire_tests) $(wire_modules)

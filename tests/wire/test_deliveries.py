@@ -8,6 +8,7 @@ import random
 import re
 import tempfile
 
+from commands import keys_of, listen, section
 from lmtp import LmtpClient, lmtp_listener
 from sinkd_server import SINKD, Client, Server, read_file, wait_until
 from wire_test import output_of, run
@@ -17,25 +18,8 @@ TEXT = b"Subject: x\r\n\r\ntext\r\n"
 STORED = b"Subject: x\n\ntext\n"
 
 
-def quoted(names):
-    return "{" + ", ".join(f'"{name}"' for name in names) + "}"
-
-
-def maildir(shop, name, more=""):
-    return f'deliver "{name}" {{ type = "maildir"  path = "{shop.path(name)}"  headers = {{}}  {more} }}\n'
-
-
-def mailbox_each(shop, name, more=""):
-    return (f'deliver "{name}" {{ type = "maildir"  path = "{shop.path(name)}/%{{recipient.local}}"'
-            f'  headers = {{}}  {more} }}\n')
-
-
-def pipe(name, *command, more=""):
-    return f'deliver "{name}" {{ type = "pipe"  command = {quoted(command)}  {more} }}\n'
-
-
-def listen(*names):
-    return f'listen "{"-".join(names)}" {{ address = {{"127.0.0.1:0"}}  deliver = {quoted(names)} }}\n'
+def maildir(shop, name, *below, **options):
+    return section(name, type="maildir", path=shop.path(name, *below), headers=[], **options)
 
 
 def contents(shop, *mailbox):
@@ -52,11 +36,6 @@ def lock(path):
     os.chmod(path, 0o500)
 
 
-def fields_of(line):
-    return {key: value.strip('"')
-            for key, value in re.findall(r' (\S+?)=("(?:[^"\\]|\\.)*"|\S+)', line)}
-
-
 # --- in which order ----------------------------------------------------------------------
 
 LOOK = """
@@ -68,8 +47,8 @@ for part in tmp new; do ls "$SHOP/inbox/$part" > "$SHOP/ran/$part"; done
 def staged_then_run_then_published():
     for order in ("handler", "inbox"), ("inbox", "handler"):
         with Workshop() as shop:
-            config = maildir(shop, "inbox") + pipe("handler", shop.script("look", LOOK))
-            with Server(config=config + listen(*order), listen=None, workers=1) as server, \
+            config = maildir(shop, "inbox") + section("handler", shop.script("look", LOOK))
+            with Server(config=config + listen("l", *order), listen=None, workers=1) as server, \
                     server.connect() as client:
                 client.greet()
                 client.deliver(TEXT)
@@ -91,12 +70,12 @@ KINDS = {
     "refuse": ("run", "550 5.7.1 Not this one"),
     "later": ("run", "451 4.3.0"),
 }
-SECTIONS = [(kind, is_required) for kind in KINDS for is_required in (True, False)]
+PARTS = [(kind, is_required) for kind in KINDS for is_required in (True, False)]
 AT_ONCE = 48  # listeners of one server
 
 
-def name_of(section):
-    kind, is_required = section
+def name_of(part):
+    kind, is_required = part
     return kind if is_required else "may-" + kind
 
 
@@ -108,40 +87,40 @@ def expectation(sections):
     """The reply, what is stored where, which commands run, and which sections are left out."""
     left_out, ran = set(), set()
     for step in "stage", "run", "publish":
-        for section in sections:
-            kind, is_required = section
-            if section in left_out:
+        for part in sections:
+            kind, is_required = part
+            if part in left_out:
                 continue
             if step == "run" and is_command(kind):
-                ran.add(section)
+                ran.add(part)
             failing, reply = KINDS[kind]
             if failing == step and is_required:
                 return reply, set(), ran, left_out
             if failing == step:
-                left_out.add(section)
-    stored = {section for section in sections
-              if section[0] in ("store", "nonew", "notmp") and section not in left_out}
+                left_out.add(part)
+    stored = {part for part in sections
+              if part[0] in ("store", "nonew", "notmp") and part not in left_out}
     return "250 2.0.0 Ok: ", stored, ran, left_out
 
 
 def combinations():
     """All pairs, and some that are longer; not those in which nothing decides."""
     rng = random.Random(6)
-    longer = [rng.sample(SECTIONS, rng.randint(3, 6)) for _ in range(100)]
-    return [sections for sections in [*itertools.permutations(SECTIONS, 2), *longer]
+    longer = [rng.sample(PARTS, rng.randint(3, 6)) for _ in range(100)]
+    return [sections for sections in [*itertools.permutations(PARTS, 2), *longer]
             if any(is_required for _, is_required in sections)]
 
 
-def section_text(shop, section):
-    kind, is_required = section
-    name = name_of(section)
-    more = "" if is_required else "required = false"
+def text_of(shop, part):
+    kind, is_required = part
+    name = name_of(part)
     if kind == "discard":
-        return f'deliver "{name}" {{ type = "discard"  {more} }}\n'
+        return section(name, type="discard", required=is_required)
     if not is_command(kind):
-        return maildir(shop, name, more)
+        return maildir(shop, name, required=is_required)
     how = {"run": "exit 0", "refuse": "echo 5.7.1 Not this one; exit 1", "later": "exit 75"}[kind]
-    return pipe(name, shop.script(f"command-{name}", f'cat > "$SHOP/ran/{name}"; {how}'), more=more)
+    script = shop.script(f"command-{name}", f'cat > "$SHOP/ran/{name}"; {how}')
+    return section(name, script, required=is_required)
 
 
 def check_combination(server, shop, address, sections):
@@ -154,22 +133,22 @@ def check_combination(server, shop, address, sections):
             client.deliver(TEXT)
         else:
             client.fail_to_deliver(TEXT, reply)
-    found = {section for section in SECTIONS if contents(shop, name_of(section))}
+    found = {part for part in PARTS if contents(shop, name_of(part))}
     assert found == stored, (sections, found)
-    for section in stored:
-        new = shop.path(name_of(section), "new")
-        assert contents(shop, name_of(section)) == [STORED], sections
+    for part in stored:
+        new = shop.path(name_of(part), "new")
+        assert contents(shop, name_of(part)) == [STORED], sections
         for name in os.listdir(new):
             os.remove(os.path.join(new, name))
-    assert shop.ran() == {name_of(section): STORED for section in ran}, (sections, shop.ran())
-    skipped = list(map(fields_of, server.events("delivery.skipped")[seen:]))
+    assert shop.ran() == {name_of(part): STORED for part in ran}, (sections, shop.ran())
+    skipped = list(map(keys_of, server.events("delivery.skipped")[seen:]))
     assert {line["delivery"] for line in skipped} == set(map(name_of, left_out)), (sections, skipped)
     for line in skipped:
         expected = KINDS[line["delivery"].removeprefix("may-")][1]
         assert line["code"] == expected[:3] and line["reply"].startswith(expected[4:]), line
         assert line["step"] and line["session"], line
     event = "message.accepted" if reply.startswith("250") else "message.refused"
-    line = fields_of(server.events("message.accepted", "message.refused")[-1])
+    line = keys_of(server.events("message.accepted", "message.refused")[-1])
     assert line["event"] == event and line["delivery"] == ",".join(map(name_of, sections)), line
 
 
@@ -179,16 +158,13 @@ def each_combination_keeps_to_the_model():
     while remaining:
         batch, remaining = remaining[:AT_ONCE], remaining[AT_ONCE:]
         with Workshop() as shop:
-            config = "".join(section_text(shop, section) for section in SECTIONS)
-            # A combination may come twice, a name of a listener may not.
-            config += "".join(
-                f'listen "l{number}" {{ address = {{"127.0.0.1:0"}}'
-                f'  deliver = {quoted(map(name_of, sections))} }}\n'
-                for number, sections in enumerate(batch))
+            config = "".join(text_of(shop, part) for part in PARTS)
+            config += "".join(listen(str(number), *map(name_of, sections))
+                              for number, sections in enumerate(batch))
             with Server(config=config, listen=None, workers=1) as server:
-                for section in SECTIONS:
-                    if section[0] in ("notmp", "nonew"):
-                        lock(shop.path(name_of(section), section[0][2:]))
+                for part in PARTS:
+                    if part[0] in ("notmp", "nonew"):
+                        lock(shop.path(name_of(part), part[0][2:]))
                 for address, sections in zip(server.addresses, batch):
                     check_combination(server, shop, address, sections)
 
@@ -242,11 +218,13 @@ def make_directory_like(path, other):
 def each_recipient_keeps_to_the_model():
     for number, optional in enumerate(("", "a", "b", "p", "ab", "ap", "bp")):
         locals_ = random.Random(number).sample(RECIPIENTS, len(RECIPIENTS))
-        more = {name: "required = false" if name in optional else "" for name in "abp"}
+        required = {name: name not in optional for name in "abp"}
         with Workshop() as shop:
-            config = (mailbox_each(shop, "a", more["a"]) + mailbox_each(shop, "b", more["b"])
-                      + pipe("p", shop.script("decide", DECIDE), "%{recipient.local}", more=more["p"])
-                      + lmtp_listener(deliver=["a", "p", "b"]))
+            config = (maildir(shop, "a", "%{recipient.local}", required=required["a"])
+                      + maildir(shop, "b", "%{recipient.local}", required=required["b"])
+                      + section("p", shop.script("decide", DECIDE), "%{recipient.local}",
+                                required=required["p"])
+                      + lmtp_listener("a", "p", "b"))
             with Server(config=config, listen=None, workers=1) as server, \
                     LmtpClient(server.addresses[0]) as client:
                 client.greet()
@@ -269,18 +247,18 @@ def check_recipient(shop, local, reply, optional):
 
 def check_log_of_recipients(server, replies, optional):
     accepted = sum(reply.startswith("250") for reply in replies)
-    [line] = map(fields_of, server.events("message.accepted"))
+    [line] = map(keys_of, server.events("message.accepted"))
     assert line["recipients"] == str(accepted) and line["delivery"] == "a,p,b", line
     assert len(server.events("message.refused")) == len(replies) - accepted
-    skipped = {fields_of(line)["delivery"] for line in server.events("delivery.skipped")}
+    skipped = {keys_of(line)["delivery"] for line in server.events("delivery.skipped")}
     assert skipped == set(optional), skipped
 
 
 def a_shared_mailbox_keeps_what_anyone_accepted():
     with Workshop() as shop:
         config = (maildir(shop, "shared")
-                  + pipe("p", shop.script("decide", DECIDE), "%{recipient.local}")
-                  + lmtp_listener(deliver=["shared", "p"]))
+                  + section("p", shop.script("decide", DECIDE), "%{recipient.local}")
+                  + lmtp_listener("shared", "p"))
         with Server(config=config, listen=None, workers=1) as server, \
                 LmtpClient(server.addresses[0]) as client:
             client.greet()
@@ -297,10 +275,10 @@ def a_shared_mailbox_keeps_what_anyone_accepted():
 def numbers_count_messages_not_deliveries():
     with Workshop() as shop:
         config = (maildir(shop, "a") + maildir(shop, "b")
-                  + pipe("p", shop.script("decide", DECIDE), "%{recipient.local}")
-                  + 'deliver "null" { type = "discard" }\n')
-        with Server(config=config + listen("a", "null", "p", "b"), listen=None, workers=1) as server, \
-                server.connect() as client:
+                  + section("p", shop.script("decide", DECIDE), "%{recipient.local}")
+                  + section("null", type="discard"))
+        config += listen("l", "a", "null", "p", "b")
+        with Server(config=config, listen=None, workers=1) as server, server.connect() as client:
             client.greet()
             reply = client.deliver(TEXT)
             client.deliver(TEXT)
@@ -314,22 +292,23 @@ def numbers_count_messages_not_deliveries():
                 lambda: (s := json.loads(server.sinkctl("--format", "json", "status")[0])["totals"])[
                     "messages_refused"] == 1 and s, what="the numbers")
             assert status["messages_accepted"] == 2, status
-            for line in map(fields_of, server.events("message.accepted", "message.refused")):
+            for line in map(keys_of, server.events("message.accepted", "message.refused")):
                 assert line["delivery"] == "a,null,p,b", line
-            ends = list(map(fields_of, server.events("command.end")))
+            ends = list(map(keys_of, server.events("command.end")))
             assert [line["delivery"] for line in ends] == ["p"] * 3, ends
-            assert ends[0]["id"] == identifier and [line["code"] for line in ends] == ["250", "250", "550"]
+            assert ends[0]["id"] == identifier, ends
+            assert [line["code"] for line in ends] == ["250", "250", "550"], ends
 
 
 def mistakes_are_named():
-    sections = ('deliver "a" { type = "discard" }\ndeliver "b" { type = "discard"  required = false }\n'
-                'deliver "c" { type = "maildir"  path = "c"  required = false }\n')
+    sections = (section("a", type="discard") + section("b", type="discard", required=False)
+                + section("c", type="maildir", path="c", required=False))
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "x.conf")
 
         def check(*names, status):
             with open(path, "w") as file:
-                file.write(sections + f'listen "l" {{ deliver = {quoted(names)} }}\n')
+                file.write(sections + listen("l", *names))
             return output_of(SINKD, "-t", "-f", path, status=status, cwd=directory)
 
         for names in ("a",), ("a", "b"), ("c", "b", "a"):
@@ -341,8 +320,8 @@ def mistakes_are_named():
 
 
 def the_effective_configuration_has_them_all():
-    config = ('deliver "a" { type = "discard" }\ndeliver "b" { type = "discard"  required = false }\n'
-              + listen("b", "a"))
+    config = (section("a", type="discard") + section("b", type="discard", required=False)
+              + listen("l", "b", "a"))
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "x.conf")
         for _ in range(2):  # What is printed is printed again.

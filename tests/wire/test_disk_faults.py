@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 
+from commands import listen, section
 from sinkd_server import Client, Server, read_file, wait_until
 from wire_test import need_program, need_root, output_of, run, skip
 from workshop import Workshop
@@ -34,14 +35,11 @@ class Bench:
         self.shop = shop
         self.store, self.spool = shop.path("store"), shop.path("spool")
         handler = shop.script("handler", 'cat > "$SHOP/ran/$$"')
-        listeners = "".join(f'listen "{way}" {{ address = {{"127.0.0.1:0"}}  deliver = {{'
-                            + ", ".join(f'"{name}"' for name in names) + "} }\n"
-                            for way, names in WAYS.items())
-        self.server = Server(workers=1, listen=None, config=f"""
-spool-dir = "{self.spool}/dir"
-deliver "inbox" {{ type = "maildir"  path = "{self.store}/top/inbox" }}
-deliver "handler" {{ type = "pipe"  command = {{"{handler}"}} }}
-{listeners}""")
+        self.server = Server(workers=1, listen=None, config=(
+            f'spool-dir = "{self.spool}/dir"\n'
+            + section("inbox", type="maildir", path=f"{self.store}/top/inbox")
+            + section("handler", handler)
+            + "".join(listen(way, *names) for way, names in WAYS.items())))
 
     def __enter__(self):
         for path in os.path.join(self.store, "top"), os.path.join(self.spool, "dir"):
@@ -131,7 +129,8 @@ def in_short(event):
 # --- faults of disks, which only root can make -------------------------------------------
 
 def mount(directory, options):
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"{options},mode=1777", "tmpfs", directory], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"{options},mode=1777", "tmpfs", directory],
+                   check=True)
 
 
 def remount(directory, options):
@@ -307,12 +306,11 @@ def a_mailbox_that_vanishes_while_the_command_runs():
     for body in ('rm -r "$SHOP/inbox"', 'rm -r "$SHOP/inbox/new"', 'chmod 500 "$SHOP/inbox/new"',
                  'rm -r "$SHOP/inbox/tmp"', 'rm "$SHOP/inbox/tmp/"*'):
         with Workshop() as shop:
-            with Server(workers=1, config=f"""
-deliver "other" {{ type = "maildir"  path = "{shop.path("other")}" }}
-deliver "inbox" {{ type = "maildir"  path = "{shop.path("inbox")}" }}
-deliver "handler" {{ type = "pipe"  command = {{"{shop.script("handler", body)}"}} }}
-listen "l" {{ address = {{"127.0.0.1:0"}}  deliver = {{"other", "inbox", "handler"}} }}
-""", listen=None) as server, server.connect() as client:
+            config = ("".join(section(name, type="maildir", path=shop.path(name))
+                              for name in ("other", "inbox"))
+                      + section("handler", shop.script("handler", body))
+                      + listen("l", "other", "inbox", "handler"))
+            with Server(workers=1, config=config, listen=None) as server, server.connect() as client:
                 client.greet()
                 client.fail_to_deliver(SMALL, "451 4.3.0")
                 for part in "new", "tmp":

@@ -4,11 +4,11 @@ old (maildir(5)), and nothing else.  `ahead` is sinkd with a clock 40 hours ahea
 import contextlib
 import ctypes
 import os
-import re
 import select
 import socket
 import time
 
+from commands import keys_of, section
 from sinkd_server import BUILD, SINKD, Server, wait_until
 from wire_test import run
 
@@ -17,12 +17,9 @@ HOUR = 3600
 WORKER = 65534
 IN_CLOSE_NOWRITE = 0x10
 
-SECTIONS = """
-deliver "one" { type = "maildir"  path = "one" }
-deliver "each" { type = "maildir"  path = "mail/%{recipient.domain}/x/%{recipient.local}" }
-deliver "empty" { type = "maildir"  path = "empty" }
-deliver "null" { type = "discard" }
-"""
+SECTIONS = (section("one", type="maildir", path="one")
+            + section("each", type="maildir", path="mail/%{recipient.domain}/x/%{recipient.local}")
+            + section("empty", type="maildir", path="empty") + section("null", type="discard"))
 
 
 def make(*names, size=3, age=0):
@@ -57,8 +54,8 @@ def server_with(program=AHEAD, config=SECTIONS):
 
 def cleaned(server, name):
     """How many files the log says were removed from a section."""
-    lines = [line for line in server.events("delivery.cleaned") if f" delivery={name}" in line]
-    return [int(re.search(r" files=(\d+)", line)[1]) for line in lines]
+    lines = map(keys_of, server.events("delivery.cleaned"))
+    return [int(line["files"]) for line in lines if line["delivery"] == name]
 
 
 def old_files_go_and_all_else_stays():
@@ -98,7 +95,8 @@ def old_files_go_and_all_else_stays():
         os.makedirs(server.path("mail", *names), exist_ok=True)
         stay.append(make(server.path("mail", *names), "old"))
     for part in "new", "cur":
-        for names in ("example.net",), (), ("example.net", "x", "ann", "deeper"), ("example.net", "y", "carl"):
+        for names in ((), ("example.net",), ("example.net", "x", "ann", "deeper"),
+                      ("example.net", "y", "carl")):
             os.mkdir(server.path("mail", *names, part))
     os.mkdir(server.path("mail", "example.net", "x", "incomplete", "new"))
     give_away(server.directory)
@@ -136,7 +134,7 @@ def watch(directory):
 
 def one_that_cannot_be_entered_does_not_keep_the_rest_from_it():
     server = server_with()
-    mailboxes = [make_mailbox(server.path("mail", "example.net", "x", name)) for name in ("a", "m", "z")]
+    mailboxes = [make_mailbox(server.path("mail", "example.net", "x", name)) for name in "amz"]
     files = [make(path, "tmp", "old") for path in mailboxes]
     give_away(server.directory)
     os.chmod(mailboxes[1], 0)

@@ -5,14 +5,15 @@ import re
 import smtplib
 import ssl
 
+from commands import keys_of, listen, section
 from lmtp import TEXT, LmtpClient, lmtp_listener
 from sinkd_server import Client, Server, read_file, wait_until
 from wire_test import need_program, output_of, run
 from workshop import Workshop
 
-DISCARD = 'deliver "inbox" { type = "discard" }\n'
-ONE_MAILBOX = 'deliver "inbox" { type = "maildir"  path = "Maildir" }\n'
-MAILBOX_EACH = 'deliver "inbox" { type = "maildir"  path = "mail/%{recipient}"  sync = "none" }\n'
+DISCARD = section("inbox", type="discard")
+ONE_MAILBOX = section("inbox", type="maildir", path="Maildir")
+MAILBOX_EACH = section("inbox", type="maildir", path="mail/%{recipient}", sync="none")
 
 # What it makes of a message the name of its recipient says.
 HANDLER = """
@@ -43,13 +44,13 @@ def block(server, recipient):
         pass
 
 
-def fields_of(line):
-    return dict(re.findall(r' (\S+?)=("(?:[^"\\]|\\.)*"|\S+)', line))
+def both(shop):
+    return ["127.0.0.1:0", "unix:" + shop.path("sink")]
 
 
 def each_transport_has_the_commands():
     with Workshop() as shop, Server(listen=None, config=DISCARD + lmtp_listener(
-            "127.0.0.1:0", "unix:" + shop.path("sink"))) as server:
+            "inbox", address=both(shop))) as server:
         for index in range(2):
             with connect(server, index) as client:
                 greeting = client.expect("220 ")
@@ -80,7 +81,7 @@ def smtp_does_not_know_it():
 
 
 def a_reply_for_each_accepted_recipient():
-    with Server(listen=None, config=DISCARD + lmtp_listener()) as server, \
+    with Server(listen=None, config=DISCARD + lmtp_listener("inbox")) as server, \
             connect(server) as client:
         client.greet()
         client.send(b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.net>\r\n"
@@ -92,11 +93,11 @@ def a_reply_for_each_accepted_recipient():
         replies = client.replies(3)
         assert len(set(replies)) == 1 and replies[0].startswith("250 2.0.0 Ok: "), replies
         [line] = server.events("message.accepted")
-        assert fields_of(line)["recipients"] == "3", line
+        assert keys_of(line)["recipients"] == "3", line
 
 
 def without_recipients_there_is_no_message():
-    with Server(listen=None, config=DISCARD + lmtp_listener()) as server, \
+    with Server(listen=None, config=DISCARD + lmtp_listener("inbox")) as server, \
             connect(server) as client:
         client.greet()
         client.command("DATA", "503 5.5.1 ")
@@ -111,7 +112,8 @@ def without_recipients_there_is_no_message():
 
 
 def what_the_whole_message_suffers_each_is_told():
-    config = DISCARD + lmtp_listener() + 'limits { message-size = "1K"  bare-newline = "reject" }\n'
+    config = (DISCARD + lmtp_listener("inbox")
+              + 'limits { message-size = "1K"  bare-newline = "reject" }\n')
     with Server(listen=None, config=config) as server, connect(server) as client:
         client.greet()
         three = ["b@example.net", "b@example.net", "c@example.net"]
@@ -122,7 +124,7 @@ def what_the_whole_message_suffers_each_is_told():
 
 
 def each_mailbox_has_its_own_result():
-    with Server(listen=None, config=MAILBOX_EACH + lmtp_listener()) as server, \
+    with Server(listen=None, config=MAILBOX_EACH + lmtp_listener("inbox")) as server, \
             connect(server) as client:
         client.greet()
         names = [f"{word}@example.net" for word in ("first", "bad", "second", "worse", "third")]
@@ -142,8 +144,8 @@ def each_mailbox_has_its_own_result():
                 assert b" with LMTP id " + identifier.encode() in text.replace(b"\n\t", b" "), text
 
         # Accepted ones are told of together, and each refused one alone.
-        [accepted] = map(fields_of, server.events("message.accepted"))
-        refused = list(map(fields_of, server.events("message.refused")))
+        [accepted] = map(keys_of, server.events("message.accepted"))
+        refused = list(map(keys_of, server.events("message.refused")))
         assert (accepted["to"], accepted["recipients"]) == (names[0], "3"), accepted
         assert {line["to"] for line in refused} == {names[1], names[3]}, refused
         for line in refused:
@@ -152,7 +154,7 @@ def each_mailbox_has_its_own_result():
 
 
 def all_mailboxes_may_fail():
-    with Server(listen=None, config=MAILBOX_EACH + lmtp_listener()) as server, \
+    with Server(listen=None, config=MAILBOX_EACH + lmtp_listener("inbox")) as server, \
             connect(server) as client:
         client.greet()
         block(server, "b@example.net")
@@ -166,9 +168,9 @@ def all_mailboxes_may_fail():
 
 
 def each_command_has_its_own_result():
-    with Workshop() as shop, Server(listen=None, config=lmtp_listener() + f"""
-deliver "inbox" {{ type = "pipe"  command = {{"{shop.script("handler", HANDLER)}", "%{{recipient}}"}} }}
-""") as server, connect(server) as client:
+    with Workshop() as shop, Server(listen=None, config=(
+            section("inbox", shop.script("handler", HANDLER), "%{recipient}")
+            + lmtp_listener("inbox"))) as server, connect(server) as client:
         client.greet()
         names = [f"{word}@example.net" for word in ("b", "never", "b", "later", "c")]
         replies = client.results(names)
@@ -180,16 +182,16 @@ deliver "inbox" {{ type = "pipe"  command = {{"{shop.script("handler", HANDLER)}
         assert sorted(name.split()[0] for name in ran) == [names[0], names[2], names[4]], ran
         assert set(ran.values()) == {TEXT.replace(b"\r\n", b"\n")}, ran
         assert len(server.events("command.end")) == 5
-        [accepted] = map(fields_of, server.events("message.accepted"))
+        [accepted] = map(keys_of, server.events("message.accepted"))
         assert accepted["recipients"] == "3", accepted
         assert len(server.events("message.refused")) == 2
 
 
 def one_command_for_all_has_one_result():
     body = 'case "$*" in *never*) exit 67 ;; esac; echo "$*" > "$SHOP/ran/$$"'
-    with Workshop() as shop, Server(listen=None, config=lmtp_listener() + f"""
-deliver "inbox" {{ type = "pipe"  command = {{"{shop.script("handler", body)}", "%{{recipients}}"}} }}
-""") as server, connect(server) as client:
+    with Workshop() as shop, Server(listen=None, config=(
+            section("inbox", shop.script("handler", body), "%{recipients}")
+            + lmtp_listener("inbox"))) as server, connect(server) as client:
         client.greet()
         replies = client.results(["b@example.net", "c@example.net"])
         assert [reply[:9] for reply in replies] == ["250 2.0.0"] * 2, replies
@@ -200,7 +202,7 @@ deliver "inbox" {{ type = "pipe"  command = {{"{shop.script("handler", body)}", 
 
 
 def a_thousand_results_in_their_order():
-    with Server(listen=None, config=MAILBOX_EACH + lmtp_listener()) as server:
+    with Server(listen=None, config=MAILBOX_EACH + lmtp_listener("inbox")) as server:
         # The second client takes its replies in small pieces.
         for turn, options in enumerate(({}, {"receive_buffer": 2048})):
             names = [f"u{number}-{turn}@example.net" for number in range(1000)]
@@ -221,7 +223,7 @@ def a_thousand_results_in_their_order():
 
 MANY = 30000  # Their replies do not fit the buffers of a socket.
 MANY_ALLOWED = (f'limits {{ recipients = {MANY}  memory-per-session = "64M" }}\n'
-                + ONE_MAILBOX + lmtp_listener())
+                + ONE_MAILBOX + lmtp_listener("inbox"))
 
 
 def send_to_many(client):
@@ -240,7 +242,7 @@ def send_to_many(client):
 def stored_once(server):
     [text] = wait_until(server.stored, what="the message")
     assert text.endswith(TEXT.replace(b"\r\n", b"\n"))
-    [accepted] = map(fields_of, wait_until(lambda: server.events("message.accepted"),
+    [accepted] = map(keys_of, wait_until(lambda: server.events("message.accepted"),
                                            what="the line in the log"))
     assert accepted["recipients"] == str(MANY) and not server.events("message.refused"), accepted
 
@@ -296,14 +298,14 @@ def a_server_that_stops_amid_results():
 
 
 def all_in_one_packet():
-    with Server(listen=None, config=ONE_MAILBOX + lmtp_listener()) as server, \
+    with Server(listen=None, config=ONE_MAILBOX + lmtp_listener("inbox")) as server, \
             connect(server) as client:
         message = b"MAIL FROM:<>\r\nRCPT TO:<b@example.net>\r\nRCPT TO:<c@example.net>\r\nDATA\r\n"
         client.send(b"LHLO client.example\r\n" + (message + TEXT + b".\r\n") * 3 + b"QUIT\r\n")
         client.expect("220 ")
         client.expect("250-")
         for _ in range(3):
-            for code in "250 2.1.0", "250 2.1.5", "250 2.1.5", "354 ", "250 2.0.0 Ok: ", "250 2.0.0 Ok: ":
+            for code in "250 2.1.0", *["250 2.1.5"] * 2, "354 ", *["250 2.0.0 Ok: "] * 2:
                 client.expect(code)
         client.expect("221 ")
         client.expect_closed()
@@ -313,7 +315,7 @@ def all_in_one_packet():
 def it_can_be_secured():
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    config = ONE_MAILBOX + lmtp_listener(options='tls = "required"')
+    config = ONE_MAILBOX + lmtp_listener("inbox", tls="required")
     with Server(listen=None, config=config) as server, connect(server) as client:
         assert "250-STARTTLS" in client.greet()
         client.command("MAIL FROM:<>", "530 5.7.0 ")
@@ -325,7 +327,7 @@ def it_can_be_secured():
 
 
 def both_protocols_in_one_server():
-    config = ONE_MAILBOX + lmtp_listener() + 'listen "smtp" { address = {"127.0.0.1:0"} }\n'
+    config = ONE_MAILBOX + lmtp_listener("inbox") + listen("smtp", "inbox")
     with Server("-w", "1", listen=None, config=config) as server:
         for turn in range(2):
             with connect(server) as client:
@@ -340,7 +342,7 @@ def both_protocols_in_one_server():
 def clients_that_others_have_written():
     swaks = need_program("swaks")
     with Workshop() as shop, Server(listen=None, config=ONE_MAILBOX + lmtp_listener(
-            "127.0.0.1:0", "unix:" + shop.path("sink"))) as server:
+            "inbox", address=both(shop))) as server:
         host, port = server.addresses[0]
         # This one takes one reply, however many recipients there are.
         for address in (host, port), (shop.path("sink"), 0):

@@ -4,6 +4,7 @@ is stored as it was sent, one with 4xx stays in the queue, one with 5xx comes ba
 import os
 import re
 
+from commands import section
 from lmtp import lmtp_listener
 from postfix import Postfix
 from sinkd_server import Server, read_file, wait_until
@@ -32,14 +33,15 @@ TEXTS = {
 }
 
 
-def listen(shop, deliver):
-    return lmtp_listener("127.0.0.1:0", "unix:" + shop.path("sink"), deliver=deliver)
+def listeners(shop, *deliver):
+    return lmtp_listener(*deliver, address=["127.0.0.1:0", "unix:" + shop.path("sink")])
 
 
 def transports(server, shop):
     host, port = server.addresses[0]
-    return {"tcp.example": f"lmtp:inet:[{host}]:{port}", "unix.example": f"lmtp:unix:{shop.path('sink')}",
-            "back.example": f"lmtp:unix:{shop.path('sink')}"}
+    over_unix = "lmtp:unix:" + shop.path("sink")
+    return {"tcp.example": f"lmtp:inet:[{host}]:{port}", "unix.example": over_unix,
+            "back.example": over_unix}
 
 
 def stored_for(server, recipient):
@@ -54,11 +56,11 @@ def runs_for(shop, recipient):
 
 
 def each_recipient_has_its_own_fate(domain):
-    with Workshop() as shop, Server(listen=None, config=listen(shop, ["handler", "inbox"]) + f"""
-deliver "handler" {{ type = "pipe"
-    command = {{"{shop.script("handler", HANDLER)}", "%{{recipient}}", "%{{sender}}"}} }}
-deliver "inbox" {{ type = "maildir"  path = "mail/%{{recipient}}"  headers = {{}} }}
-""") as server, Postfix(transports(server, shop), "lmtp_tls_security_level = may") as postfix:
+    with Workshop() as shop, Server(listen=None, config=(
+            section("handler", shop.script("handler", HANDLER), "%{recipient}", "%{sender}")
+            + section("inbox", type="maildir", path="mail/%{recipient}", headers=[])
+            + listeners(shop, "handler", "inbox"))) as server, \
+            Postfix(transports(server, shop), "lmtp_tls_security_level = may") as postfix:
         well, later, never, other = (f"{name}@{domain}" for name in ("well", "later", "never", "other"))
         postfix.send(SENDER, [well, later, never, other], HEADERS + DATE + TEXTS["dots"])
         [(queue_id, reason)] = postfix.wait_queue(later).values()
@@ -76,7 +78,8 @@ deliver "inbox" {{ type = "maildir"  path = "mail/%{{recipient}}"  headers = {{}
         [accepted] = server.events("message.accepted")[:1]
         assert " recipients=2 " in accepted and " delivery=handler,inbox " in accepted, accepted
         log = postfix.log()
-        for recipient, status in (well, "sent"), (other, "sent"), (later, "deferred"), (never, "bounced"):
+        for recipient, status in ((well, "sent"), (other, "sent"), (later, "deferred"),
+                                  (never, "bounced")):
             assert re.search(rf"lmtp\[.* {queue_id}: to=<{recipient}>.* status={status} ", log), log
 
         # The sender hears of the one that was refused, in our words.
@@ -107,10 +110,9 @@ def over_a_unix_socket():
 
 
 def all_kinds_of_text_arrive_as_they_are():
-    with Workshop() as shop, Server(listen=None, config=listen(shop, ["inbox"]) + f"""
-deliver "inbox" {{ type = "pipe"  line-ending = "lf"
-    command = {{"{shop.script("handler", HANDLER)}", "%{{recipient}}"}} }}
-""") as server, Postfix(transports(server, shop)) as postfix:
+    with Workshop() as shop, Server(listen=None, config=(
+            section("handler", shop.script("handler", HANDLER), "%{recipient}")
+            + listeners(shop, "handler"))) as server, Postfix(transports(server, shop)) as postfix:
         for kind, text in TEXTS.items():
             for domain in "tcp.example", "unix.example":
                 # The one that waits is there to be compared with.
