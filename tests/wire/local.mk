@@ -8,19 +8,28 @@ wire_tests = \
 	tests/wire/test_big_message.py \
 	tests/wire/test_command_line.py \
 	tests/wire/test_daemon.py \
-	tests/wire/test_disk.py \
+	tests/wire/test_deliveries.py \
+	tests/wire/test_disk_faults.py \
 	tests/wire/test_drain.py \
 	tests/wire/test_fidelity.py \
 	tests/wire/test_first_start.py \
 	tests/wire/test_keys.py \
 	tests/wire/test_kill_storm.py \
 	tests/wire/test_listen_fds.py \
+	tests/wire/test_leftovers.py \
 	tests/wire/test_life_storm.py \
+	tests/wire/test_lmtp.py \
+	tests/wire/test_lmtp_postfix.py \
 	tests/wire/test_load_generator.py \
 	tests/wire/test_log.py \
 	tests/wire/test_mailboxes.py \
 	tests/wire/test_master_death.py \
 	tests/wire/test_passwd.py \
+	tests/wire/test_pipe.py \
+	tests/wire/test_pipe_injection.py \
+	tests/wire/test_pipe_limits.py \
+	tests/wire/test_pipe_storm.py \
+	tests/wire/test_pipe_verdicts.py \
 	tests/wire/test_pipelining.py \
 	tests/wire/test_pool.py \
 	tests/wire/test_pool_faults.py \
@@ -32,6 +41,7 @@ wire_tests = \
 	tests/wire/test_respawn.py \
 	tests/wire/test_sandbox.py \
 	tests/wire/test_sinkctl.py \
+	tests/wire/test_spawner.py \
 	tests/wire/test_stop.py \
 	tests/wire/test_storm.py \
 	tests/wire/test_surroundings.py \
@@ -44,12 +54,17 @@ wire_tests = \
 	tests/wire/level_trap.py
 wire_modules = \
 	tests/wire/certificates.py \
+	tests/wire/channels.py \
+	tests/wire/commands.py \
 	tests/wire/crowd.py \
 	tests/wire/level_test.py \
+	tests/wire/lmtp.py \
 	tests/wire/load.py \
+	tests/wire/postfix.py \
 	tests/wire/sinkd_server.py \
 	tests/wire/upgraded_server.py \
-	tests/wire/wire_test.py
+	tests/wire/wire_test.py \
+	tests/wire/workshop.py
 TESTS += $(wire_tests)
 
 # All of the server, but for what serves clients.
@@ -58,5 +73,16 @@ tests_wire_intruder_SOURCES = src/sinkd.c tests/wire/intruder.c tests/wire/intru
 	tests/wire/intruder_spawner.c
 tests_wire_intruder_CPPFLAGS = $(tests_cppflags)
 tests_wire_intruder_LDADD = $(tests_server_libs)
+
+# All of the server, but its time of day.
+check_PROGRAMS += tests/wire/ahead
+tests_wire_ahead_SOURCES = src/sinkd.c tests/wire/ahead.c
+tests_wire_ahead_CPPFLAGS = $(tests_cppflags)
+tests_wire_ahead_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_gettime
+tests_wire_ahead_LDADD = $(tests_server_libs)
+
+# A command, for pipe sections; of the server it has nothing.
+check_PROGRAMS += tests/wire/witness
+tests_wire_witness_SOURCES = tests/wire/witness.c
 
 EXTRA_DIST += $(wire_tests) $(wire_modules)

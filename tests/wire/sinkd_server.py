@@ -83,11 +83,12 @@ class Server:
     prepare     called in the new process before it becomes the server
     workers     so many workers, never more nor fewer; -w N may start with fewer
     tries       workers are expected to make calls that the sandbox denies them
+    pipe        the words after --pipe, which takes all that is left of the command line
     """
 
     def __init__(self, *arguments, config=None, listen="127.0.0.1:0", environment=None,
                  user=None, status=0, program=SINKD, tries=False,
-                 prepare=None, workers=None):
+                 prepare=None, workers=None, pipe=()):
         self.directory = tempfile.mkdtemp(prefix="sinkd-wire-")
         # A worker of a server started by root is another user.
         os.chmod(self.directory, 0o755)
@@ -106,6 +107,8 @@ class Server:
             self.arguments += ["-f", self.path("sinkd.conf")]
         if listen:
             self.arguments += ["-l", listen]
+        if pipe:
+            self.arguments += ["--pipe", *pipe]
         # The place of its pid file, which two servers cannot share.
         self.environment = {**os.environ, "RUNTIME_DIRECTORY": self.path("run"),
                             **(environment or {})}
@@ -257,7 +260,7 @@ class Server:
     def titles(self):
         """What each worker calls itself: {pid: "sinkd: worker 3 (idle)"}."""
         return {pid: title for pid, title in self.children().items()
-                if not title.partition(": ")[2].startswith("keys")}
+                if not title.partition(": ")[2].startswith(("keys", "spawner", "cleaner"))}
 
     def workers(self):
         """Pids of the workers, oldest first."""
@@ -266,6 +269,11 @@ class Server:
     def keys(self):
         """Pids of the processes that have private keys, oldest first."""
         return [pid for pid, title in self.children().items() if title.partition(": ")[2] == "keys"]
+
+    def spawners(self):
+        """Who runs the commands: {pid: "daemon"}, oldest first."""
+        names = {pid: title.partition(": ")[2] for pid, title in self.children().items()}
+        return {pid: name[8:] for pid, name in names.items() if name.startswith("spawner ")}
 
     def idle_workers(self):
         return [pid for pid, title in self.titles().items() if title.endswith("(idle)")]

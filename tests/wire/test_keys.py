@@ -1,7 +1,6 @@
 """Private keys are in one process, and nowhere else; when it dies the next one takes its
 place; a mistake with a key stops the start, and leaves a reload without effect."""
 
-import ctypes
 import os
 import re
 import resource
@@ -12,10 +11,10 @@ import struct
 import subprocess
 
 from certificates import any_certificate
+from channels import channel_of
 from sinkd_server import LEVEL, SINKD, Server, built_with_sanitizers, status_of, wait_until
 from wire_test import Skip, need_program, need_root, output_of, run
 
-SYS_PIDFD_GETFD = 438  # on every architecture
 # So many processes sign for one generation: as many as can at the same time.
 KEYS = min(os.sysconf("SC_NPROCESSORS_ONLN"), 8)
 LISTEN = 'listen "mx" { address = {"127.0.0.1:0"} }\n'
@@ -199,23 +198,6 @@ def clients_of_a_server_that_drains_have_keys():
             client.command("EHLO x", "250-")
             client.command("QUIT", "221 ")
         server.wait_exit()
-
-
-def channel_of(pid):
-    """The channel to the keys process that a process has; as root we take a copy."""
-    for fd in os.listdir(f"/proc/{pid}/fd"):
-        if not os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:"):
-            continue
-        handle = os.pidfd_open(pid)
-        copy = ctypes.CDLL(None, use_errno=True).syscall(SYS_PIDFD_GETFD, handle, int(fd), 0)
-        os.close(handle)
-        if copy < 0:
-            raise Skip("no pidfd_getfd here")
-        taken = socket.socket(fileno=copy)
-        if taken.type == socket.SOCK_SEQPACKET:
-            return taken
-        taken.close()
-    raise AssertionError("no channel")
 
 
 def ask(channel, key, algorithm, data, length=None):
