@@ -19,8 +19,8 @@
  * at as if it were.
  *
  * Known limit: where each recipient has a Delivered-To of its own, the message is copied
- * for each but the first when its turn has come, and a disk that is full by then loses
- * the recipients that are left. */
+ * for each but the first when its turn has come.  On a disk that is full by then the
+ * commands of those before have run, and the rest is refused. */
 #include "delivery/delivery.h"
 
 #include <errno.h>
@@ -42,7 +42,7 @@
 #include "smtp/envelope.h"
 
 /* For a message: the texts of its answers, and lists of its recipients.  100,000 of them
- * have room, unless their commands are all talkative. */
+ * have room, however much their commands say. */
 #define MEMORY_MAX (32 * 1024 * 1024)
 
 /* The message in hand. */
