@@ -88,7 +88,7 @@ struct config_overrides {
 	bool is_discard;     /* likewise */
 	/* Likewise: a program and its arguments; NULL ends it, and NULL: not given. */
 	char *const *pipe;
-	unsigned workers;    /* workers.max, up to CONFIG_WORKERS_MAX; 0: not given */
+	unsigned workers; /* workers.max, up to CONFIG_WORKERS_MAX; 0: not given */
 	bool is_verbose;
 	bool is_daemon; /* nobody reads standard error: syslogd takes its place */
 };
