@@ -70,10 +70,13 @@ src_libsinkd_a_SOURCES = \
 	src/policy/vault.c src/policy/vault.h \
 	src/config/auth_section.c src/config/auth_section.h \
 	src/config/conf.c src/config/conf.h \
+	src/config/deliver_section.c src/config/deliver_section.h \
 	src/config/endpoints.c src/config/endpoints.h \
 	src/config/option.c src/config/option.h \
 	src/config/print.c \
+	src/config/program.c src/config/program.h \
 	src/config/reader.c src/config/reader.h \
+	src/config/routing.c src/config/routing.h \
 	src/config/schema.c src/config/schema.h \
 	src/config/sections.c src/config/sections.h \
 	src/config/source.c src/config/source.h \

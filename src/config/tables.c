@@ -23,6 +23,7 @@
 
 /* Each in the order of its enum. */
 static const char *const bare_newline_words[] = {"normalize", "reject", "preserve", NULL};
+static const char *const protocol_words[] = {"smtp", "lmtp", NULL};
 static const char *const overflow_words[] = {"queue", "refuse", NULL};
 static const char *const log_format_words[] = {"text", "json", NULL};
 static const char *const log_level_words[] = {"debug", "info", "warn", "error", NULL};
@@ -145,6 +146,18 @@ const char *option_check_file(const char *path)
 	return strlen(path) < PATH_MAX ? NULL : "longer than a path can be";
 }
 
+/* Not relative: commands run in a directory of their own. */
+static const char *check_absolute(const char *path)
+{
+	return *path == '/' ? option_check_file(path) : "an absolute path is expected";
+}
+
+/* Empty: that of the workers. */
+static const char *check_command_user(const char *text)
+{
+	return *text == '\0' ? NULL : check_account(text);
+}
+
 #define NUMBER(n, k, f, from, to)                                                        \
 	.name = (n), .kind = (k), .fallback = (f), .min = (from), .max = (to)
 #define COUNT(n, f, from, to) NUMBER(n, OPTION_COUNT, f, from, to)
@@ -160,6 +173,9 @@ const char *option_check_file(const char *path)
 #define CONFIG(m)       MEMBER(struct config, m)
 #define LISTEN(m)       MEMBER(struct listen_settings, m)
 #define DELIVERY(m)     MEMBER(struct delivery_settings, m)
+#define OF_MAILDIR      .types = OPTION_OF_MAILDIR
+#define OF_PIPE         .types = OPTION_OF_PIPE
+#define OF_TEXT         .types = OPTION_OF_MAILDIR | OPTION_OF_PIPE
 
 const struct option option_root[] = {
 	{TEXT("hostname", NULL, check_hostname), CONFIG(smtp.hostname)},
@@ -168,6 +184,7 @@ const struct option option_root[] = {
 	{TEXT("user", NULL, check_account), CONFIG(user)},
 	{TEXT("group", NULL, check_account), CONFIG(group)},
 	{TEXT("runtime-dir", NULL, check_runtime_dir), CONFIG(runtime_dir)},
+	{TEXT("spool-dir", "/var/tmp", check_absolute), CONFIG(spool_dir)},
 	{0},
 };
 
@@ -265,6 +282,7 @@ const struct option_section option_sections[] = {
 
 const struct option option_listen[] = {
 	{LIST("address")},
+	{WORD("protocol", "smtp", protocol_words), LISTEN(smtp.protocol)},
 	{LIST("deliver")},
 	{WORD("tls", "starttls", listen_tls_words), LISTEN(smtp.tls)},
 	{WORD("auth", "off", listen_auth_words), LISTEN(smtp.auth)},
@@ -274,11 +292,21 @@ const struct option option_listen[] = {
 
 const struct option option_deliver[] = {
 	{NAME("type")},
-	{TEXT("path", NULL, check_path), DELIVERY(path)},
-	{WORD("sync", "full", sync_words), DELIVERY(has_sync)},
-	{WORD("line-ending", "lf", line_ending_words), DELIVERY(line_ending)},
-	{LIST("headers")},
-	{MODE("file-mode", "0600"), DELIVERY(file_mode)},
+	{WORD("required", "true", flag_words), DELIVERY(is_required)},
+	{TEXT("path", NULL, check_path), DELIVERY(path), OF_MAILDIR},
+	{WORD("sync", "full", sync_words), DELIVERY(has_sync), OF_MAILDIR},
+	{LIST("command"), OF_PIPE},
+	{NUMBER("timeout", OPTION_TIME, "60s", 1 * SECOND, 1 * HOUR),
+		DELIVERY(pipe.timeout_ms), OF_PIPE},
+	{COUNT("max-running", "16", 1, 4096), DELIVERY(pipe.max_running), OF_PIPE},
+	{WORD("per-recipient", "false", flag_words), DELIVERY(pipe.is_per_recipient),
+		OF_PIPE},
+	{LIST("environment"), OF_PIPE},
+	{TEXT("directory", "/", check_absolute), DELIVERY(pipe.directory), OF_PIPE},
+	{TEXT("user", NULL, check_command_user), DELIVERY(pipe.user), OF_PIPE},
+	{WORD("line-ending", "lf", line_ending_words), DELIVERY(line_ending), OF_TEXT},
+	{LIST("headers"), OF_TEXT},
+	{MODE("file-mode", "0600"), DELIVERY(file_mode), OF_MAILDIR},
 	{0},
 };
 

@@ -22,6 +22,7 @@ void (*const unit_suites[])(void) = {
 	suite_delivery_several,
 	suite_leftovers,
 	suite_conf,
+	suite_conf_deliver,
 	suite_conf_tls,
 	suite_option,
 	suite_listener,
