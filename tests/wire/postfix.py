@@ -59,9 +59,10 @@ postlog   unix-dgram n - n - 1  postlogd
 
 
 class Postfix:
-    """transports: {domain: transport and next hop}; options: more lines for main.cf."""
+    """transports: {domain: transport and next hop}; options: more lines for main.cf;
+    services: more of them for master.cf."""
 
-    def __init__(self, transports, options=""):
+    def __init__(self, transports, options="", services=""):
         need_root()
         self.program = need_program("postfix")
         for find, name in (pwd.getpwnam, "postfix"), (grp.getgrnam, "postdrop"):
@@ -78,7 +79,7 @@ class Postfix:
         routes = " ".join(f"{{ {domain} = {route} }}" for domain, route in transports.items())
         self.write("main.cf", MAIN.format(directory=self.directory, transports=routes,
                                           options=options))
-        self.write("master.cf", SERVICES)
+        self.write("master.cf", SERVICES + services)
         self.process = None
 
     def write(self, name, text):
