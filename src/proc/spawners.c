@@ -108,11 +108,16 @@ static const struct helper_kind spawner_kind = {
 
 /* ------------------------------------------------------------ in the master */
 
+static bool is_same(const struct identity *a, const struct identity *b)
+{
+	return a->uid == b->uid && a->gid == b->gid && a->group_count == b->group_count &&
+	       memcmp(a->groups, b->groups, a->group_count * sizeof(a->groups[0])) == 0;
+}
+
 static struct spawner *find(struct spawners *s, const struct identity *identity)
 {
 	for (size_t i = 0; i < s->count; i++)
-		if (s->list[i].identity.uid == identity->uid &&
-			s->list[i].identity.gid == identity->gid)
+		if (is_same(&s->list[i].identity, identity))
 			return &s->list[i];
 	return NULL;
 }
@@ -121,21 +126,23 @@ static struct spawner *find(struct spawners *s, const struct identity *identity)
 static struct spawner *add(
 	struct spawners *s, const struct identity *identity, int *ret_error)
 {
-	struct spawner *spawner = &s->list[s->count];
+	struct spawner one = {.identity = *identity, .asker_fd = -1, .helper_fd = -1};
 
 	*ret_error = -E2BIG;
 	if (s->count == SPAWNERS_MAX)
 		return NULL;
-	*spawner =
-		(struct spawner){.identity = *identity, .asker_fd = -1, .helper_fd = -1};
-	s->asker_fds[s->count++] = -1;
-	spawner->is_ours = calloc(s->config->delivery_count, sizeof(bool));
 	*ret_error = -ENOMEM;
-	if (spawner->is_ours == NULL)
+	one.is_ours = calloc(s->config->delivery_count, sizeof(bool));
+	if (one.is_ours == NULL)
 		return NULL;
-	*ret_error = ipc_open(&spawner->asker_fd, &spawner->helper_fd);
-	s->asker_fds[s->count - 1] = spawner->asker_fd;
-	return *ret_error < 0 ? NULL : spawner;
+	*ret_error = ipc_open(&one.asker_fd, &one.helper_fd);
+	if (*ret_error < 0) {
+		free(one.is_ours);
+		return NULL;
+	}
+	s->asker_fds[s->count] = one.asker_fd;
+	s->list[s->count] = one;
+	return &s->list[s->count++];
 }
 
 static int open_section(struct spawners *s, size_t section, const struct identity *worker)
