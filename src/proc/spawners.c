@@ -171,7 +171,7 @@ int spawners_open(struct spawners *s, const struct config *config,
 	int r = 0;
 
 	*ret_subject = "";
-	s->config = config;
+	*s = (struct spawners){.config = config, .is_daemon = s->is_daemon};
 	s->list = calloc(SPAWNERS_MAX, sizeof(*s->list));
 	s->section_fds = calloc(n, sizeof(*s->section_fds));
 	if (s->list == NULL || s->section_fds == NULL)
