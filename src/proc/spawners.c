@@ -6,6 +6,7 @@
  * no listener, no client, no key, and nobody looks into its memory. */
 #include "proc/spawners.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -159,6 +160,7 @@ static int open_section(struct spawners *s, size_t section, const struct identit
 		spawner = add(s, &identity, &r);
 	if (spawner == NULL)
 		return r;
+	assert(spawner->is_ours != NULL);
 	spawner->is_ours[section] = true;
 	s->section_fds[section] = spawner->asker_fd;
 	return 0;
