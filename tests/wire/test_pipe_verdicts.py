@@ -55,7 +55,7 @@ class Table:
 
 def shell(*words, **options):
     # Whoever dies of a signal leaves nothing behind.
-    return section("handler", "/bin/sh", *words, directory=HERE + "/out", **options)
+    return section("handler", "/bin/sh", *words, directory=HERE + "/work", **options)
 
 
 def outcome(client, script):
