@@ -44,8 +44,14 @@ src_libsinkd_a_SOURCES = \
 	src/delivery/delivery.c src/delivery/delivery.h \
 	src/delivery/dirs.c src/delivery/dirs.h \
 	src/delivery/discard.c \
+	src/delivery/leftovers.c src/delivery/leftovers.h \
+	src/delivery/macro.c src/delivery/macro.h \
 	src/delivery/mailbox.c src/delivery/mailbox.h \
-	src/delivery/maildir.c \
+	src/delivery/maildir.c src/delivery/maildir.h \
+	src/delivery/maildir_message.c \
+	src/delivery/pipe.c \
+	src/delivery/spawn_request.c src/delivery/spawn_request.h \
+	src/delivery/spool.c src/delivery/spool.h \
 	src/delivery/text.c src/delivery/text.h \
 	src/net/certificate.c src/net/certificate.h \
 	src/net/conn.c src/net/conn.h \
@@ -64,10 +70,13 @@ src_libsinkd_a_SOURCES = \
 	src/policy/vault.c src/policy/vault.h \
 	src/config/auth_section.c src/config/auth_section.h \
 	src/config/conf.c src/config/conf.h \
+	src/config/deliver_section.c src/config/deliver_section.h \
 	src/config/endpoints.c src/config/endpoints.h \
 	src/config/option.c src/config/option.h \
 	src/config/print.c \
+	src/config/program.c src/config/program.h \
 	src/config/reader.c src/config/reader.h \
+	src/config/routing.c src/config/routing.h \
 	src/config/schema.c src/config/schema.h \
 	src/config/sections.c src/config/sections.h \
 	src/config/source.c src/config/source.h \
@@ -80,6 +89,12 @@ src_libsinkd_a_SOURCES = \
 	src/keys/private_key.c src/keys/private_key.h \
 	src/keys/self_signed.c src/keys/self_signed.h \
 	src/keys/signer.c src/keys/signer.h \
+	src/spawn/command_line.c src/spawn/command_line.h \
+	src/spawn/job.c src/spawn/job.h \
+	src/spawn/output.c src/spawn/output.h \
+	src/spawn/spawner.c src/spawn/spawner.h \
+	src/spawn/start.c src/spawn/start.h \
+	src/spawn/verdict.c src/spawn/verdict.h \
 	src/ctl/client.c src/ctl/client.h \
 	src/ctl/metrics.c \
 	src/ctl/out.c src/ctl/out.h \
@@ -91,6 +106,7 @@ src_libsinkd_a_SOURCES = \
 	src/proc/board.c src/proc/board.h \
 	src/proc/change.c src/proc/change.h \
 	src/proc/child.c src/proc/child.h \
+	src/proc/cleaner.c src/proc/cleaner.h \
 	src/proc/confine.c src/proc/confine.h \
 	src/proc/control.c src/proc/control.h \
 	src/proc/counters.c src/proc/counters.h \
@@ -115,6 +131,7 @@ src_libsinkd_a_SOURCES = \
 	src/proc/serve.c src/proc/serve.h \
 	src/proc/signals.c src/proc/signals.h \
 	src/proc/slots.c src/proc/slots.h \
+	src/proc/spawners.c src/proc/spawners.h \
 	src/proc/stamp.c src/proc/stamp.h \
 	src/proc/steer.c src/proc/steer.h \
 	src/proc/upgrade.c src/proc/upgrade.h \

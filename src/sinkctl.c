@@ -355,7 +355,8 @@ static int fail_reload(const char *text)
 }
 
 /* The reload has begun; before is the server before that.  It has no word for the end but
- * its state, and the generation, which rises when the reload succeeds. */
+ * its state, and the generation, which rises when the reload succeeds: then every client
+ * that comes is served by it. */
 static int wait_for_reload(
 	const struct command_line *cl, const struct control_status *before)
 {
@@ -370,7 +371,8 @@ static int wait_for_reload(
 		if (now.pid != before->pid)
 			return fail_reload("another server has taken the place of this "
 					   "one meanwhile");
-		if (now.generation > before->generation) {
+		if (now.generation > before->generation &&
+			now.state != CONTROL_RELOADING) {
 			(void)printf(
 				"reloaded, generation %" PRIu32 "\n", now.generation);
 			return EXIT_SUCCESS;

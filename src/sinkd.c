@@ -36,7 +36,7 @@ struct command_line {
 	bool is_upgrade; /* a running server has started us, with its arguments */
 };
 
-enum long_option { OPTION_READY_FD = 256, OPTION_MAILDIR, OPTION_DISCARD };
+enum long_option { OPTION_READY_FD = 256, OPTION_MAILDIR, OPTION_DISCARD, OPTION_PIPE };
 
 static const struct option long_options[] = {
 	{"config", required_argument, NULL, 'f'},
@@ -47,6 +47,7 @@ static const struct option long_options[] = {
 	{"listen", required_argument, NULL, 'l'},
 	{"maildir", required_argument, NULL, OPTION_MAILDIR},
 	{"discard", no_argument, NULL, OPTION_DISCARD},
+	{"pipe", required_argument, NULL, OPTION_PIPE},
 	{"workers", required_argument, NULL, 'w'},
 	{"verbose", no_argument, NULL, 'v'},
 	{"version", no_argument, NULL, 'V'},
@@ -68,6 +69,9 @@ static const char help[] =
 	"  -l, --listen ADDR:PORT  listen there instead (may be repeated)\n"
 	"      --maildir DIR       store to DIR instead\n"
 	"      --discard           throw all mail away instead\n"
+	"      --pipe CMD [ARG...] hand all mail to this command instead; must be the "
+	"last\n"
+	"                          option, all that follows is the command's\n"
 	"  -w, --workers N         serve at most N clients at the same time\n"
 	"  -v, --verbose           log commands and replies\n"
 	"  -V, --version           print the version and exit\n"
@@ -161,17 +165,32 @@ static void parse_option(struct command_line *cl, int option)
 	}
 }
 
+/* What follows the command is its own, whatever it looks like. */
+static void take_command(struct command_line *cl, int argc, char **argv)
+{
+	/* It may have been behind an equals sign. */
+	argv[optind - 1] = optarg;
+	cl->overrides.pipe = argv + optind - 1;
+	optind = argc;
+}
+
 static void parse_command_line(struct command_line *cl, int argc, char **argv)
 {
+	struct config_overrides *o = &cl->overrides;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "f:tpDl:w:vVh", long_options, NULL)) !=
-		-1)
-		parse_option(cl, option);
+	/* "+": what is no option ends the search, and no argument changes its place. */
+	while ((option = getopt_long(argc, argv, "+f:tpDl:w:vVh", long_options, NULL)) !=
+		-1) {
+		if (option == OPTION_PIPE)
+			take_command(cl, argc, argv);
+		else
+			parse_option(cl, option);
+	}
 	if (optind < argc)
 		fail_usage("unexpected argument", argv[optind]);
-	if (cl->overrides.maildir != NULL && cl->overrides.is_discard)
-		fail_usage("--maildir and --discard exclude each other", NULL);
+	if ((o->maildir != NULL) + o->is_discard + (o->pipe != NULL) > 1)
+		fail_usage("--maildir, --discard and --pipe exclude each other", NULL);
 	cl->overrides.listen = cl->listen;
 	if (cl->file == NULL && access(default_config, F_OK) == 0)
 		cl->file = default_config;

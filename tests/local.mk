@@ -47,6 +47,8 @@ tests_unit_unit_proto_SOURCES = \
 	tests/unit/test_envelope.c \
 	tests/unit/test_hooks.c \
 	tests/unit/test_line.c \
+	tests/unit/test_lmtp.c \
+	tests/unit/test_mail.c \
 	tests/unit/test_reply.c \
 	tests/unit/test_session.c \
 	tests/unit/test_siphash.c \
@@ -64,21 +66,29 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_counters.c \
 	tests/unit/maildir_fixture.c tests/unit/maildir_fixture.h \
 	tests/unit/test_delivery.c \
+	tests/unit/test_delivery_several.c \
 	tests/unit/test_helper.c \
 	tests/unit/test_inherit.c \
 	tests/unit/test_ipc.c \
 	tests/unit/test_keyring.c \
+	tests/unit/test_leftovers.c \
 	tests/unit/test_listener.c \
 	tests/unit/test_log.c \
+	tests/unit/test_macro.c \
 	tests/unit/test_mailbox.c \
 	tests/unit/test_maildir.c \
 	tests/unit/test_maildir_faults.c \
+	tests/unit/test_maildir_keep.c \
 	tests/unit/test_notices.c \
+	tests/unit/test_conf_deliver.c \
 	tests/unit/test_conf_tls.c \
 	tests/unit/test_option.c \
 	tests/unit/pool_sim.c tests/unit/pool_sim.h \
 	tests/unit/test_pool.c \
 	tests/unit/test_pool_life.c \
+	tests/unit/pipe_fixture.c tests/unit/pipe_fixture.h \
+	tests/unit/test_pipe.c \
+	tests/unit/test_pipe_faults.c \
 	tests/unit/test_ready.c \
 	tests/unit/test_runtime.c \
 	tests/unit/sasl_fixture.c tests/unit/sasl_fixture.h \
@@ -86,7 +96,13 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_sasl_clients.c \
 	tests/unit/test_show.c \
 	tests/unit/test_signer.c \
+	tests/unit/spawn_fixture.c tests/unit/spawn_fixture.h \
+	tests/unit/test_command_line.c \
+	tests/unit/test_spawner.c \
+	tests/unit/test_spawner_questions.c \
+	tests/unit/test_verdict.c \
 	tests/unit/test_slots.c \
+	tests/unit/test_spawn_request.c \
 	tests/unit/test_users.c \
 	tests/unit/test_certificate.c \
 	tests/unit/tls_fixture.c tests/unit/tls_fixture.h tests/unit/tls_scene.c \
@@ -114,10 +130,11 @@ tests_transcripts_transcript_CPPFLAGS = $(tests_cppflags) $(GNUTLS_CFLAGS)
 tests_transcripts_transcript_LDADD = tests/tools/librig.a src/libsinkproto.a \
 	$(GNUTLS_LIBS)
 TESTS += tests/transcripts/engine.sh tests/transcripts/live.py
-EXTRA_DIST += tests/transcripts/engine.sh tests/transcripts/live.py tests/transcripts/cases
+EXTRA_DIST += tests/transcripts/engine.sh tests/transcripts/live.py \
+	tests/transcripts/cases tests/transcripts/engine
 
 # --- fuzz --------------------------------------------------------------------
-fuzz_targets = session address data config users sasl
+fuzz_targets = session address data config users sasl spawn
 fuzz_programs = $(fuzz_targets:%=tests/fuzz/fuzz_%)
 check_PROGRAMS += \
 	tests/fuzz/fuzz_session \
@@ -125,7 +142,8 @@ check_PROGRAMS += \
 	tests/fuzz/fuzz_data \
 	tests/fuzz/fuzz_config \
 	tests/fuzz/fuzz_users \
-	tests/fuzz/fuzz_sasl
+	tests/fuzz/fuzz_sasl \
+	tests/fuzz/fuzz_spawn
 check_LIBRARIES += tests/tools/libfuzz.a
 tests_tools_libfuzz_a_SOURCES = tests/tools/fuzz.c tests/tools/fuzz.h
 tests_tools_libfuzz_a_CPPFLAGS = $(tests_cppflags)
@@ -177,6 +195,12 @@ tests_fuzz_fuzz_sasl_CFLAGS = $(fuzz_cflags)
 tests_fuzz_fuzz_sasl_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_sasl_LDADD = tests/tools/libfuzz.a $(tests_server_libs)
 
+tests_fuzz_fuzz_spawn_SOURCES = tests/fuzz/fuzz_spawn.c
+tests_fuzz_fuzz_spawn_CPPFLAGS = $(tests_cppflags)
+tests_fuzz_fuzz_spawn_CFLAGS = $(fuzz_cflags)
+tests_fuzz_fuzz_spawn_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_spawn_LDADD = tests/tools/libfuzz.a $(tests_server_libs)
+
 TESTS += tests/fuzz/run_corpus.sh
 EXTRA_DIST += tests/fuzz/run_corpus.sh tests/fuzz/corpus tests/fuzz/make_corpus.py \
 	tests/fuzz/coverage.py $(fuzz_targets:%=tests/fuzz/%.dict)
@@ -190,7 +214,7 @@ fuzz: $(fuzz_programs)
 if FUZZING
 	for target in $(fuzz_targets); do \
 		$(MKDIR_P) tests/fuzz/found/$$target && \
-		tests/fuzz/fuzz_$$target -max_total_time=$$(($(FUZZ_SECONDS) / 6)) \
+		tests/fuzz/fuzz_$$target -max_total_time=$$(($(FUZZ_SECONDS) / 7)) \
 			-timeout=10 -max_len=4096 -artifact_prefix=tests/fuzz/$$target- \
 			-dict=$(srcdir)/tests/fuzz/$$target.dict tests/fuzz/found/$$target \
 			$(srcdir)/tests/fuzz/corpus/$$target || exit; \
@@ -236,13 +260,16 @@ fault_ldflags = $(AM_LDFLAGS) \
 	-Wl,--wrap=prctl,--wrap=getrandom,--wrap=setgroups,--wrap=setresgid \
 	-Wl,--wrap=setresuid,--wrap=nanosleep,--wrap=strdup,--wrap=strndup \
 	-Wl,--wrap=socketpair,--wrap=sendmsg,--wrap=recvmsg,--wrap=pread \
-	-Wl,--wrap=__pread_chk,--wrap=fstat,--wrap=setrlimit
+	-Wl,--wrap=__pread_chk,--wrap=fstat,--wrap=setrlimit \
+	-Wl,--wrap=clone,--wrap=waitid
 
 fault_programs = \
 	tests/fault/fault_keys \
 	tests/fault/fault_maildir \
 	tests/fault/fault_master \
+	tests/fault/fault_pipe \
 	tests/fault/fault_session \
+	tests/fault/fault_spawner \
 	tests/fault/fault_worker \
 	tests/fault/power_loss
 check_PROGRAMS += $(fault_programs)
@@ -253,21 +280,40 @@ tests_fault_fault_maildir_LDADD = $(fault_ldadd)
 tests_fault_fault_maildir_LDFLAGS = $(fault_ldflags)
 tests_fault_fault_master_LDADD = $(fault_ldadd)
 tests_fault_fault_master_LDFLAGS = $(fault_ldflags)
+tests_fault_fault_pipe_LDADD = $(fault_ldadd)
+tests_fault_fault_pipe_LDFLAGS = $(fault_ldflags)
 tests_fault_fault_session_LDADD = $(fault_ldadd)
 tests_fault_fault_session_LDFLAGS = $(fault_ldflags)
+tests_fault_fault_spawner_LDADD = $(fault_ldadd)
+tests_fault_fault_spawner_LDFLAGS = $(fault_ldflags)
 tests_fault_fault_worker_LDADD = $(fault_ldadd)
 tests_fault_fault_worker_LDFLAGS = $(fault_ldflags)
 tests_fault_power_loss_LDADD = $(fault_ldadd)
 tests_fault_power_loss_LDFLAGS = $(fault_ldflags)
 # --- bench -------------------------------------------------------------------
-check_PROGRAMS += tests/bench/load
+bench_programs = \
+	tests/bench/limit_maildir \
+	tests/bench/limit_pipe \
+	tests/bench/load
+check_PROGRAMS += $(bench_programs)
+bench_ldadd = src/libsinkd.a src/libsinkproto.a $(BSD_LIBS)
+tests_bench_limit_maildir_SOURCES = tests/bench/limit_maildir.c tests/bench/limit.c tests/bench/limit.h
+tests_bench_limit_maildir_LDADD = $(bench_ldadd)
+tests_bench_limit_pipe_SOURCES = tests/bench/limit_pipe.c tests/bench/limit.c tests/bench/limit.h
+tests_bench_limit_pipe_LDADD = $(bench_ldadd)
 tests_bench_load_SOURCES = tests/bench/load.c
-tests_bench_load_LDADD = src/libsinkd.a src/libsinkproto.a $(BSD_LIBS)
-EXTRA_DIST += tests/bench/bench.py
+tests_bench_load_LDADD = $(bench_ldadd)
+EXTRA_DIST += \
+	tests/bench/bench.py \
+	tests/bench/deliveries.py \
+	tests/bench/measure.py \
+	tests/bench/postfix.py \
+	tests/bench/servers.py
 
-# What a message costs on this machine, beside smtp-sink; a minute or two.
+# What a message costs on this machine, beside smtp-sink; a minute or two.  With
+# BENCH_FLAGS=--pipe or --maildir DIRECTORY, what a delivery costs.
 .PHONY: bench
-bench: src/sinkd tests/bench/load
+bench: src/sinkd $(bench_programs)
 	@$(AM_TESTS_ENVIRONMENT) $(PYTHON) $(srcdir)/tests/bench/bench.py $(BENCH_FLAGS)
 
 # --- lints -------------------------------------------------------------------

@@ -66,7 +66,7 @@ struct sinkd_hooks {
 	 * exchange.  Refused: 550 5.7.1. */
 	void (*command)(void *user, struct sinkd_session *session, struct sinkd_str verb,
 		struct sinkd_str argument, struct sinkd_verdict *verdict);
-	/* EHLO and HELO.  Refused: 550 5.7.1, nothing changes. */
+	/* EHLO, HELO and LHLO.  Refused: 550 5.7.1, nothing changes. */
 	void (*ehlo_domain)(void *user, struct sinkd_session *session,
 		struct sinkd_str domain, struct sinkd_verdict *verdict);
 	/* MAIL.  path: the mailbox without brackets, empty for the null sender. */
@@ -89,7 +89,7 @@ struct sinkd_hooks {
 		void *user, struct sinkd_session *session, struct sinkd_verdict *verdict);
 	/* RSET, after `transaction`. */
 	void (*reset)(void *user, struct sinkd_session *session);
-	/* Each time the transaction is forgotten: EHLO, HELO, RSET, end of message,
+	/* Each time the transaction is forgotten: EHLO, HELO, LHLO, RSET, end of message,
 	 * and the start of TLS, which forgets all else, too. */
 	void (*transaction)(void *user, struct sinkd_session *session);
 	/* Exactly once, however the connection ended. */

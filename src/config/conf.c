@@ -16,9 +16,12 @@
 #include "base/number.h"
 #include "config/endpoints.h"
 #include "config/option.h"
+#include "config/program.h"
+#include "config/routing.h"
 #include "config/sections.h"
 #include "config/source.h"
 #include "config/tables.h"
+#include "delivery/macro.h"
 #include "delivery/mailbox.h"
 #include "smtp/address.h"
 
@@ -42,26 +45,32 @@ static int replace_listeners(struct config *c, const char *name, size_t n)
 	return option_set_defaults(option_listen, l, &c->arena);
 }
 
-/* Replace all deliveries by one, which every listener then uses. */
-static int replace_deliveries(struct config *c, const char *name,
-	const struct delivery_backend *backend, const char *path)
+/* Replace all deliveries by one, which every listener then uses; NULL without memory. */
+static struct delivery_settings *replace_deliveries(
+	struct config *c, const char *name, const struct delivery_backend *backend)
 {
 	struct delivery_settings *d = arena_alloc(&c->arena, sizeof(*d));
 
-	if (d == NULL)
-		return -ENOMEM;
+	if (d == NULL || option_set_defaults(option_deliver, d, &c->arena) < 0)
+		return NULL;
 	d->name = name;
 	d->backend = backend;
 	c->deliveries = d;
 	c->delivery_count = 1;
 	for (size_t i = 0; i < c->listener_count; i++)
-		c->listeners[i].delivery = 0;
-	if (path == NULL)
-		return 0;
+		c->listeners[i].delivery_count = 0;
+	return d;
+}
+
+static int replace_by_maildir(struct config *c, const char *path)
+{
+	struct delivery_settings *d = replace_deliveries(c, "inbox", &delivery_maildir);
+
+	if (d == NULL)
+		return -ENOMEM;
 	d->path = option_copy_text(path, &c->arena);
 	option_default_headers(d->headers);
-	return d->path == NULL ? -ENOMEM
-			       : option_set_defaults(option_deliver, d, &c->arena);
+	return d->path == NULL ? -ENOMEM : 0;
 }
 
 static int override_listeners(
@@ -84,7 +93,65 @@ static int override_maildir(struct report *r, const char *path, struct config *c
 
 	if (mailbox_template_check(path, &error) < 0)
 		report_mistake(r, 0, "--maildir: '%s': %s", path, error);
-	return replace_deliveries(c, "inbox", &delivery_maildir, path);
+	return replace_by_maildir(c, path);
+}
+
+static void report_argument(struct report *r, const char *text, const char *wrong)
+{
+	char value[256];
+
+	(void)str_printable(value, sizeof(value), str_of(text));
+	report_mistake(r, 0, "--pipe: '%s': %s", value, wrong);
+}
+
+/* Whoever writes a command line means the directory where it is written. */
+static int override_pipe(struct report *r, char *const *command, struct config *c)
+{
+	static const char *const none[] = {NULL};
+	struct delivery_settings *d = replace_deliveries(c, "handler", &delivery_pipe);
+	char directory[PATH_MAX], program[PATH_MAX];
+	const char **copy, *wrong;
+	size_t n = 0;
+
+	while (command[n] != NULL)
+		n++;
+	copy = arena_alloc(&c->arena, (n + 1) * sizeof(*copy));
+	if (d == NULL || copy == NULL)
+		return -ENOMEM;
+	if (getcwd(directory, sizeof(directory)) == NULL || directory[0] != '/') {
+		report_mistake(r, 0, "--pipe: cannot find the current directory");
+		return 0;
+	}
+	for (size_t i = 0; i < n; i++) {
+		wrong = i == 0 ? program_find(command[0], directory, program)
+			       : macro_check_argument(command[i]);
+		if (wrong != NULL)
+			report_argument(r, command[i], wrong);
+		copy[i] = option_copy_text(
+			i == 0 && wrong == NULL ? program : command[i], &c->arena);
+		if (copy[i] == NULL)
+			return -ENOMEM;
+	}
+	d->pipe.command = copy;
+	d->pipe.environment = none;
+	d->pipe.directory = option_copy_text(directory, &c->arena);
+	d->pipe.is_per_recipient = (program_macros(copy) & MACROS_OF_ONE_RECIPIENT) != 0;
+	return d->pipe.directory == NULL ? -ENOMEM : 0;
+}
+
+static int override_deliveries(
+	struct report *r, const struct config_overrides *o, struct config *c)
+{
+	if ((o->maildir != NULL) + o->is_discard + (o->pipe != NULL) > 1)
+		report_mistake(
+			r, 0, "--maildir, --discard and --pipe exclude each other");
+	if (o->maildir != NULL)
+		return override_maildir(r, o->maildir, c);
+	if (o->pipe != NULL)
+		return override_pipe(r, o->pipe, c);
+	if (o->is_discard && replace_deliveries(c, "discard", &delivery_discard) == NULL)
+		return -ENOMEM;
+	return 0;
 }
 
 /* A new maximum; what was above it comes down to it. */
@@ -114,13 +181,7 @@ static int apply_overrides(
 		c->log_level = LOG_INFO;
 	if (o->listen_count > 0)
 		error = override_listeners(r, o, c);
-	if (o->maildir != NULL && o->is_discard)
-		report_mistake(r, 0, "--maildir and --discard exclude each other");
-	if (error == 0 && o->maildir != NULL)
-		error = override_maildir(r, o->maildir, c);
-	else if (error == 0 && o->is_discard)
-		error = replace_deliveries(c, "discard", &delivery_discard, NULL);
-	return error;
+	return error < 0 ? error : override_deliveries(r, o, c);
 }
 
 /* Our own name if it is one to put into a greeting. */
@@ -160,7 +221,9 @@ static int complete(struct report *r, struct config *c)
 			report_mistake(r, 0, "default listener: %s", why);
 	}
 	if (error == 0 && c->delivery_count == 0)
-		error = replace_deliveries(c, "inbox", &delivery_maildir, DEFAULT_PATH);
+		error = replace_by_maildir(c, DEFAULT_PATH);
+	if (error == 0)
+		error = routing_settle(r, c);
 	if (r->file == NULL)
 		open_auth(c);
 	for (size_t i = 0; i < c->delivery_count; i++)

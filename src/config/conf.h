@@ -84,11 +84,11 @@ struct config {
 struct config_overrides {
 	const char *const *listen; /* ADDR:PORT, each; replaces all listen sections */
 	size_t listen_count;
-	const char *maildir; /* replaces all deliver sections */
-	bool is_discard;     /* likewise */
-	/* Likewise: a program and its arguments; NULL ends it, and NULL: not given. */
-	char *const *pipe;
-	unsigned workers;    /* workers.max, up to CONFIG_WORKERS_MAX; 0: not given */
+	/* One of these may replace all deliver sections. */
+	const char *maildir;
+	bool is_discard;
+	char *const *pipe; /* a program and its arguments, then NULL */
+	unsigned workers;  /* workers.max, up to CONFIG_WORKERS_MAX; 0: not given */
 	bool is_verbose;
 	bool is_daemon; /* nobody reads standard error: syslogd takes its place */
 };

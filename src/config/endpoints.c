@@ -33,15 +33,14 @@ static bool has_loopback(const struct endpoint *e)
 	return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 }
 
-/* 0 for a Unix socket, and for "any free port" */
-static in_port_t port_of(const struct endpoint *e)
+in_port_t endpoints_port(const struct endpoint *e)
 {
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&e->address;
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&e->address;
 
 	if (e->address.ss_family == AF_INET)
-		return v4->sin_port;
-	return e->address.ss_family == AF_INET6 ? v6->sin6_port : 0;
+		return ntohs(v4->sin_port);
+	return e->address.ss_family == AF_INET6 ? ntohs(v6->sin6_port) : 0;
 }
 
 /* Whether the two cannot both be bound.  v4 and v6 never meet: listeners are v6 only. */
@@ -51,7 +50,7 @@ static bool endpoints_collide(const struct endpoint *a, const struct endpoint *b
 		return false;
 	if (a->address.ss_family == AF_UNIX)
 		return endpoint_equal(a, b);
-	return port_of(a) != 0 && port_of(a) == port_of(b) &&
+	return endpoints_port(a) != 0 && endpoints_port(a) == endpoints_port(b) &&
 	       (is_wildcard(a) || is_wildcard(b) || endpoint_equal(a, b));
 }
 

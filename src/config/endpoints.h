@@ -2,6 +2,7 @@
 #ifndef SINKD_CONFIG_ENDPOINTS_H
 #define SINKD_CONFIG_ENDPOINTS_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 
 struct config;
@@ -19,5 +20,8 @@ int endpoints_add(struct config *c, struct listen_settings *l, const char *text,
 /* Whether clients on this machine may come to the listener by a Unix socket or by the
  * loopback. */
 bool endpoints_have_loopback(const struct listen_settings *l);
+
+/* The port; 0 for a Unix socket, and for "any free port". */
+in_port_t endpoints_port(const struct endpoint *e);
 
 #endif

@@ -18,7 +18,7 @@ enum option_kind {
 	OPTION_TIME,  /* "5m", milliseconds */
 	OPTION_WORD,  /* one of words; its index */
 	OPTION_MODE,  /* "0600", octal permission bits */
-	OPTION_NAME,  /* a text that sections.c turns into something else; no member */
+	OPTION_NAME,  /* a text that its section turns into something else; no member */
 	OPTION_LIST,  /* the same for a list of texts */
 };
 
@@ -35,6 +35,7 @@ struct option {
 	/* For texts: NULL if usable, else what is wrong (static text).  No check: any is.
 	 */
 	const char *(*check)(const char *text);
+	unsigned types; /* of deliver sections that have it, as bits; 0: all */
 };
 
 #define OPTION_ERROR_MAX 512

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
+#include "config/deliver_section.h"
 #include "config/option.h"
 #include "config/tables.h"
 
@@ -94,7 +95,8 @@ static void print_listener(
 	print_title("listen", l->name, out);
 	print_addresses(l, out);
 	(void)fputs("\tdeliver = {", out);
-	option_print_text(c->deliveries[l->delivery].name, out);
+	for (size_t i = 0; i < l->delivery_count; i++)
+		print_item(i, c->deliveries[l->deliveries[i]].name, out);
 	(void)fputs("}\n", out);
 	print_options(option_listen, l, "\t", out);
 	(void)fputs("}\n", out);
@@ -108,6 +110,14 @@ static void print_headers(const struct delivery_settings *d, FILE *out)
 	(void)fputs("}\n", out);
 }
 
+static void print_texts(const char *name, const char *const *texts, FILE *out)
+{
+	(void)fprintf(out, "\t%s = {", name);
+	for (size_t i = 0; texts[i] != NULL; i++)
+		print_item(i, texts[i], out);
+	(void)fputs("}\n", out);
+}
+
 static void print_delivery(const struct delivery_settings *d, FILE *out)
 {
 	(void)putc('\n', out);
@@ -115,10 +125,15 @@ static void print_delivery(const struct delivery_settings *d, FILE *out)
 	(void)fputs("\ttype = ", out);
 	option_print_text(d->backend->name, out);
 	(void)putc('\n', out);
-	if (d->backend == &delivery_maildir) {
-		print_options(option_deliver, d, "\t", out);
-		print_headers(d, out);
+	if (d->backend == &delivery_pipe) {
+		print_texts("command", d->pipe.command, out);
+		print_texts("environment", d->pipe.environment, out);
 	}
+	for (const struct option *o = option_deliver; o->name != NULL; o++)
+		if (deliver_section_has(d, o))
+			option_print(o, d, "\t", out);
+	if (d->backend == &delivery_maildir || d->backend == &delivery_pipe)
+		print_headers(d, out);
 	(void)fputs("}\n", out);
 }
 

@@ -68,24 +68,28 @@ const char *reader_copy_text(struct reader *r, const char *text)
 	return copy;
 }
 
+void reader_set_option(
+	struct reader *r, const struct section *s, const struct option *o, void *base)
+{
+	char error[OPTION_ERROR_MAX];
+	const char *text;
+	int result;
+
+	if (o->kind == OPTION_NAME || o->kind == OPTION_LIST)
+		return;
+	text = schema_text(s, o->name);
+	if (text == NULL)
+		return;
+	result = option_set(o, text, base, &r->config->arena, error);
+	if (result == -ENOMEM)
+		r->is_out_of_memory = true;
+	else if (result < 0)
+		reader_mistake(r, s, o->name, "%s", error);
+}
+
 void reader_set_options(struct reader *r, const struct section *s,
 	const struct option *options, void *base)
 {
-	char error[OPTION_ERROR_MAX];
-
-	for (const struct option *o = options; o->name != NULL; o++) {
-		const char *text;
-		int result;
-
-		if (o->kind == OPTION_NAME || o->kind == OPTION_LIST)
-			continue;
-		text = schema_text(s, o->name);
-		if (text == NULL)
-			continue;
-		result = option_set(o, text, base, &r->config->arena, error);
-		if (result == -ENOMEM)
-			r->is_out_of_memory = true;
-		else if (result < 0)
-			reader_mistake(r, s, o->name, "%s", error);
-	}
+	for (const struct option *o = options; o->name != NULL; o++)
+		reader_set_option(r, s, o, base);
 }

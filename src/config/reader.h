@@ -31,7 +31,11 @@ void reader_section_mistake(struct reader *r, const struct section *s, const cha
 void *reader_take_memory(struct reader *r, size_t n);
 const char *reader_copy_text(struct reader *r, const char *text);
 
-/* Set the members of base, but for names and lists. */
+/* Set the member of base that an option has; names and lists have none. */
+void reader_set_option(
+	struct reader *r, const struct section *s, const struct option *o, void *base);
+
+/* The same for all of a table. */
 void reader_set_options(struct reader *r, const struct section *s,
 	const struct option *options, void *base);
 

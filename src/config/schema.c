@@ -25,7 +25,7 @@
 #include "config/source.h"
 #include "config/tables.h"
 
-#define SECTION_OPTION_MAX 9  /* options and sections of the largest section */
+#define SECTION_OPTION_MAX 14 /* options and sections of the largest section */
 #define SECTION_MAX        12 /* sections, of all levels together */
 
 /* Reading the tree */

@@ -10,13 +10,17 @@
 #include "base/str.h"
 #include "config/auth_section.h"
 #include "config/conf.h"
+#include "config/deliver_section.h"
 #include "config/endpoints.h"
 #include "config/option.h"
 #include "config/reader.h"
+#include "config/routing.h"
 #include "config/schema.h"
 #include "config/source.h"
 #include "config/tables.h"
 #include "config/tls_section.h"
+
+#define SMTP_PORT 25
 
 /* An option that was not written gives way to one that was; two that were written
  * and contradict each other are a mistake. */
@@ -89,67 +93,6 @@ static void check_timeouts(struct reader *r, const struct section *s)
 	}
 }
 
-static void read_headers(
-	struct reader *r, const struct section *s, struct delivery_settings *d)
-{
-	size_t count = schema_item_count(s, "headers"), kept = 0;
-	unsigned seen = 0;
-	char error[OPTION_ERROR_MAX];
-
-	if (!schema_has(s, "headers")) {
-		option_default_headers(d->headers);
-		return;
-	}
-	for (size_t i = 0; i < count; i++) {
-		const char *text = schema_item(s, "headers", i);
-		enum header_field header;
-
-		if (option_parse_header(text, &header, error) < 0) {
-			reader_item_mistake(r, s, "headers", i, "%s", error);
-		} else if ((seen & header) != 0) {
-			reader_item_mistake(
-				r, s, "headers", i, "'%s': given twice", text);
-		} else {
-			seen |= header;
-			d->headers[kept++] = header;
-		}
-	}
-}
-
-static void read_type(
-	struct reader *r, const struct section *s, struct delivery_settings *d)
-{
-	const char *type = schema_text(s, "type");
-	char value[64];
-
-	if (type == NULL) {
-		reader_mistake(r, s, "type", "must be given");
-		return;
-	}
-	d->backend = delivery_backend_find(type);
-	if (d->backend == NULL) {
-		(void)str_printable(value, sizeof(value), str_of(type));
-		reader_mistake(r, s, "type", "'%s': there is no such type", value);
-	}
-}
-
-static void read_deliver(
-	struct reader *r, const struct section *s, struct delivery_settings *d)
-{
-	read_type(r, s, d);
-	if (d->backend != NULL && d->backend != &delivery_maildir) {
-		for (const struct option *o = option_deliver; o->name != NULL; o++)
-			if (strcmp(o->name, "type") != 0 && schema_has(s, o->name))
-				reader_mistake(
-					r, s, o->name, "only for type \"maildir\"");
-		return;
-	}
-	reader_set_options(r, s, option_deliver, d);
-	read_headers(r, s, d);
-	if (d->backend == &delivery_maildir && !schema_has(s, "path"))
-		reader_mistake(r, s, "path", "must be given");
-}
-
 static void read_addresses(
 	struct reader *r, const struct section *s, struct listen_settings *l)
 {
@@ -159,34 +102,18 @@ static void read_addresses(
 	if (count == 0)
 		reader_mistake(r, s, "address", "at least one must be given");
 	l->endpoints = reader_take_memory(r, 2 * count * sizeof(*l->endpoints));
-	for (size_t i = 0; i < count && l->endpoints != NULL; i++)
-		if (endpoints_add(r->config, l, schema_item(s, "address", i), error) < 0)
+	for (size_t i = 0; i < count && l->endpoints != NULL; i++) {
+		const char *text = schema_item(s, "address", i);
+
+		if (endpoints_add(r->config, l, text, error) < 0)
 			reader_item_mistake(r, s, "address", i, "%s", error);
-}
-
-static void read_delivery_of(
-	struct reader *r, const struct section *s, struct listen_settings *l)
-{
-	const struct config *c = r->config;
-	size_t count = schema_item_count(s, "deliver");
-	char value[64];
-	const char *name;
-
-	if (count == 0)
-		return;
-	if (count > 1) {
-		reader_mistake(r, s, "deliver", "more than one is not supported");
-		return;
+		else if (l->smtp.protocol == LISTEN_LMTP &&
+			 endpoints_port(&l->endpoints[l->endpoint_count - 1]) ==
+				 SMTP_PORT)
+			/* RFC 2033, 5 */
+			reader_item_mistake(r, s, "address", i,
+				"'%s': LMTP must not be used at port 25", text);
 	}
-	name = schema_item(s, "deliver", 0);
-	for (size_t i = 0; i < c->delivery_count; i++) {
-		if (strcmp(c->deliveries[i].name, name) == 0) {
-			l->delivery = i;
-			return;
-		}
-	}
-	(void)str_printable(value, sizeof(value), str_of(name));
-	reader_mistake(r, s, "deliver", "there is no section deliver \"%s\"", value);
 }
 
 static void read_deliveries(struct reader *r, const struct section *file)
@@ -199,7 +126,7 @@ static void read_deliveries(struct reader *r, const struct section *file)
 		const struct section s = schema_section(file, "deliver", i);
 
 		c->deliveries[i].name = reader_copy_text(r, schema_title(&s));
-		read_deliver(r, &s, &c->deliveries[i]);
+		deliver_section_read(r, &s, &c->deliveries[i]);
 		c->delivery_count++;
 	}
 }
@@ -216,9 +143,9 @@ static void read_listeners(struct reader *r, const struct section *file)
 
 		l->name = reader_copy_text(r, schema_title(&s));
 		c->listener_count++; /* counted first: its own addresses collide too */
-		read_addresses(r, &s, l);
-		read_delivery_of(r, &s, l);
 		reader_set_options(r, &s, option_listen, l);
+		read_addresses(r, &s, l);
+		routing_read(r, &s, l);
 		if (l->smtp.auth == LISTEN_AUTH_REQUIRED)
 			auth_section_check(r, &s, l);
 	}
@@ -249,6 +176,8 @@ static void read_file(struct reader *r, const struct section *file)
 		read_deliveries(r, file);
 	if (!r->is_out_of_memory)
 		read_listeners(r, file);
+	if (c->listener_count == 0)
+		routing_check_default(r, file);
 }
 
 int sections_read(struct report *report, struct config *c)

@@ -23,6 +23,7 @@
 
 /* Each in the order of its enum. */
 static const char *const bare_newline_words[] = {"normalize", "reject", "preserve", NULL};
+static const char *const protocol_words[] = {"smtp", "lmtp", NULL};
 static const char *const overflow_words[] = {"queue", "refuse", NULL};
 static const char *const log_format_words[] = {"text", "json", NULL};
 static const char *const log_level_words[] = {"debug", "info", "warn", "error", NULL};
@@ -55,32 +56,48 @@ static const char *check_hostname(const char *text)
 		       : "a domain name, or an address in brackets, is expected";
 }
 
+/* A macro of the greeting at the start of text, or 0; and the length of the longest text
+ * that it may stand for. */
+static size_t take_greeting_macro(struct str text, size_t *ret_longest)
+{
+	static const struct {
+		struct str macro;
+		size_t longest;
+	} macros[] = {
+		{STR("%{hostname}"), DOMAIN_MAX},
+		{STR("%{protocol}"), sizeof("ESMTP") - 1},
+		{STR("%%"), 1},
+	};
+
+	for (size_t i = 0; i < sizeof(macros) / sizeof(macros[0]); i++) {
+		struct str macro = macros[i].macro;
+
+		if (text.n >= macro.n && memcmp(text.p, macro.p, macro.n) == 0) {
+			*ret_longest = macros[i].longest;
+			return macro.n;
+		}
+	}
+	return 0;
+}
+
 /* The length is that of the longest name the server may go by, so that the
  * greeting fits into a reply line whatever a hook calls the server. */
 static const char *check_greeting(const char *text)
 {
-	static const struct str hostname = STR("%{hostname}");
 	struct str rest = str_of(text);
 	size_t length = 0;
 
 	while (rest.n > 0) {
-		size_t used = 1;
+		size_t used = 1, longest = 1;
 
 		if (!str_is_printable(*rest.p))
 			return "only printable ASCII characters can be sent";
-		if (str_starts_nocase(rest, STR("%%"))) {
-			used = 2;
-			length++;
-		} else if (*rest.p != '%') {
-			length++;
-		} else if (rest.n >= hostname.n &&
-			   memcmp(rest.p, hostname.p, hostname.n) == 0) {
-			used = hostname.n;
-			length += DOMAIN_MAX;
-		} else {
-			return "the only macros are %{hostname} and %%";
-		}
+		if (*rest.p == '%')
+			used = take_greeting_macro(rest, &longest);
+		if (used == 0)
+			return "the only macros are %{hostname}, %{protocol} and %%";
 		rest = str_skip(rest, used);
+		length += longest;
 	}
 	if (length == 0)
 		return "the greeting is empty";
@@ -129,6 +146,18 @@ const char *option_check_file(const char *path)
 	return strlen(path) < PATH_MAX ? NULL : "longer than a path can be";
 }
 
+/* Not relative: commands run in a directory of their own. */
+static const char *check_absolute(const char *path)
+{
+	return *path == '/' ? option_check_file(path) : "an absolute path is expected";
+}
+
+/* Empty: that of the workers. */
+static const char *check_command_user(const char *text)
+{
+	return *text == '\0' ? NULL : check_account(text);
+}
+
 #define NUMBER(n, k, f, from, to)                                                        \
 	.name = (n), .kind = (k), .fallback = (f), .min = (from), .max = (to)
 #define COUNT(n, f, from, to) NUMBER(n, OPTION_COUNT, f, from, to)
@@ -144,14 +173,18 @@ const char *option_check_file(const char *path)
 #define CONFIG(m)       MEMBER(struct config, m)
 #define LISTEN(m)       MEMBER(struct listen_settings, m)
 #define DELIVERY(m)     MEMBER(struct delivery_settings, m)
+#define OF_MAILDIR      .types = OPTION_OF_MAILDIR
+#define OF_PIPE         .types = OPTION_OF_PIPE
+#define OF_TEXT         .types = OPTION_OF_MAILDIR | OPTION_OF_PIPE
 
 const struct option option_root[] = {
 	{TEXT("hostname", NULL, check_hostname), CONFIG(smtp.hostname)},
-	{TEXT("greeting", "%{hostname} ESMTP sinkd", check_greeting),
+	{TEXT("greeting", "%{hostname} %{protocol} sinkd", check_greeting),
 		CONFIG(smtp.greeting)},
 	{TEXT("user", NULL, check_account), CONFIG(user)},
 	{TEXT("group", NULL, check_account), CONFIG(group)},
 	{TEXT("runtime-dir", NULL, check_runtime_dir), CONFIG(runtime_dir)},
+	{TEXT("spool-dir", "/var/tmp", check_absolute), CONFIG(spool_dir)},
 	{0},
 };
 
@@ -249,6 +282,7 @@ const struct option_section option_sections[] = {
 
 const struct option option_listen[] = {
 	{LIST("address")},
+	{WORD("protocol", "smtp", protocol_words), LISTEN(smtp.protocol)},
 	{LIST("deliver")},
 	{WORD("tls", "starttls", listen_tls_words), LISTEN(smtp.tls)},
 	{WORD("auth", "off", listen_auth_words), LISTEN(smtp.auth)},
@@ -258,11 +292,21 @@ const struct option option_listen[] = {
 
 const struct option option_deliver[] = {
 	{NAME("type")},
-	{TEXT("path", NULL, check_path), DELIVERY(path)},
-	{WORD("sync", "full", sync_words), DELIVERY(has_sync)},
-	{WORD("line-ending", "lf", line_ending_words), DELIVERY(line_ending)},
-	{LIST("headers")},
-	{MODE("file-mode", "0600"), DELIVERY(file_mode)},
+	{WORD("required", "true", flag_words), DELIVERY(is_required)},
+	{TEXT("path", NULL, check_path), DELIVERY(path), OF_MAILDIR},
+	{WORD("sync", "full", sync_words), DELIVERY(has_sync), OF_MAILDIR},
+	{LIST("command"), OF_PIPE},
+	{NUMBER("timeout", OPTION_TIME, "60s", 1 * SECOND, 1 * HOUR),
+		DELIVERY(pipe.timeout_ms), OF_PIPE},
+	{COUNT("max-running", "16", 1, 4096), DELIVERY(pipe.max_running), OF_PIPE},
+	{WORD("per-recipient", "false", flag_words), DELIVERY(pipe.is_per_recipient),
+		OF_PIPE},
+	{LIST("environment"), OF_PIPE},
+	{TEXT("directory", "/", check_absolute), DELIVERY(pipe.directory), OF_PIPE},
+	{TEXT("user", NULL, check_command_user), DELIVERY(pipe.user), OF_PIPE},
+	{WORD("line-ending", "lf", line_ending_words), DELIVERY(line_ending), OF_TEXT},
+	{LIST("headers"), OF_TEXT},
+	{MODE("file-mode", "0600"), DELIVERY(file_mode), OF_MAILDIR},
 	{0},
 };
 

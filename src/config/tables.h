@@ -26,6 +26,10 @@ extern const struct option option_deliver[];
 extern const char *const option_mechanism_words[];
 #define OPTION_MECHANISMS_DEFAULT 5
 
+/* Types of deliver sections, as bits, that some options are only for. */
+#define OPTION_OF_MAILDIR 1U
+#define OPTION_OF_PIPE    2U
+
 /* What is wrong with the path of a file; NULL: nothing, also if it is empty. */
 const char *option_check_file(const char *path);
 

@@ -1,31 +1,61 @@
 /* The registry of backends, and the sink in front of them; see delivery.h.
  *
  * Runs in workers, but for delivery_prepare_host, which the master calls before
- * it forks.  Hands each call on to the chosen deliver section and must not look
- * into the message.  Never logs: the backend that meets a fault knows more. */
+ * it forks.  Leads a message through the chosen deliver sections, in step, and must
+ * not look into it.  Logs only what it does by itself: that a section which is not
+ * required is left out. */
 #include "delivery/delivery.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "smtp/envelope.h"
+
+/* Room for recipients: the least there is, and the most that is kept when a message
+ * is over. */
+#define ROOM_LEAST 16
+#define ROOM_KEPT  1024
+
+#define REPLY_MAX 300
+
 static const struct delivery_backend *const backends[] = {
 	&delivery_maildir,
+	&delivery_pipe,
 	&delivery_discard,
 };
 
-/* An opened deliver section. */
+/* What a section is asked for. */
+enum step { STEP_BEGIN, STEP_CHUNK, STEP_PREPARE, STEP_RUN, STEP_COMMIT };
+
+static const char *const step_names[] = {"begin", "chunk", "prepare", "run", "commit"};
+
+/* An opened deliver section, and what it has of the message in hand. */
 struct section {
-	const struct delivery_backend *backend;
+	const struct delivery_settings *settings;
 	void *state;
+	bool has_message; /* begun, and not ended */
+	bool *keep;       /* for whom; of no meaning without */
 };
 
 struct delivery {
-	const struct section *selected;
+	const size_t *selected; /* sections; borrowed */
+	size_t selected_count;
+	size_t recipient_count; /* of the message in hand */
+	bool is_lmtp;           /* each of them is a unit of its own */
+	/* One block: of each of the next, and of the keep of all sections, `room`. */
+	struct smtp_result *answers;
+	bool *asked; /* whom the question in hand is about */
+	size_t room;
 	size_t count;
 	struct section sections[];
 };
+
+static const struct smtp_result taken = {RESULT_OK, 250, "2.0.0", "Ok"};
+static const size_t first_section;
 
 const struct delivery_backend *delivery_backend_find(const char *name)
 {
@@ -34,6 +64,8 @@ const struct delivery_backend *delivery_backend_find(const char *name)
 			return backends[i];
 	return NULL;
 }
+
+/* ------------------------------------------------------------ the sections' life */
 
 int delivery_prepare_host(const struct delivery_settings *settings, size_t n,
 	const struct delivery_owner *owner, size_t *ret_failed)
@@ -53,7 +85,7 @@ int delivery_prepare_host(const struct delivery_settings *settings, size_t n,
 }
 
 int delivery_open(const struct delivery_settings *settings, size_t n,
-	struct delivery **ret, size_t *ret_failed)
+	const struct delivery_env *env, struct delivery **ret, size_t *ret_failed)
 {
 	struct delivery *d = calloc(1, sizeof(*d) + n * sizeof(d->sections[0]));
 
@@ -65,27 +97,34 @@ int delivery_open(const struct delivery_settings *settings, size_t n,
 		struct section *section = &d->sections[d->count];
 		int err;
 
-		section->backend = settings[d->count].backend;
-		err = section->backend->open(&settings[d->count], &section->state);
+		section->settings = &settings[d->count];
+		err = section->settings->backend->open(
+			section->settings, d->count, env, &section->state);
 		if (err < 0) {
 			*ret_failed = d->count;
 			delivery_close(d);
 			return err;
 		}
 	}
-	d->selected = d->sections;
+	d->selected = &first_section;
+	d->selected_count = 1;
 	*ret = d;
 	return 0;
 }
 
+static const struct section *section_at(const struct delivery *d, size_t section)
+{
+	assert(section < d->count);
+	return &d->sections[section];
+}
+
 bool delivery_root(const struct delivery *d, size_t section, struct delivery_root *ret)
 {
-	const struct section *s = &d->sections[section];
+	const struct section *s = section_at(d, section);
 
-	assert(section < d->count);
-	if (s->backend->root == NULL)
+	if (s->settings->backend->root == NULL)
 		return false;
-	s->backend->root(s->state, ret);
+	s->settings->backend->root(s->state, ret);
 	return true;
 }
 
@@ -95,8 +134,8 @@ int delivery_check(struct delivery *d, size_t *ret_failed)
 		const struct section *section = &d->sections[i];
 		int err = 0;
 
-		if (section->backend->check != NULL)
-			err = section->backend->check(section->state);
+		if (section->settings->backend->check != NULL)
+			err = section->settings->backend->check(section->state);
 		if (err < 0) {
 			*ret_failed = i;
 			return err;
@@ -105,54 +144,287 @@ int delivery_check(struct delivery *d, size_t *ret_failed)
 	return 0;
 }
 
+int delivery_clean(struct delivery *d, size_t section, uint64_t *count)
+{
+	const struct section *s = section_at(d, section);
+
+	return s->settings->backend->clean == NULL
+		       ? 0
+		       : s->settings->backend->clean(s->state, count);
+}
+
+static void free_room(struct delivery *d)
+{
+	free(d->answers);
+	d->answers = NULL;
+	d->room = 0;
+}
+
 void delivery_close(struct delivery *d)
 {
 	if (d == NULL)
 		return;
 	for (size_t i = 0; i < d->count; i++)
-		d->sections[i].backend->close(d->sections[i].state);
+		d->sections[i].settings->backend->close(d->sections[i].state);
+	free_room(d);
 	free(d);
 }
 
-void delivery_select(struct delivery *d, size_t section)
+void delivery_select(struct delivery *d, const size_t *sections, size_t n)
 {
-	assert(section < d->count);
-	d->selected = &d->sections[section];
+	assert(n > 0);
+	for (size_t i = 0; i < n; i++)
+		assert(sections[i] < d->count);
+	d->selected = sections;
+	d->selected_count = n;
+}
+
+static struct section *selected(struct delivery *d, size_t i)
+{
+	return &d->sections[d->selected[i]];
+}
+
+uint64_t delivery_patience_ms(const struct delivery *d)
+{
+	uint64_t ms = 0;
+
+	for (size_t i = 0; i < d->selected_count; i++) {
+		const struct section *s = &d->sections[d->selected[i]];
+
+		if (s->has_message && s->settings->backend->patience_ms != NULL)
+			ms += s->settings->backend->patience_ms(
+				s->state, d->recipient_count);
+	}
+	return ms;
+}
+
+/* ------------------------------------------------------- a message in one section */
+
+/* Room for what is kept about n recipients.  Returns false when there is none. */
+static bool make_room(struct delivery *d, size_t n)
+{
+	size_t room = ROOM_LEAST;
+	bool *flags;
+
+	if (n <= d->room)
+		return true;
+	while (room < n)
+		room *= 2;
+	free_room(d);
+	d->answers = malloc(room * (sizeof(*d->answers) + 1 + d->count));
+	if (d->answers == NULL)
+		return false;
+	flags = (bool *)(d->answers + room);
+	d->asked = flags;
+	for (size_t i = 0; i < d->count; i++)
+		d->sections[i].keep = flags + (i + 1) * room;
+	d->room = room;
+	return true;
+}
+
+static void end(struct section *s, const bool *keep)
+{
+	s->has_message = false;
+	s->settings->backend->end(s->state, keep);
+}
+
+/* The message is over: what is kept of it in each section, or nothing of it. */
+static void end_all(struct delivery *d, bool is_kept)
+{
+	for (size_t i = 0; i < d->selected_count; i++) {
+		struct section *s = selected(d, i);
+
+		if (s->has_message)
+			end(s, is_kept ? s->keep : NULL);
+	}
+	if (d->room > ROOM_KEPT)
+		free_room(d);
+}
+
+/* A section that is not required has failed. */
+static void log_skipped(
+	const struct section *s, enum step step, const struct smtp_result *why)
+{
+	char reply[REPLY_MAX];
+
+	(void)snprintf(reply, sizeof(reply), "%s %s", why->enhanced, why->text);
+	log_event(LOG_WARN, EV_DELIVERY_SKIPPED, LOG_TEXT("delivery", s->settings->name),
+		LOG_TEXT("step", step_names[step]), LOG_NUM("code", why->code),
+		LOG_TEXT("reply", reply));
+}
+
+/* The reply is the first temporary failure, else the first permanent one. */
+static struct smtp_result worse(const struct smtp_result *a, const struct smtp_result *b)
+{
+	bool is_b = a->kind == RESULT_OK ||
+		    (a->kind == RESULT_PERMANENT && b->kind == RESULT_TEMPORARY);
+
+	return is_b ? *b : *a;
+}
+
+/* Note what a section has answered for those it was asked about. */
+static void take_answers(struct delivery *d, struct section *s, enum step step,
+	struct smtp_result *results)
+{
+	const struct smtp_result *failure = NULL;
+	bool is_left = false;
+
+	for (size_t i = 0; i < d->recipient_count; i++) {
+		const struct smtp_result *answer = &d->answers[i];
+
+		if (d->asked[i] && answer->kind != RESULT_OK) {
+			if (s->settings->is_required)
+				results[i] = worse(&results[i], answer);
+			if (failure == NULL)
+				failure = answer;
+			s->keep[i] = false;
+		}
+		is_left |= s->keep[i];
+	}
+	if (failure == NULL || s->settings->is_required)
+		return;
+	log_skipped(s, step, failure);
+	if (!is_left || !d->is_lmtp)
+		end(s, NULL);
+}
+
+/* Take a step with a section, for those of keep (NULL: all) who have not failed. */
+static void ask(struct delivery *d, struct section *s, enum step step, const bool *keep,
+	struct smtp_result *results)
+{
+	const struct delivery_backend *backend = s->settings->backend;
+	bool is_any = false;
+
+	for (size_t i = 0; i < d->recipient_count; i++) {
+		d->asked[i] = s->keep[i] && (keep == NULL || keep[i]) &&
+			      (step == STEP_PREPARE || results[i].kind == RESULT_OK);
+		is_any |= d->asked[i];
+	}
+	if (!is_any)
+		return;
+	if (step == STEP_PREPARE)
+		backend->prepare(s->state, d->answers);
+	else if (step == STEP_RUN)
+		backend->run(s->state, d->asked, d->answers);
+	else
+		backend->commit(s->state, d->asked, d->answers);
+	take_answers(d, s, step, results);
+}
+
+/* Whether a unit of keep (NULL: all) can still succeed. */
+static bool is_alive(
+	const struct delivery *d, const bool *keep, const struct smtp_result *results)
+{
+	bool is_any = false, are_all = true;
+
+	for (size_t i = 0; i < d->recipient_count; i++)
+		if (keep == NULL || keep[i]) {
+			is_any |= results[i].kind == RESULT_OK;
+			are_all &= results[i].kind == RESULT_OK;
+		}
+	return d->is_lmtp ? is_any : are_all;
+}
+
+/* ------------------------------------------------------------------- the sink */
+
+/* There is no memory to begin with. */
+static struct smtp_result cannot_begin(struct delivery *d)
+{
+	log_event(LOG_ERROR, EV_DELIVERY_FAILED,
+		LOG_TEXT("delivery", selected(d, 0)->settings->name),
+		LOG_TEXT("step", "recipients"), LOG_ERRNO(-ENOMEM));
+	return delivery_local_fault(-ENOMEM);
 }
 
 static struct smtp_result sink_begin(void *user, const struct envelope *envelope)
 {
-	const struct section *s = ((struct delivery *)user)->selected;
+	struct delivery *d = user;
 
-	return s->backend->begin(s->state, envelope);
+	d->recipient_count = envelope->recipient_count;
+	d->is_lmtp = envelope->client.is_lmtp;
+	if (!make_room(d, d->recipient_count))
+		return cannot_begin(d);
+	for (size_t i = 0; i < d->selected_count; i++) {
+		struct section *s = selected(d, i);
+		struct smtp_result r = s->settings->backend->begin(s->state, envelope);
+
+		if (r.kind == RESULT_OK) {
+			s->has_message = true;
+			memset(s->keep, true, d->recipient_count);
+		} else if (s->settings->is_required) {
+			end_all(d, false);
+			return r;
+		} else {
+			log_skipped(s, STEP_BEGIN, &r);
+		}
+	}
+	return taken;
 }
 
 static struct smtp_result sink_chunk(void *user, const void *p, size_t n)
 {
-	const struct section *s = ((struct delivery *)user)->selected;
+	struct delivery *d = user;
 
-	return s->backend->chunk(s->state, p, n);
+	for (size_t i = 0; i < d->selected_count; i++) {
+		struct section *s = selected(d, i);
+		struct smtp_result r;
+
+		if (!s->has_message)
+			continue;
+		r = s->settings->backend->chunk(s->state, p, n);
+		if (r.kind == RESULT_OK)
+			continue;
+		if (s->settings->is_required)
+			return r;
+		log_skipped(s, STEP_CHUNK, &r);
+		end(s, NULL);
+	}
+	return taken;
 }
 
 static void sink_prepare(void *user, struct smtp_result *results)
 {
-	const struct section *s = ((struct delivery *)user)->selected;
+	struct delivery *d = user;
 
-	s->backend->prepare(s->state, results);
+	for (size_t i = 0; i < d->recipient_count; i++)
+		results[i] = taken;
+	/* What has failed need not be made durable in the sections that follow. */
+	for (size_t i = 0; i < d->selected_count && is_alive(d, NULL, results); i++)
+		if (selected(d, i)->has_message)
+			ask(d, selected(d, i), STEP_PREPARE, NULL, results);
+	for (size_t i = 0; i < d->selected_count && is_alive(d, NULL, results); i++) {
+		struct section *s = selected(d, i);
+
+		if (s->has_message && s->settings->backend->run != NULL)
+			ask(d, s, STEP_RUN, NULL, results);
+	}
 }
 
 static void sink_commit(void *user, const bool *keep, struct smtp_result *results)
 {
-	const struct section *s = ((struct delivery *)user)->selected;
+	struct delivery *d = user;
+	bool is_kept;
 
-	s->backend->commit(s->state, keep, results);
+	for (size_t i = 0; i < d->recipient_count; i++)
+		if (keep[i])
+			results[i] = taken;
+	for (size_t i = 0; i < d->selected_count && is_alive(d, keep, results); i++)
+		if (selected(d, i)->has_message)
+			ask(d, selected(d, i), STEP_COMMIT, keep, results);
+	is_kept = is_alive(d, keep, results);
+	for (size_t i = 0; i < d->selected_count && is_kept; i++) {
+		struct section *s = selected(d, i);
+
+		for (size_t k = 0; s->has_message && k < d->recipient_count; k++)
+			s->keep[k] =
+				s->keep[k] && keep[k] && results[k].kind == RESULT_OK;
+	}
+	end_all(d, is_kept);
 }
 
 static void sink_abort(void *user)
 {
-	const struct section *s = ((struct delivery *)user)->selected;
-
-	s->backend->abort(s->state);
+	end_all(user, false);
 }
 
 const struct smtp_sink delivery_sink = {

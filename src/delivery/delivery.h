@@ -162,7 +162,8 @@ void delivery_close(struct delivery *d);
 /* Remove what deliveries that never ended have left in a section; see clean. */
 int delivery_clean(struct delivery *d, size_t section, uint64_t *count);
 
-/* Choose the sections for following messages, in this order; kept by reference. */
+/* Choose the sections for following messages, each once, in this order; kept by
+ * reference.  Until then it is the first one. */
 void delivery_select(struct delivery *d, const size_t *sections, size_t n);
 
 /* How long the commands for the message in hand may take at the most; 0: there are

@@ -19,11 +19,14 @@ struct discard {
 
 static const struct smtp_result taken = {RESULT_OK, 250, "2.0.0", "Ok"};
 
-static int discard_open(const struct delivery_settings *settings, void **ret_state)
+static int discard_open(const struct delivery_settings *settings, size_t section,
+	const struct delivery_env *env, void **ret_state)
 {
 	struct discard *d = calloc(1, sizeof(*d));
 
 	(void)settings;
+	(void)section;
+	(void)env;
 	if (d == NULL)
 		return -ENOMEM;
 	*ret_state = d;
@@ -68,9 +71,11 @@ static void discard_commit(void *state, const bool *keep, struct smtp_result *re
 			results[i] = taken;
 }
 
-static void discard_abort(void *state)
+/* Nothing was stored, so there is nothing to take back. */
+static void discard_end(void *state, const bool *keep)
 {
 	(void)state;
+	(void)keep;
 }
 
 const struct delivery_backend delivery_discard = {
@@ -81,5 +86,5 @@ const struct delivery_backend delivery_discard = {
 	.chunk = discard_chunk,
 	.prepare = discard_prepare,
 	.commit = discard_commit,
-	.abort = discard_abort,
+	.end = discard_end,
 };

@@ -68,6 +68,11 @@ uint32_t macro_used(const char *template);
  * %{recipients} only alone. */
 const char *macro_check_argument(const char *template);
 
+/* Which macros of a command (its program, then arguments, then NULL) begin an argument,
+ * so that a value with a hyphen in front would be taken for an option.  Behind an
+ * argument "--" there are none. */
+uint32_t macro_used_as_options(const char *const *command);
+
 /* The extension of a local part: what follows its first "+", or nothing. */
 struct str macro_extension(struct str local);
 

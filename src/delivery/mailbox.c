@@ -14,62 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "delivery/macro.h"
 #include "smtp/envelope.h"
 
 /* With the hash a piece has at most 217 bytes; that leaves room for some fixed
  * text within the 255 of a file name. */
 #define PIECE_MAX    200
 #define EXPANDED_MAX (PIECE_MAX + 17)
-
-enum macro { MACRO_NONE, MACRO_RECIPIENT, MACRO_LOCAL, MACRO_DOMAIN };
-
-/* One step through a template: a macro, or a literal byte. */
-struct token {
-	enum macro macro;
-	char literal;
-};
-
-static const struct {
-	struct str text;
-	enum macro macro;
-} macros[] = {
-	{STR("%{recipient}"), MACRO_RECIPIENT},
-	{STR("%{recipient.local}"), MACRO_LOCAL},
-	{STR("%{recipient.domain}"), MACRO_DOMAIN},
-};
-
-/*
- * template = *( "%%" / macro / any byte but "%" )
- *
- * Take one token off *s, which is not empty.  Returns NULL or what is wrong.
- */
-static const char *take_token(struct str *s, struct token *ret)
-{
-	*ret = (struct token){MACRO_NONE, s->p[0]};
-	if (s->p[0] != '%') {
-		*s = str_skip(*s, 1);
-		return NULL;
-	}
-	if (s->n > 1 && s->p[1] == '%') {
-		*s = str_skip(*s, 2);
-		return NULL;
-	}
-	if (s->n < 2 || s->p[1] != '{')
-		return "a percent sign that begins no macro is written '%%'";
-	if (memchr(s->p, '}', s->n) == NULL)
-		return "a macro has no closing brace";
-	for (size_t i = 0; i < sizeof(macros) / sizeof(macros[0]); i++) {
-		struct str text = macros[i].text;
-
-		if (s->n < text.n || memcmp(s->p, text.p, text.n) != 0)
-			continue;
-		ret->macro = macros[i].macro;
-		*s = str_skip(*s, text.n);
-		return NULL;
-	}
-	return "unknown macro; there are %{recipient}, %{recipient.local} and "
-	       "%{recipient.domain}";
-}
 
 int mailbox_template_check(const char *template, const char **ret_error)
 {
@@ -78,10 +29,10 @@ int mailbox_template_check(const char *template, const char **ret_error)
 	const char *error = s.n == 0 ? "the path is empty" : NULL;
 
 	while (error == NULL && s.n > 0) {
-		struct token token;
+		struct macro_token token = {0};
 		bool is_slash;
 
-		error = take_token(&s, &token);
+		error = macro_take(&s, MACROS_OF_PATHS, &token);
 		is_slash = token.macro == MACRO_NONE && token.literal == '/';
 		if (error == NULL && token.macro != MACRO_NONE && components == 0)
 			error = "the first directory of the path must not have a macro";
@@ -120,9 +71,9 @@ struct mailbox_template mailbox_template_split(const char *template)
 		all.n--;
 	s = all;
 	while (s.n > 0) {
-		struct token token;
+		struct macro_token token;
 
-		if (take_token(&s, &token) != NULL)
+		if (macro_take(&s, MACROS_OF_PATHS, &token) != NULL)
 			break;
 		if (token.macro != MACRO_NONE) {
 			ret.is_per_recipient = true;
@@ -186,11 +137,11 @@ static bool add_macro(enum macro macro, const struct address *recipient,
 	bool fits;
 
 	buf_init(&raw, recipient->local.n + 1 + domain.n);
-	if (macro != MACRO_DOMAIN)
+	if (macro != MACRO_RECIPIENT_DOMAIN)
 		(void)buf_add_str(&raw, recipient->local);
 	if (macro == MACRO_RECIPIENT)
 		(void)buf_add(&raw, "@", 1);
-	for (size_t i = 0; macro != MACRO_LOCAL && i < domain.n; i++) {
+	for (size_t i = 0; macro != MACRO_RECIPIENT_LOCAL && i < domain.n; i++) {
 		char c = str_lower(domain.p[i]);
 
 		(void)buf_add(&raw, &c, 1);
@@ -204,9 +155,9 @@ bool mailbox_expand(struct str part, const struct address *recipient,
 	const char *hostname, struct buf *out)
 {
 	while (part.n > 0) {
-		struct token token;
+		struct macro_token token;
 
-		if (take_token(&part, &token) != NULL)
+		if (macro_take(&part, MACROS_OF_PATHS, &token) != NULL)
 			return false;
 		if (token.macro == MACRO_NONE
 				? !buf_add(out, &token.literal, 1)

@@ -61,7 +61,8 @@ void spawn_request_encode(const struct spawn_request *r, struct buf *out);
 
 /* Read what a worker sent, maybe a hostile one.  Texts are slices of bytes without NUL,
  * the list of recipients is in the arena.  Returns 0, -EBADMSG or -ENOMEM. */
-int spawn_request_decode(struct str bytes, struct arena *arena, struct spawn_request *ret);
+int spawn_request_decode(
+	struct str bytes, struct arena *arena, struct spawn_request *ret);
 
 /* The answer: what is said to the client.  code is 250, 4xx or 5xx; enhanced has the
  * class of code; both texts are terminated, and text is printable. */

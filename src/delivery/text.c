@@ -24,7 +24,7 @@ void text_start(struct text_writer *w, int fd, enum line_ending line_ending)
 	w->length = 0;
 }
 
-static int flush(struct text_writer *w)
+int text_flush(struct text_writer *w)
 {
 	size_t n = w->length;
 
@@ -46,7 +46,7 @@ int text_write_raw(struct text_writer *w, const char *p, size_t n)
 		w->length += part;
 		p += part;
 		n -= part;
-		err = flush(w);
+		err = text_flush(w);
 		if (err < 0)
 			return err;
 	}
@@ -105,7 +105,7 @@ int text_finish(struct text_writer *w)
 	int err = w->holds_cr ? text_write_raw(w, "\r", 1) : 0;
 
 	w->holds_cr = false;
-	return err < 0 ? err : flush(w);
+	return err < 0 ? err : text_flush(w);
 }
 
 int text_copy(struct text_writer *w, uint64_t offset, int to)

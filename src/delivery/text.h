@@ -35,6 +35,9 @@ int text_write_raw(struct text_writer *w, const char *p, size_t n);
 int text_write(struct text_writer *w, const char *p, size_t n);
 int text_finish(struct text_writer *w);
 
+/* Write what is in the buffer, while more may follow. */
+int text_flush(struct text_writer *w);
+
 /* Append the finished file from byte `offset` on to the file `to`.  The writer's
  * descriptor must be readable. */
 int text_copy(struct text_writer *w, uint64_t offset, int to);

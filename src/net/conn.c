@@ -111,6 +111,22 @@ bool conn_loses_client(const struct conn *c, uint32_t ms)
 	return poll(&p, 1, (int)ms) > 0;
 }
 
+bool conn_has_lost_client(const struct conn *c)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+	char byte;
+	ssize_t n;
+
+	/* Who has more to say, and then no more, may still listen. */
+	if (conn_input(c).n > 0)
+		return false;
+	/* What there is to read may be the end in words of TLS. */
+	if (c->tls != NULL)
+		return poll(&p, 1, 0) > 0;
+	n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 /* -------------------------------------------------------------------- under TLS */
 
 /* GnuTLS reads the header of a record, then the rest.  As much as there is is read at

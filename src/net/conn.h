@@ -60,6 +60,10 @@ void conn_wipe(struct conn *c);
  * more.  One that has said its last word may still listen, and does not count. */
 bool conn_loses_client(const struct conn *c, uint32_t ms);
 
+/* Whether the client has closed the connection, with nothing left of it to be read: what
+ * we say now it will probably not hear. */
+bool conn_has_lost_client(const struct conn *c);
+
 /* From here on speak TLS; only when all input has been used, so that nothing said in
  * plaintext is taken for what was said under it.  t must live as long as the connection.
  * Returns 0 or -ENOMEM. */

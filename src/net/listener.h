@@ -42,8 +42,8 @@ struct listen_settings {
 	struct endpoint *endpoints;
 	size_t endpoint_count;
 	int backlog;
-	const size_t *deliveries; /* indexes of deliver sections, in their order */
-	size_t delivery_count;    /* one at least */
+	const size_t *deliveries;   /* indexes of deliver sections, in their order */
+	size_t delivery_count;      /* one at least */
 	const char *delivery_names; /* of all of them, for the log: "handler,inbox" */
 	struct smtp_listen_settings smtp;
 };

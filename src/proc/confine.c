@@ -81,12 +81,21 @@ int confine_create(unsigned version)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-int confine_allow(int rules, int root, bool is_read)
+static uint64_t rights_of(enum delivery_reach reach)
 {
+	const uint64_t spool = WRITE_FILE | REMOVE_FILE | MAKE_REG;
 	/* READ_DIR: a directory must be opened to be fsynced. */
+	const uint64_t store = spool | READ_DIR | REMOVE_DIR | MAKE_DIR | REFER;
+
+	if (reach == DELIVERY_REACH_SPOOL)
+		return spool;
+	return reach == DELIVERY_REACH_STORE ? store : store | READ_FILE;
+}
+
+int confine_allow(int rules, int root, enum delivery_reach reach)
+{
 	struct path_beneath beneath = {
-		.allowed = WRITE_FILE | READ_DIR | REMOVE_DIR | REMOVE_FILE | MAKE_DIR |
-			   MAKE_REG | REFER | (is_read ? READ_FILE : 0),
+		.allowed = rights_of(reach),
 		.parent_fd = root,
 	};
 
@@ -99,6 +108,24 @@ int confine_enforce_take_fd(int rules)
 {
 	int r = syscall(SYS_landlock_restrict_self, rules, 0) < 0 ? -errno : 0;
 
+	(void)fdio_close(&rules);
+	return r;
+}
+
+int confine_to_deliveries(unsigned version, const struct delivery *d, size_t count)
+{
+	int r = 0, rules = confine_create(version);
+
+	if (rules < 0)
+		return rules;
+	for (size_t i = 0; i < count && r == 0; i++) {
+		struct delivery_root root;
+
+		if (delivery_root(d, i, &root))
+			r = confine_allow(rules, root.fd, root.reach);
+	}
+	if (r == 0)
+		return confine_enforce_take_fd(rules);
 	(void)fdio_close(&rules);
 	return r;
 }

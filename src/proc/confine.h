@@ -4,7 +4,7 @@
 #ifndef SINKD_PROC_CONFINE_H
 #define SINKD_PROC_CONFINE_H
 
-#include <stdbool.h>
+#include "delivery/delivery.h"
 
 /* The version of Landlock that the kernel has, or 0 if there is none that we can
  * use. */
@@ -14,10 +14,12 @@ unsigned confine_version(void);
  * descriptor, or a negative errno. */
 int confine_create(unsigned version);
 
-/* Below the directory root (O_PATH will do) files and directories may be made, and
- * files written, renamed and removed; with is_read also read.  Never: run, cut
- * short, or made into anything but a file or directory. */
-int confine_allow(int rules, int root, bool is_read);
+/* Below the directory root (O_PATH will do) what is reached for is allowed.  Never: run,
+ * cut short, or made into anything but a file or directory. */
+int confine_allow(int rules, int root, enum delivery_reach reach);
+
+/* All of that for the roots of deliveries, and nothing else. */
+int confine_to_deliveries(unsigned version, const struct delivery *d, size_t count);
 
 /* Put the list into force, for this process and for good; rules is closed.  From here
  * on the process opens nothing else, binds and connects no TCP socket, and neither

@@ -96,6 +96,9 @@ static void become_worker(
 		.tls = g->tls,
 		.sasl = g->sasl,
 		.keys_fd = g->keys.asker_fd,
+		.spawner_fds = g->spawners.asker_fds,
+		.spawner_count = g->spawners.count,
+		.section_fds = g->spawners.section_fds,
 		.client_key_secret = {c->secret[0], c->secret[1]},
 	};
 
@@ -194,9 +197,11 @@ struct crew_counts crew_count(const struct crew *c, const struct generation *g)
 			continue;
 		if (due != 0 && due < counts.first_due_ms)
 			counts.first_due_ms = due;
-		if (child->generation != g)
+		if (child->generation != g) {
 			counts.others++;
-		else if (!child->was_ready)
+			counts.idle_others +=
+				child->was_ready && slot_is_idle(slots_get(c->slots, i));
+		} else if (!child->was_ready)
 			counts.starting++;
 		else if (slot_is_idle(slots_get(c->slots, i)))
 			counts.idle++;

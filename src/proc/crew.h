@@ -41,6 +41,7 @@ struct crew {
 /* Workers of one generation by what they do, and of all others. */
 struct crew_counts {
 	unsigned idle, busy, starting, others;
+	unsigned idle_others;  /* of others */
 	uint64_t first_due_ms; /* when the first of all must have got on; UINT64_MAX: none
 				*/
 };

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fdio.h"
+#include "base/number.h"
 #include "delivery/delivery.h"
 
 /* A host name has 255 octets at most. */
@@ -82,6 +83,18 @@ static int open_listeners(struct generation *g, const struct listener *existing,
 	return 0;
 }
 
+_Static_assert(SPAWNERS_MAX + 1 <= SANDBOX_SHARED_MAX, "not all channels have room");
+
+static void share_channels(struct generation *g)
+{
+	struct sandbox *s = &g->sandbox;
+
+	if (g->keys.asker_fd >= 0)
+		s->shared_fds[s->shared_count++] = g->keys.asker_fd;
+	for (size_t i = 0; i < g->spawners.count; i++)
+		s->shared_fds[s->shared_count++] = g->spawners.asker_fds[i];
+}
+
 /* Say what workers will be kept in, and aloud if it is less than was asked for. */
 static int build_sandbox(struct generation *g, enum log_level level)
 {
@@ -91,7 +104,7 @@ static int build_sandbox(struct generation *g, enum log_level level)
 
 	if (r < 0)
 		return fail(level, "build the sandbox", "", r, EXIT_FAILURE);
-	g->sandbox.shared_fd = g->keys.asker_fd;
+	share_channels(g);
 	if (s->missing != NULL)
 		log_event(LOG_WARN, EV_SERVER_SANDBOX,
 			LOG_TEXT("sandbox", levels[s->level]),
@@ -133,6 +146,25 @@ static int open_keys(struct generation *g, enum log_level level)
 		return 0;
 	r = keys_open(&g->keys, g->config->sandbox_level);
 	return r < 0 ? fail(level, "prepare the keys process", "", r, EXIT_FAILURE) : 0;
+}
+
+static int open_spawners(struct generation *g, enum log_level level)
+{
+	const char *subject;
+	int r;
+
+	g->spawners.is_daemon = g->is_daemon;
+	r = spawners_open(&g->spawners, g->config, &g->identity, &subject);
+	return r < 0 ? fail(level, "find the account of a command", subject, r,
+			       status_of(r))
+		     : 0;
+}
+
+static int start_spawners(struct generation *g, enum log_level level)
+{
+	int r = spawners_start(&g->spawners);
+
+	return r < 0 ? fail(level, "start a spawner", "", r, EXIT_FAILURE) : 0;
 }
 
 static struct keys_env keys_env_of(const struct generation *g)
@@ -218,6 +250,8 @@ int generation_prepare(struct generation *g, enum log_level level)
 	int status = open_keys(g, level);
 
 	if (status == 0)
+		status = open_spawners(g, level);
+	if (status == 0)
 		status = build_sandbox(g, level);
 	if (status == 0)
 		status = prepare_deliveries(g, level);
@@ -227,6 +261,8 @@ int generation_prepare(struct generation *g, enum log_level level)
 		status = prepare_sasl(g, level);
 	if (status == 0)
 		status = start_tls(g, level);
+	if (status == 0)
+		status = start_spawners(g, level);
 	settle_heap();
 	return status;
 }
@@ -237,6 +273,7 @@ void generation_free(struct generation *g)
 		return;
 	generation_close_listeners(g, g->listeners, g->listener_count);
 	keys_done(&g->keys);
+	spawners_done(&g->spawners);
 	tls_free(g->tls);
 	sasl_free(g->sasl);
 	keyring_unref(g->keyring);
@@ -256,14 +293,16 @@ void generation_close_listeners(
 
 bool generation_note_exit(struct generation *g, pid_t pid, int status, bool is_expected)
 {
-	return keys_note_exit(&g->keys, pid, status, is_expected);
+	return keys_note_exit(&g->keys, pid, status, is_expected) ||
+	       spawners_note_exit(&g->spawners, pid, status, is_expected);
 }
 
-uint64_t generation_tend_keys(struct generation *g, uint64_t now_ms)
+uint64_t generation_tend_helpers(struct generation *g, uint64_t now_ms)
 {
 	const struct keys_env env = keys_env_of(g);
 
-	return keys_tend(&g->keys, &env, now_ms);
+	return number_min(
+		keys_tend(&g->keys, &env, now_ms), spawners_tend(&g->spawners, now_ms));
 }
 
 void generation_dismiss(struct generation *g)

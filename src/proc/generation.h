@@ -15,6 +15,7 @@
 #include "proc/identity.h"
 #include "proc/keys.h"
 #include "proc/sandbox.h"
+#include "proc/spawners.h"
 
 struct generation {
 	uint32_t number;             /* rises from 1 */
@@ -24,6 +25,7 @@ struct generation {
 	struct tls *tls;         /* likewise */
 	struct sasl *sasl;       /* NULL: no AUTH */
 	struct keys keys;
+	struct spawners spawners;
 	bool is_daemon; /* nobody reads standard error after the start */
 	struct sandbox sandbox;
 	struct listener *listeners;
@@ -40,13 +42,13 @@ struct generation *generation_new(
 
 /* Find the account of its workers and open its listeners; those that are among existing
  * are shared, see listeners_open.  Then, when the log is where it belongs, the rest:
- * sandbox, deliveries, TLS and the keys process.  What goes wrong is logged, at this
- * level.  Return 0, or the exit status that says what is wrong. */
+ * sandbox, deliveries, TLS, keys processes and spawners.  What goes wrong is logged, at
+ * this level.  Return 0, or the exit status that says what is wrong. */
 int generation_open(struct generation *g, const struct listener *existing,
 	size_t existing_count, enum log_level level);
 int generation_prepare(struct generation *g, enum log_level level);
 
-/* Close what is left of it, and end its keys process.  Unix sockets stay in the file
+/* Close what is left of it, and end its helper processes.  Unix sockets stay in the file
  * system. */
 void generation_free(struct generation *g);
 
@@ -72,10 +74,10 @@ unsigned generation_count_waiting(const struct generation *g);
  */
 int generation_refuse_waiting(const struct generation *g, uint64_t *count);
 
-/* A child of the master has ended; see keys_note_exit. */
+/* A child of the master has ended; see proc/helper.h. */
 bool generation_note_exit(struct generation *g, pid_t pid, int status, bool is_expected);
 
-/* Start the keys process again, if it is time.  Returns when to look again. */
-uint64_t generation_tend_keys(struct generation *g, uint64_t now_ms);
+/* Start helper processes again, if it is time.  Returns when to look again. */
+uint64_t generation_tend_helpers(struct generation *g, uint64_t now_ms);
 
 #endif

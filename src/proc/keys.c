@@ -9,23 +9,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/fdio.h"
 #include "base/ipc.h"
 #include "base/log.h"
 #include "keys/signer.h"
 #include "proc/child.h"
 #include "proc/confine.h"
-
-/* One that cannot sign by then hangs. */
-#define START_MAX_MS 10000
 
 /* Descriptors besides the keys: channel, ready, log. */
 #define KEPT_FDS 3
@@ -36,8 +30,7 @@ _Static_assert(KEYRING_MAX + KEPT_FDS <= FDIO_KEEP_MAX, "too many to keep");
 struct process {
 	const struct keys *keys;
 	const struct keys_env *env;
-	pid_t master;
-	int ready_fd; /* a byte when we can sign */
+	const struct helper_birth *birth;
 	struct signer *signer;
 };
 
@@ -55,7 +48,7 @@ static int close_descriptors(const struct process *p)
 
 	memcpy(keep, fds, n * sizeof(keep[0]));
 	keep[n++] = p->keys->helper_fd;
-	keep[n++] = p->ready_fd;
+	keep[n++] = p->birth->ready_fd;
 	keep[n++] = log_fd();
 	return fdio_close_others(keep, n);
 }
@@ -98,17 +91,6 @@ static int load_keys(struct process *p)
 	return r;
 }
 
-static int tell_ready(const struct process *p)
-{
-	int fd = p->ready_fd;
-	int r = fdio_write_all(fd, "", 1);
-
-	/* Its end is our end for the master: not before the log knows why. */
-	if (r == 0)
-		(void)fdio_close(&fd);
-	return r;
-}
-
 static int set_up(struct process *p)
 {
 	const struct sandbox *sandbox = &p->keys->sandbox;
@@ -124,7 +106,7 @@ static int set_up(struct process *p)
 		return fail_step("give up the bounding set", r);
 	if ((r = identity_assume(p->env->identity)) < 0)
 		return fail_step("give up root", r);
-	if ((r = child_watch_master(p->master, SIGKILL)) < 0)
+	if ((r = child_watch_master(p->birth->master, SIGKILL)) < 0)
 		return fail_step("watch the master", r);
 	if ((r = sandbox_renounce()) < 0)
 		return fail_step("give up what is left", r);
@@ -137,21 +119,36 @@ static int set_up(struct process *p)
 		return fail_step("leave standard error", -errno);
 	if ((r = sandbox_enter(sandbox)) < 0)
 		return fail_step("enter the sandbox", r);
-	return (r = tell_ready(p)) < 0 ? fail_step("tell the master", r) : 0;
+	r = helper_tell_ready(p->birth);
+	return r < 0 ? fail_step("tell the master", r) : 0;
 }
 
-static void keys_main(struct process *p) __attribute__((noreturn));
+/* What helper_start hands to keys_main. */
+struct start {
+	const struct keys *keys;
+	const struct keys_env *env;
+};
 
-static void keys_main(struct process *p)
+static void keys_main(const void *user, const struct helper_birth *birth)
 {
+	const struct start *start = user;
+	struct process p = {.keys = start->keys, .env = start->env, .birth = birth};
+
 	log_note_process();
 	setproctitle("keys");
-	if (set_up(p) < 0)
+	if (set_up(&p) < 0)
 		_exit(KEYS_EXIT_SETUP);
-	(void)fail_step(
-		"wait for questions", signer_serve(p->signer, p->keys->helper_fd));
+	(void)fail_step("wait for questions", signer_serve(p.signer, p.keys->helper_fd));
 	_exit(KEYS_EXIT_FAILED);
 }
+
+static const struct helper_kind keys_kind = {
+	.run = keys_main,
+	.key = "keys",
+	.start = EV_KEYS_START,
+	.exit = EV_KEYS_EXIT,
+	.failed = EV_KEYS_FAILED,
+};
 
 /* ------------------------------------------------------------ in the master */
 
@@ -171,114 +168,36 @@ void keys_done(struct keys *k)
 	sandbox_done(&k->sandbox);
 }
 
-/* The byte, or the end of file when it has died. */
-static int wait_until_ready(int fd)
-{
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	char byte;
-	int n;
-
-	do
-		n = poll(&p, 1, START_MAX_MS);
-	while (n < 0 && errno == EINTR);
-	if (n <= 0)
-		return n < 0 ? -errno : -ETIME;
-	return fdio_read(fd, &byte, 1) == 1 ? 0 : -ECHILD;
-}
-
-/* Once it is ready it is ours to look after; until then it must not stay. */
-static int start_one(struct keys *k, struct helper *h, const struct keys_env *env)
-{
-	struct process p = {.keys = k, .env = env, .master = getpid()};
-	int ends[2], r;
-	pid_t pid;
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
-	p.ready_fd = ends[1];
-	pid = fork();
-	if (pid == 0)
-		keys_main(&p);
-	r = pid < 0 ? -errno : 0;
-	(void)fdio_close(&ends[1]);
-	if (pid > 0) {
-		helper_note_start(h, pid, clock_monotonic_ms());
-		r = wait_until_ready(ends[0]);
-	}
-	(void)fdio_close(&ends[0]);
-	if (r < 0)
-		helper_end(h);
-	else
-		log_event(LOG_DEBUG, EV_KEYS_START, LOG_NUM("keys", pid),
-			LOG_NUM("count", keyring_count(env->keyring)));
-	return r;
-}
-
 int keys_start(struct keys *k, const struct keys_env *env)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned wanted = processors < 1                    ? 1
 			  : processors > KEYS_PROCESSES_MAX ? KEYS_PROCESSES_MAX
 							    : (unsigned)processors;
+	const struct start start = {k, env};
 	int r = 0;
 
 	for (k->count = 0; k->count < wanted && r == 0; k->count++)
-		r = start_one(k, &k->helpers[k->count], env);
+		r = helper_start(&k->helpers[k->count], &keys_kind, &start);
 	return r;
-}
-
-static struct helper *find(struct keys *k, pid_t pid)
-{
-	for (unsigned i = 0; i < k->count; i++)
-		if (k->helpers[i].pid == pid)
-			return &k->helpers[i];
-	return NULL;
 }
 
 bool keys_note_exit(struct keys *k, pid_t pid, int status, bool is_expected)
 {
-	enum log_level level = is_expected ? LOG_DEBUG : LOG_WARN;
-	struct helper *h = find(k, pid);
-	uint64_t wait_ms;
-
-	if (h == NULL)
-		return false;
-	wait_ms = helper_note_death(h, clock_monotonic_ms());
-	if (WIFSIGNALED(status))
-		log_event(level, EV_KEYS_EXIT, LOG_NUM("keys", pid),
-			LOG_TEXT("signal", sigabbrev_np(WTERMSIG(status))),
-			LOG_NUM("wait_ms", wait_ms));
-	else
-		log_event(level, EV_KEYS_EXIT, LOG_NUM("keys", pid),
-			LOG_NUM("status", WEXITSTATUS(status)),
-			LOG_NUM("wait_ms", wait_ms));
-	return true;
-}
-
-/* Returns when to look at this one again. */
-static uint64_t tend_one(
-	struct keys *k, struct helper *h, const struct keys_env *env, uint64_t now_ms)
-{
-	int r;
-
-	if (h->pid != 0)
-		return UINT64_MAX;
-	if (h->due_ms > now_ms)
-		return h->due_ms;
-	r = start_one(k, h, env);
-	if (r == 0)
-		return UINT64_MAX;
-	(void)helper_note_death(h, clock_monotonic_ms());
-	log_event(LOG_ERROR, EV_KEYS_FAILED, LOG_TEXT("step", "start"), LOG_ERRNO(r));
-	return h->due_ms;
+	for (unsigned i = 0; i < k->count; i++)
+		if (helper_note_exit(
+			    &k->helpers[i], &keys_kind, pid, status, is_expected))
+			return true;
+	return false;
 }
 
 uint64_t keys_tend(struct keys *k, const struct keys_env *env, uint64_t now_ms)
 {
+	const struct start start = {k, env};
 	uint64_t until_ms = UINT64_MAX;
 
 	for (unsigned i = 0; i < k->count; i++) {
-		uint64_t due_ms = tend_one(k, &k->helpers[i], env, now_ms);
+		uint64_t due_ms = helper_tend(&k->helpers[i], &keys_kind, &start, now_ms);
 
 		until_ms = due_ms < until_ms ? due_ms : until_ms;
 	}

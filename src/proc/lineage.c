@@ -203,13 +203,13 @@ bool lineage_note_exit(struct lineage *l, pid_t pid, int status, bool is_expecte
 	return false;
 }
 
-uint64_t lineage_tend_keys(struct lineage *l)
+uint64_t lineage_tend_helpers(struct lineage *l)
 {
 	uint64_t now_ms = clock_monotonic_ms(), until_ms = UINT64_MAX;
 	struct generation *g = NULL;
 
 	while ((g = next(l, g)) != NULL) {
-		uint64_t due_ms = generation_tend_keys(g, now_ms);
+		uint64_t due_ms = generation_tend_helpers(g, now_ms);
 
 		until_ms = due_ms < until_ms ? due_ms : until_ms;
 	}

@@ -39,8 +39,8 @@ void lineage_note_death(struct lineage *l, struct generation *g);
  * is_expected: that it was killed is nothing odd. */
 bool lineage_note_exit(struct lineage *l, pid_t pid, int status, bool is_expected);
 
-/* Start keys processes that are missing, if it is time.  Returns when to look again. */
-uint64_t lineage_tend_keys(struct lineage *l);
+/* Start helper processes that are missing, if it is time.  Returns when to look again. */
+uint64_t lineage_tend_helpers(struct lineage *l);
 
 /* Free all of them. */
 void lineage_done(struct lineage *l);

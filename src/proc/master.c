@@ -21,8 +21,10 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "net/conn.h"
 #include "proc/change.h"
+#include "proc/cleaner.h"
 #include "proc/daemon.h"
 #include "proc/inherit.h"
 #include "proc/master_state.h"
@@ -255,6 +257,8 @@ static void reap_children(struct master *m)
 		/* While the server drains it is needed as ever. */
 		if (lineage_note_exit(&m->lineage, info.si_pid, status, is_ending(m)))
 			continue;
+		if (cleaner_note_exit(&m->cleaner, info.si_pid))
+			continue;
 		child = crew_find(&m->crew, info.si_pid);
 		/* PID 1 in a container inherits orphans that are not ours. */
 		if (child != NULL)
@@ -271,6 +275,14 @@ static uint64_t tend_pool(struct master *m)
 	if (r < 0)
 		note_failed_fork(m, r);
 	return until_ms;
+}
+
+/* It is not in the way of the start, nor of the end. */
+static uint64_t tend_cleaner(struct master *m)
+{
+	if (m->is_stopping || !m->keeper.pool.was_ever_ready)
+		return UINT64_MAX;
+	return cleaner_tend(&m->cleaner, m->lineage.current, clock_monotonic_ms());
 }
 
 /* ----------------------------------------------------------------- signals */
@@ -324,7 +336,11 @@ static enum control_state state_of(const struct master *m)
 		return is_ending(m) ? CONTROL_STOPPING : CONTROL_DRAINING;
 	if (!m->keeper.pool.was_ever_ready)
 		return CONTROL_STARTING;
-	return m->lineage.candidate != NULL ? CONTROL_RELOADING : CONTROL_RUNNING;
+	/* An idle worker of the generation before may still take a client. */
+	if (m->lineage.candidate != NULL ||
+		crew_count(&m->crew, m->lineage.current).idle_others > 0)
+		return CONTROL_RELOADING;
+	return CONTROL_RUNNING;
 }
 
 static int act(
@@ -413,12 +429,10 @@ static void run(struct master *m)
 	while (!m->is_stopping || m->crew.alive > 0) {
 		uint64_t until_ms = m->is_stopping ? crew_end(&m->crew, &m->kill_at_ms)
 						   : tend_pool(m);
-		uint64_t keys_ms = lineage_tend_keys(&m->lineage);
 
-		if (until_ms > keys_ms)
-			until_ms = keys_ms;
-		if (until_ms > m->upgrade.deadline_ms)
-			until_ms = m->upgrade.deadline_ms;
+		until_ms = number_min(until_ms, lineage_tend_helpers(&m->lineage));
+		until_ms = number_min(until_ms, tend_cleaner(m));
+		until_ms = number_min(until_ms, m->upgrade.deadline_ms);
 		wait_for_events(m, until_ms);
 		hear_ready(m);
 		hear_upgrade(m);

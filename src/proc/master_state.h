@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proc/cleaner.h"
 #include "proc/control.h"
 #include "proc/crew.h"
 #include "proc/keeper.h"
@@ -19,6 +20,7 @@ struct master {
 	struct crew crew;
 	struct keeper keeper;
 	struct lineage lineage;
+	struct cleaner cleaner;
 	int signal_fd;
 	struct upgrade upgrade;
 	char runtime_dir[PATH_MAX]; /* "": we have none */

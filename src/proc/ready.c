@@ -99,12 +99,14 @@ void ready_notify_main_pid(pid_t pid)
 	ready_notify(text);
 }
 
-/* Where the mail of the first listener goes. */
-static void greet_delivery(const struct config *c)
+static void greet_delivery(const struct delivery_settings *d)
 {
-	const struct delivery_settings *d = &c->deliveries[c->listeners[0].delivery];
 	char *full;
 
+	if (d->backend == &delivery_pipe) {
+		printf("  mail goes to  the command %s\n", d->pipe.command[0]);
+		return;
+	}
 	if (d->backend != &delivery_maildir) {
 		printf("  mail goes     nowhere: it is accepted and thrown away\n");
 		return;
@@ -113,6 +115,15 @@ static void greet_delivery(const struct config *c)
 	printf("  mail goes to  %s (a Maildir: look into new/)\n",
 		full != NULL ? full : d->path);
 	free(full);
+}
+
+/* Where the mail of the first listener goes. */
+static void greet_deliveries(const struct config *c)
+{
+	const struct listen_settings *l = &c->listeners[0];
+
+	for (size_t i = 0; i < l->delivery_count; i++)
+		greet_delivery(&c->deliveries[l->deliveries[i]]);
 }
 
 /* By its fingerprint a person knows it again.  Those that were configured they know. */
@@ -139,7 +150,7 @@ void ready_greet(const struct config *c, const struct keyring *keyring,
 		endpoint_format(&listeners[i].endpoint, text);
 		printf("  %s  %s\n", i == 0 ? "listens on  " : "            ", text);
 	}
-	greet_delivery(c);
+	greet_deliveries(c);
 	greet_certificate(keyring);
 	endpoint_format(&listeners[0].endpoint, text);
 	if (listeners[0].endpoint.address.ss_family != AF_UNIX)

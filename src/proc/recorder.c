@@ -29,7 +29,7 @@ static void log_reply(void *user, struct str line)
 	log_event(LOG_INFO, EV_SESSION_REPLY, LOG_STR("line", line));
 }
 
-/* What became of a message, with its envelope; one recipient stands for all. */
+/* What became of a message, or of some of its recipients; one stands for all of them. */
 static void log_outcome(void *user, const struct smtp_outcome *o)
 {
 	struct recorder *r = user;
@@ -42,13 +42,21 @@ static void log_outcome(void *user, const struct smtp_outcome *o)
 		slot_count_delivery(r->slot, clock_monotonic_us() - r->delivery_start_us);
 	r->delivery_start_us = 0;
 	r->messages += o->code == 250;
+	if (o->code == 250 && r->is_running_commands) {
+		r->has_run_commands = true;
+		memcpy(r->last_id, e->stamp.id, sizeof(r->last_id));
+	}
 	slot_count_message(r->slot, o->code, e->size_bytes);
 	log_event(LOG_INFO, event, LOG_TEXT("id", e->stamp.id),
-		LOG_STR("from", e->sender.mailbox),
-		LOG_STR("to", e->recipients[0].address.mailbox),
-		LOG_NUM("recipients", e->recipient_count), LOG_NUM("size", e->size_bytes),
-		LOG_TEXT("delivery", r->delivery_name), LOG_NUM("code", o->code),
+		LOG_STR("from", e->sender.mailbox), LOG_STR("to", o->recipient),
+		LOG_NUM("recipients", o->recipient_count), LOG_NUM("size", e->size_bytes),
+		LOG_TEXT("delivery", r->delivery_names), LOG_NUM("code", o->code),
 		LOG_STR("reply", o->reply));
+}
+
+static bool is_hello(enum smtp_verb verb)
+{
+	return verb == VERB_EHLO || verb == VERB_HELO || verb == VERB_LHLO;
 }
 
 /* For the statistics.  EHLO may come again, under another name. */
@@ -57,7 +65,7 @@ static void count_answer(void *user, enum smtp_verb verb, int code)
 	struct recorder *r = user;
 
 	slot_count_answer(r->slot, verb, code);
-	if ((verb == VERB_EHLO || verb == VERB_HELO) && code == 250)
+	if (is_hello(verb) && code == 250)
 		slot_set_helo(r->slot, smtp_helo(r->engine));
 }
 
@@ -90,14 +98,18 @@ static struct smtp_result sink_chunk(void *user, const void *p, size_t n)
 	return delivery_sink.chunk(((struct recorder *)user)->delivery, p, n);
 }
 
-/* The time runs until the outcome is known. */
+/* The time runs until the outcome is known.  Commands have theirs on top. */
 static void sink_prepare(void *user, struct smtp_result *results)
 {
 	struct recorder *r = user;
+	uint64_t patience_ms;
 
 	r->delivery_start_us = clock_monotonic_us();
 	slot_set_state(r->slot, SLOT_DELIVERY);
-	slot_set_deadline(r->slot, r->delivery_start_us / 1000 + r->delivery_ms);
+	patience_ms = delivery_patience_ms(r->delivery);
+	r->is_running_commands = patience_ms > 0;
+	slot_set_deadline(
+		r->slot, r->delivery_start_us / 1000 + r->delivery_ms + patience_ms);
 	delivery_sink.prepare(r->delivery, results);
 }
 
@@ -140,14 +152,14 @@ void recorder_attach(struct recorder *r, struct smtp_env *env)
 	env->sink_user = r;
 }
 
-void recorder_begin(struct recorder *r, const char *delivery_name)
+void recorder_begin(struct recorder *r, const char *delivery_names)
 {
 	struct message_stamp stamp = {0};
 
 	stamp_mint(&r->stamper, &stamp);
 	memcpy(r->session_id, stamp.id, sizeof(r->session_id));
 	log_set_session(str_of(r->session_id));
-	r->delivery_name = delivery_name;
+	r->delivery_names = delivery_names;
 	r->messages = 0;
 	r->has_new_message = false;
 }
@@ -171,6 +183,12 @@ void recorder_note_tls_failure(struct recorder *r, enum log_level level, const c
 {
 	slot_count_handshake(r->slot, SLOT_HANDSHAKE_FAILED);
 	log_event(level, EV_TLS_FAILED, LOG_TEXT("reason", why));
+}
+
+void recorder_note_unheard(const struct recorder *r)
+{
+	log_event(LOG_INFO, EV_MESSAGE_UNHEARD, LOG_TEXT("id", r->last_id),
+		LOG_TEXT("delivery", r->delivery_names));
 }
 
 void recorder_end(const struct recorder *r, const char *why)

@@ -69,7 +69,8 @@ static const struct rule client_calls[] = {
 static const struct rule helper_calls[] = {
 	{CALL(socketpair), .arg_count = 2,
 		.args = {ARG_IS(0, AF_UNIX), ARG_IS(1, SOCK_SEQPACKET | SOCK_CLOEXEC)}},
-	{CALL(sendmsg)}, /* to the channel alone, see only_own */
+	{CALL(sendmsg)},      /* to a channel alone, see only_own */
+	{CALL(memfd_create)}, /* a message for a command */
 };
 
 /* The keys process: questions, answers, and the log. */
@@ -128,11 +129,12 @@ static const struct rule self_calls[] = {
 	{CALL(exit_group)},
 };
 
-#define OF_WORKER (1U << SANDBOX_WORKER)
-#define OF_KEYS   (1U << SANDBOX_KEYS)
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define OF_WORKER    (1U << SANDBOX_WORKER)
+#define OF_KEYS      (1U << SANDBOX_KEYS)
 #define GROUP(roles, rules)                                                              \
 	{                                                                                \
-		(roles), (rules), sizeof(rules) / sizeof((rules)[0])                     \
+		(roles), (rules), COUNT(rules)                                           \
 	}
 static const struct {
 	unsigned roles; /* bits */
@@ -303,7 +305,7 @@ out:
 
 int sandbox_init(enum sandbox_level level, enum sandbox_role role, struct sandbox *ret)
 {
-	struct sandbox s = {.role = role, .level = level, .shared_fd = -1};
+	struct sandbox s = {.role = role, .level = level};
 	int r = 0;
 
 #ifdef WITH_SANITIZERS
@@ -379,35 +381,60 @@ static int load(const struct sock_fprog *program)
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, program) < 0 ? -errno : 0;
 }
 
+/* Append one instruction; the list has room for all there can be. */
+static void add_step(struct sock_fprog *list, struct sock_filter step)
+{
+	list->filter[list->len++] = step;
+}
+
 /* A list of its own, for what the one of the master cannot say: tgkill is for our own pid
- * alone; one socket is not shut down, nor closed, so that its number stays its own; and
- * sendmsg, which hands descriptors on, is for that socket alone.  The kernel looks at the
- * low half of these arguments and so do we; libseccomp would compare all of it. */
-static int only_own(int shared_fd, uint32_t otherwise)
+ * alone; some sockets are not shut down, nor closed, so that their numbers stay their
+ * own; and sendmsg, which hands descriptors on, is for those alone.  The kernel looks at
+ * the low half of these arguments and so do we; libseccomp would compare all of it. */
+static int only_own(const struct sandbox *s, uint32_t otherwise)
 {
 	const uint32_t first_low = offsetof(struct seccomp_data, args) +
 				   (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0);
-	struct sock_filter code[] = {
+	const struct sock_filter head[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close, 5, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendmsg, 4, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_shutdown, 5, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close, 4, 6),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_shutdown, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_JMP | BPF_JA, (uint32_t)(2 * s->shared_count + 5)),
+		/* Is it one of the shared sockets? */
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, first_low),
+	};
+	const struct sock_filter tail[] = {
+		/* No: close and shutdown may be, sendmsg may not. */
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendmsg, 5, 4),
+		/* Yes: the other way round. */
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendmsg, 2, 3),
 		/* tgkill */
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, first_low),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 4, 5),
-		/* sendmsg */
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, first_low),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)shared_fd, 2, 3),
-		/* shutdown, close */
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, first_low),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)shared_fd, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 		BPF_STMT(BPF_RET | BPF_K, otherwise),
 	};
-	const struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+	struct sock_filter steps[COUNT(head) + 2 * SANDBOX_SHARED_MAX + COUNT(tail)];
+	struct sock_fprog list = {.filter = steps};
 
-	return load(&program);
+	for (size_t i = 0; i < COUNT(head); i++)
+		add_step(&list, head[i]);
+	for (size_t i = 0; i < s->shared_count; i++) {
+		size_t rest = 2 * (s->shared_count - 1 - i);
+
+		add_step(&list, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+					(uint32_t)s->shared_fds[i], 0, 1));
+		add_step(&list, (struct sock_filter)BPF_STMT(
+					BPF_JMP | BPF_JA, (uint32_t)(rest + 2)));
+	}
+	for (size_t i = 0; i < COUNT(tail); i++)
+		add_step(&list, tail[i]);
+	return load(&list);
 }
 
 int sandbox_enter(const struct sandbox *s)
@@ -425,6 +452,6 @@ int sandbox_enter(const struct sandbox *s)
 	if (is_trap && sigaction(SIGSYS, &trap, NULL) < 0)
 		return -errno;
 	/* First the short one: the other does not allow a further list. */
-	r = only_own(s->shared_fd, is_trap ? SECCOMP_RET_TRAP : SECCOMP_RET_KILL_PROCESS);
+	r = only_own(s, is_trap ? SECCOMP_RET_TRAP : SECCOMP_RET_KILL_PROCESS);
 	return r < 0 ? r : load(&s->program);
 }

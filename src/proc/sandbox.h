@@ -6,12 +6,16 @@
 #define SINKD_PROC_SANDBOX_H
 
 #include <linux/filter.h>
+#include <stddef.h>
 
 #include "config/conf.h"
 
 /* With this status a worker ends that made a call which is not on the list, at
  * level "trap". */
 #define SANDBOX_EXIT_TRAPPED 2
+
+/* The channels to the keys, and to each spawner. */
+#define SANDBOX_SHARED_MAX 33
 
 /* Whose list of calls it is. */
 enum sandbox_role { SANDBOX_WORKER, SANDBOX_KEYS };
@@ -23,9 +27,10 @@ struct sandbox {
 	unsigned landlock;         /* version to use; 0: not at all */
 	const char *missing;       /* static text: why less than asked for, or NULL */
 	struct sock_fprog program; /* the list, as the kernel takes it */
-	/* A socket that workers share, and none may shut down for the others; the only
-	 * one that descriptors may be sent to.  Set by the caller.  -1: none. */
-	int shared_fd;
+	/* Sockets that workers share, and none may shut down for the others; the only
+	 * ones that descriptors may be sent to.  Added by the caller. */
+	int shared_fds[SANDBOX_SHARED_MAX];
+	size_t shared_count;
 };
 
 /* Find out what the kernel has, and build the list.  Returns 0 or a negative errno. */

@@ -257,6 +257,15 @@ static void read_client(struct server *v)
 	}
 }
 
+/* A command may take long, and the client may not have waited.  It has the message all
+ * the same. */
+static void note_hearing(struct server *v)
+{
+	v->recorder.has_run_commands = false;
+	if (conn_has_lost_client(&v->conn))
+		recorder_note_unheard(&v->recorder);
+}
+
 /* Give the engine bytes: those at hand, or else the next ones from the client,
  * which gets all our replies before we wait for it. */
 static void feed_engine(struct server *v)
@@ -265,6 +274,8 @@ static void feed_engine(struct server *v)
 
 	if (input.n > 0) {
 		conn_use(&v->conn, smtp_feed(v->engine, input.p, input.n));
+		if (v->recorder.has_run_commands)
+			note_hearing(v);
 		if (smtp_has_secret(v->engine))
 			conn_wipe(&v->conn);
 		return;
@@ -488,9 +499,9 @@ static void begin_session(struct server *v, const struct listener *listener,
 	/* What is said of the level has to be heard before the first line. */
 	(void)notices_look(&v->notices, now_ms);
 	recorder_set_verbose(&v->engine_env, notices_is_verbose(&v->notices));
-	recorder_begin(
-		&v->recorder, config->deliveries[listener->settings->delivery].name);
-	delivery_select(v->env->delivery, listener->settings->delivery);
+	recorder_begin(&v->recorder, listener->settings->delivery_names);
+	delivery_select(v->env->delivery, listener->settings->deliveries,
+		listener->settings->delivery_count);
 	v->failure = 0;
 	v->line_count = 0;
 	v->was_in_data = false;

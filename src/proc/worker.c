@@ -36,6 +36,7 @@
 #include "proc/sandbox.h"
 #include "proc/serve.h"
 #include "proc/slots.h"
+#include "proc/spawners.h"
 
 /* Descriptors a worker keeps besides its listeners: quit, ready, board, slots, counters,
  * wake, log, keys. */
@@ -90,11 +91,12 @@ static int fail_step(const char *step, int error)
 	return error;
 }
 
-_Static_assert(LISTENERS_MAX + KEPT_FDS <= FDIO_KEEP_MAX, "too many to keep");
+_Static_assert(
+	LISTENERS_MAX + SPAWNERS_MAX + KEPT_FDS <= FDIO_KEEP_MAX, "too many to keep");
 
 static int close_descriptors(const struct worker_env *env)
 {
-	int keep[LISTENERS_MAX + KEPT_FDS];
+	int keep[LISTENERS_MAX + SPAWNERS_MAX + KEPT_FDS];
 	size_t n = 0;
 
 	for (size_t i = 0; i < env->listener_count; i++)
@@ -107,6 +109,8 @@ static int close_descriptors(const struct worker_env *env)
 	keep[n++] = env->wake_fd;
 	keep[n++] = log_fd();
 	keep[n++] = env->keys_fd;
+	for (size_t i = 0; i < env->spawner_count; i++)
+		keep[n++] = env->spawner_fds[i];
 	return fdio_close_others(keep, n);
 }
 
@@ -130,18 +134,28 @@ static int set_signals(struct worker *w)
 	return 0;
 }
 
+/* Where a delivery writes; for messages. */
+static const char *path_of(const struct config *c, size_t delivery)
+{
+	const char *path = c->deliveries[delivery].path;
+
+	return path != NULL ? path : c->spool_dir;
+}
+
 /* Roots of deliveries are opened with the rights of the master, so that workers
  * may not enter the directories above them. */
 static int open_deliveries(struct worker *w)
 {
 	const struct config *c = w->env->config;
 	size_t failed = 0;
-	int r = delivery_open(c->deliveries, c->delivery_count, &w->delivery, &failed);
+	const struct delivery_env env = {c->spool_dir, w->env->section_fds};
+	int r = delivery_open(
+		c->deliveries, c->delivery_count, &env, &w->delivery, &failed);
 
 	if (r < 0)
 		log_event(LOG_FATAL, EV_WORKER_FAILED, LOG_TEXT("step", "open delivery"),
 			LOG_TEXT("delivery", c->deliveries[failed].name),
-			LOG_TEXT("path", c->deliveries[failed].path), LOG_ERRNO(r));
+			LOG_TEXT("path", path_of(c, failed)), LOG_ERRNO(r));
 	return r;
 }
 
@@ -155,10 +169,10 @@ static int check_deliveries(struct worker *w)
 		log_event(LOG_FATAL, EV_WORKER_FAILED,
 			LOG_TEXT("step", "write to delivery"),
 			LOG_TEXT("delivery", c->deliveries[failed].name),
-			LOG_TEXT("path", c->deliveries[failed].path),
-			LOG_NUM("uid", getuid()), LOG_ERRNO(r),
+			LOG_TEXT("path", path_of(c, failed)), LOG_NUM("uid", getuid()),
+			LOG_ERRNO(r),
 			LOG_TEXT("advice", "make the directory writable for this user, "
-					   "or set user and path"));
+					   "or set user and path, or spool-dir"));
 	return r;
 }
 
@@ -166,23 +180,11 @@ static int check_deliveries(struct worker *w)
 static int confine_files(const struct worker *w)
 {
 	const struct worker_env *env = w->env;
-	int r = 0, rules;
 
 	if (env->sandbox->landlock == 0)
 		return 0;
-	rules = confine_create(env->sandbox->landlock);
-	if (rules < 0)
-		return rules;
-	for (size_t i = 0; i < env->config->delivery_count && r == 0; i++) {
-		struct delivery_root root;
-
-		if (delivery_root(w->delivery, i, &root))
-			r = confine_allow(rules, root.fd, root.is_read);
-	}
-	if (r == 0)
-		return confine_enforce_take_fd(rules);
-	(void)fdio_close(&rules);
-	return r;
+	return confine_to_deliveries(
+		env->sandbox->landlock, w->delivery, env->config->delivery_count);
 }
 
 /* The mapping stays, so the descriptor need not. */
@@ -354,7 +356,9 @@ static bool goes_on(const struct worker *w)
 {
 	uint64_t max = w->env->config->workers.max_sessions;
 
-	return !is_leaving && (max == 0 || w->sessions < max);
+	return !is_leaving && (max == 0 || w->sessions < max) &&
+	       atomic_load_explicit(&w->board->generation, memory_order_relaxed) <=
+		       w->env->generation;
 }
 
 /* Wake the master if too few are left that wait for a client: the next one should not

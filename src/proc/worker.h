@@ -38,6 +38,11 @@ struct worker_env {
 	const struct tls *tls; /* NULL: no listener has TLS */
 	struct sasl *sasl;     /* this worker's copy; NULL: no listener has AUTH */
 	int keys_fd;           /* its keys are asked for there; -1 without TLS */
+	/* For commands: the channels of all spawners, and that of each deliver section.
+	 */
+	const int *spawner_fds;
+	size_t spawner_count;
+	const int *section_fds;
 	uint64_t client_key_secret[2]; /* for the keys of clients, see counters.h */
 };
 

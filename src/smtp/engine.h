@@ -25,6 +25,7 @@
 enum smtp_mode {
 	MODE_COMMAND,
 	MODE_DATA,
+	MODE_RESULTS,  /* a message was delivered; not all replies to it had room yet */
 	MODE_AUTH,     /* a line of an AUTH exchange comes next */
 	MODE_STARTTLS, /* the command was given, and not answered yet */
 	MODE_HANDSHAKE,
@@ -62,8 +63,9 @@ struct smtp {
 	bool has_greeted; /* EHLO or HELO was accepted */
 	bool has_quit;
 	bool is_draining;
-	const char *drain_text; /* static: why, for the client */
-	int reply_code;         /* of the last whole reply; 0: none since the command */
+	const char *drain_enhanced; /* static: why, for the client */
+	const char *drain_text;
+	int reply_code; /* of the last whole reply; 0: none since the command */
 	unsigned errors;
 	uint64_t line_count;
 	uint32_t pause_ms;
@@ -76,6 +78,7 @@ struct smtp {
 	struct envelope envelope;
 	bool has_sender;
 	bool has_refused_recipient;
+	size_t recipient_text; /* of all recipients, as the listener counts it */
 
 	/* the message in flight */
 	struct data data;
@@ -84,6 +87,8 @@ struct smtp {
 	struct reply failure;        /* the first failure sticks; code 0: none */
 	struct smtp_result *results; /* room for as many as the envelope has */
 	bool *keep;
+	size_t reply_next;     /* the recipient that is told next what became of it */
+	bool has_421;          /* one of them was told that we close */
 	char server_name[255]; /* for the trace header */
 };
 

@@ -13,6 +13,19 @@
 #define RECIPIENTS_FIRST 8
 #define WORD_MAX         255
 
+const char *envelope_protocol(const struct envelope_client *client)
+{
+	static const char *const names[2][4] = {
+		{"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA"},
+		{"LMTP", "LMTPA", "LMTPS", "LMTPSA"},
+	};
+
+	if (!client->is_lmtp && !client->is_esmtp)
+		return "SMTP";
+	return names[client->is_lmtp]
+		    [2 * (client->tls.version.n > 0) + (client->user.n > 0)];
+}
+
 struct recipient *envelope_add_recipient(struct envelope *e, struct arena *arena)
 {
 	if (e->recipient_count == e->recipient_size) {
@@ -79,16 +92,6 @@ static void add_security(
 	add_comment(out, eol, "authenticated as", client->user);
 }
 
-/* RFC 3848 */
-static const char *protocol(const struct envelope_client *client)
-{
-	static const char *const names[] = {"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA"};
-
-	if (!client->is_esmtp)
-		return "SMTP";
-	return names[2 * (client->tls.version.n > 0) + (client->user.n > 0)];
-}
-
 /* ([192.0.2.1]), ([IPv6:2001:db8::1]); nothing for a Unix socket */
 static void add_client(const struct envelope_client *client, struct buf *out)
 {
@@ -126,7 +129,7 @@ void envelope_add_received(const struct envelope *e, const char *eol, struct buf
 	(void)buf_add_text(out, "\tby ");
 	add_word(out, client->server);
 	(void)buf_add_text(out, " (sinkd) with ");
-	(void)buf_add_text(out, protocol(client));
+	(void)buf_add_text(out, envelope_protocol(client));
 	(void)buf_add_text(out, " id ");
 	(void)buf_add_text(out, e->stamp.id);
 	/* More than one recipient here would tell each of the others (RFC 5321, 7.2). */

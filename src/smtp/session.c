@@ -129,7 +129,7 @@ void engine_close(struct smtp *s, const char *enhanced, const char *text)
 void engine_leave_if_due(struct smtp *s)
 {
 	if (s->is_draining && s->mode == MODE_COMMAND && !s->has_sender)
-		engine_close(s, "4.3.2", s->drain_text);
+		engine_close(s, s->drain_enhanced, s->drain_text);
 }
 
 void engine_error(struct smtp *s, int code, const char *enhanced, const char *text)
@@ -167,11 +167,14 @@ static void begin(struct smtp *s, const struct smtp_peer *peer)
 	s->errors = 0;
 	s->line_count = 0;
 	s->pause_ms = 0;
-	s->envelope = (struct envelope){.client = {.address = peer->address,
-						.port = peer->port,
-						.listener = peer->listener}};
+	s->envelope = (struct envelope){
+		.client = {.address = peer->address,
+			.port = peer->port,
+			.listener = peer->listener,
+			.is_lmtp = peer->settings.protocol == LISTEN_LMTP}};
 	s->has_sender = false;
 	s->has_refused_recipient = false;
+	s->recipient_text = 0;
 	auth_begin(s);
 }
 
@@ -337,7 +340,7 @@ enum smtp_want smtp_next(const struct smtp *s)
 		return SMTP_CLOSE;
 	if (s->mode == MODE_STARTTLS || s->mode == MODE_HANDSHAKE)
 		return SMTP_STARTTLS;
-	if (s->out.len >= OUTPUT_FULL_BYTES)
+	if (s->mode == MODE_RESULTS || s->out.len >= OUTPUT_FULL_BYTES)
 		return SMTP_FLUSH;
 	return SMTP_FEED;
 }
@@ -347,14 +350,25 @@ uint32_t smtp_pause_ms(const struct smtp *s)
 	return s->pause_ms;
 }
 
+/* The session ends as soon as what is under way is over. */
+static void drain(struct smtp *s, const char *enhanced, const char *text)
+{
+	s->is_draining = true;
+	s->drain_enhanced = enhanced;
+	s->drain_text = text;
+}
+
 /* The last words of a session that something outside ends.  In the middle of a
- * handshake there are none. */
+ * handshake there are none; and a message that is stored already gets all its replies
+ * first, or the client would send it again. */
 static void last_words(struct smtp *s, const char *enhanced, const char *text)
 {
 	transaction_abort_message(s);
 	s->pause_ms = 0;
 	if (s->mode == MODE_HANDSHAKE)
 		engine_drop(s);
+	else if (s->mode == MODE_RESULTS)
+		drain(s, enhanced, text);
 	else if (s->mode != MODE_CLOSING)
 		engine_close(s, enhanced, text);
 }
@@ -381,16 +395,14 @@ void smtp_notify(struct smtp *s, enum smtp_event event)
 		last_words(s, "4.4.2", "Session lasted too long");
 		break;
 	case SMTP_RETIRE:
-		s->is_draining = true;
-		s->drain_text = "Service has a new configuration, connect again";
+		drain(s, "4.3.2", "Service has a new configuration, connect again");
 		if (is_between_commands(s) && !s->has_sender)
 			last_words(s, "4.3.2", s->drain_text);
 		break;
 	case SMTP_DRAIN:
-		s->is_draining = true;
-		s->drain_text = shutting_down;
+		drain(s, "4.3.2", shutting_down);
 		if (is_between_commands(s))
-			last_words(s, "4.3.2", s->drain_text);
+			last_words(s, "4.3.2", shutting_down);
 		break;
 	case SMTP_DRAIN_NOW:
 		last_words(s, "4.3.2", shutting_down);
@@ -452,6 +464,8 @@ void smtp_sent(struct smtp *s, size_t n)
 	buf_consume(&s->out, n);
 	if (s->pause_ms > 0)
 		s->held_at -= n;
+	if (s->mode == MODE_RESULTS)
+		transaction_add_replies(s);
 }
 
 bool smtp_is_in_data(const struct smtp *s)

@@ -58,6 +58,7 @@ enum smtp_event {
 	X(DATA)                                                                          \
 	X(EHLO)                                                                          \
 	X(HELO)                                                                          \
+	X(LHLO)                                                                          \
 	X(RSET)                                                                          \
 	X(NOOP)                                                                          \
 	X(QUIT)                                                                          \
@@ -148,7 +149,8 @@ uint32_t smtp_pause_ms(const struct smtp *s);
 void smtp_notify(struct smtp *s, enum smtp_event event);
 
 /* Bytes that may go to the client now, and that they went.  While the engine
- * pauses, the reply that has to wait is not among them. */
+ * pauses, the reply that has to wait is not among them.  That some went may make room
+ * for more: with LMTP a message has as many replies as recipients. */
 struct str smtp_output(const struct smtp *s);
 void smtp_sent(struct smtp *s, size_t n);
 
@@ -170,8 +172,8 @@ bool smtp_is_mid_line(const struct smtp *s);
 uint64_t smtp_line_count(const struct smtp *s); /* command lines so far */
 bool smtp_has_quit(const struct smtp *s);
 
-/* What the client calls itself, since EHLO or HELO was accepted; valid until bytes are
- * fed. */
+/* What the client calls itself, since EHLO, HELO or LHLO was accepted; valid until bytes
+ * are fed. */
 struct str smtp_helo(const struct smtp *s);
 
 /* End the session: an open message is aborted, `connection_ended` is called,

@@ -51,7 +51,9 @@ struct smtp_listen_settings {
 
 struct smtp_settings {
 	const char *hostname;
-	const char *greeting;       /* "%{hostname}" in it stands for the server's name */
+	/* "%{hostname}" in it stands for the server's name, "%{protocol}" for "ESMTP" or
+	 * "LMTP", and "%%" for a percent sign. */
+	const char *greeting;
 	uint64_t message_size_max;  /* octets as RFC 1870 counts them */
 	size_t recipients_max;      /* per transaction */
 	size_t line_length_max;     /* command lines, with their CR LF */

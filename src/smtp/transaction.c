@@ -2,7 +2,10 @@
  *
  * Runs in workers.  While message text arrives the first failure sticks: the
  * sink is aborted at once, the rest is read and thrown away, and the reply waits
- * for the dot, because the client does not listen before. */
+ * for the dot, because the client does not listen before.
+ *
+ * With LMTP each recipient has a result and a reply of its own (RFC 2033, 4.2); a
+ * failure of the message as a whole is told to all of them. */
 #include "smtp/transaction.h"
 
 #include <string.h>
@@ -18,6 +21,7 @@ void transaction_reset(struct smtp *s)
 	s->envelope = (struct envelope){.client = client};
 	s->has_sender = false;
 	s->has_refused_recipient = false;
+	s->recipient_text = 0;
 	s->results = NULL;
 	s->keep = NULL;
 	hooks_transaction(s);
@@ -78,19 +82,26 @@ void transaction_begin_message(struct smtp *s)
 	engine_reply(s, 354, "", "End data with <CR><LF>.<CR><LF>");
 }
 
-static void tell_outcome(struct smtp *s, int code, const char *enhanced, const char *text)
+/* Tell what became of n recipients, of whom this is the first; code 0: of nothing. */
+static void tell_outcome(
+	struct smtp *s, size_t first, size_t n, const struct reply *answer)
 {
-	char line[sizeof(s->failure.enhanced) + sizeof(s->failure.text) + 1];
-	struct smtp_outcome outcome = {&s->envelope, code, {0}};
+	char line[sizeof(answer->enhanced) + sizeof(answer->text) + 1];
+	struct smtp_outcome outcome = {
+		.envelope = &s->envelope,
+		.recipient = s->envelope.recipients[first].address.mailbox,
+		.recipient_count = n,
+		.code = answer->code,
+	};
 
 	if (s->env->outcome == NULL)
 		return;
-	if (code != 0) {
-		size_t n = str_copy(line, sizeof(line), str_of(enhanced));
+	if (answer->code != 0) {
+		size_t used = str_copy(line, sizeof(line), str_of(answer->enhanced));
 
-		n += str_copy(line + n, sizeof(line) - n, STR(" "));
-		n += str_copy(line + n, sizeof(line) - n, str_of(text));
-		outcome.reply = (struct str){line, n};
+		used += str_copy(line + used, sizeof(line) - used, STR(" "));
+		used += str_copy(line + used, sizeof(line) - used, str_of(answer->text));
+		outcome.reply = (struct str){line, used};
 	}
 	s->env->outcome(s->env->user, &outcome);
 }
@@ -159,50 +170,117 @@ static const struct smtp_result *worst_result(const struct smtp *s)
 	return worst;
 }
 
-/* Prepare and publish; on failure nothing is stored and the failure is noted. */
+/* Prepare and publish: with SMTP for all recipients or for none, and then the failure is
+ * noted. */
 static void deliver(struct smtp *s)
 {
 	const struct smtp_sink *sink = s->env->sink;
+	bool is_lmtp = s->envelope.client.is_lmtp, is_kept = false;
 	const struct smtp_result *bad;
 
 	sink->prepare(s->env->sink_user, s->results);
 	bad = worst_result(s);
-	if (bad == NULL) {
-		for (size_t i = 0; i < s->envelope.recipient_count; i++)
-			s->keep[i] = true;
+	for (size_t i = 0; i < s->envelope.recipient_count; i++) {
+		s->keep[i] = is_lmtp ? s->results[i].kind == RESULT_OK : bad == NULL;
+		is_kept |= s->keep[i];
+	}
+	if (is_kept) {
 		sink->commit(s->env->sink_user, s->keep, s->results);
 		s->is_in_sink = false;
 		bad = worst_result(s);
 	}
-	if (bad != NULL)
+	leave_sink(s);
+	if (bad != NULL && !is_lmtp)
 		fail_with(s, bad->code, bad->enhanced, bad->text);
+}
+
+static bool is_accepted(const struct smtp *s, size_t i)
+{
+	return s->failure.code == 0 && s->results[i].kind == RESULT_OK;
+}
+
+/* What recipient i is told, or the client with SMTP. */
+static void answer_to(const struct smtp *s, size_t i, struct reply *ret)
+{
+	const struct smtp_result *result = &s->results[i];
+	char text[sizeof("Ok: ") + MESSAGE_ID_SIZE];
+	size_t n;
+
+	if (s->failure.code != 0) {
+		*ret = s->failure;
+	} else if (result->kind != RESULT_OK) {
+		reply_set(ret, result->code, result->enhanced, result->text);
+	} else {
+		n = str_copy(text, sizeof(text), STR("Ok: "));
+		(void)str_copy(text + n, sizeof(text) - n, str_of(s->envelope.stamp.id));
+		reply_set(ret, 250, "2.0.0", text);
+	}
+}
+
+static void tell_outcomes(struct smtp *s)
+{
+	size_t count = s->envelope.recipient_count, accepted = 0, first = 0;
+	bool is_lmtp = s->envelope.client.is_lmtp;
+	struct reply answer;
+
+	for (size_t i = count; i-- > 0;) {
+		if (is_accepted(s, i)) {
+			accepted++;
+			first = i;
+		}
+	}
+	if (accepted > 0)
+		s->errors = 0;
+	if (accepted > 0 || !is_lmtp) {
+		answer_to(s, first, &answer);
+		tell_outcome(s, first, is_lmtp ? accepted : count, &answer);
+	}
+	for (size_t i = 0; is_lmtp && i < count; i++) {
+		if (is_accepted(s, i))
+			continue;
+		answer_to(s, i, &answer);
+		tell_outcome(s, i, 1, &answer);
+	}
+}
+
+void transaction_add_replies(struct smtp *s)
+{
+	size_t count = s->envelope.client.is_lmtp ? s->envelope.recipient_count : 1;
+	struct reply answer;
+
+	while (s->reply_next < count && s->out.len < OUTPUT_FULL_BYTES) {
+		answer_to(s, s->reply_next++, &answer);
+		engine_answer(s, &answer);
+		/* A 421 to one is not the last word to the others. */
+		if (s->mode == MODE_CLOSING) {
+			s->has_421 = true;
+			s->mode = MODE_RESULTS;
+		}
+	}
+	if (s->reply_next < count)
+		return;
+	if (s->mode == MODE_RESULTS)
+		s->mode = s->has_421 ? MODE_CLOSING : MODE_COMMAND;
+	transaction_reset(s);
+	engine_leave_if_due(s);
 }
 
 static void end_of_data(struct smtp *s)
 {
-	struct reply answer;
-	char text[sizeof("Ok: ") + MESSAGE_ID_SIZE];
+	struct reply refusal;
 
-	s->mode = MODE_COMMAND;
+	s->mode = MODE_RESULTS;
 	s->is_in_message = false;
+	s->reply_next = 0;
+	s->has_421 = false;
 	if (s->data.has_bare_newline && s->settings->bare_newline == BARE_NEWLINE_REJECT)
 		fail_with(s, 554, "5.6.0", "Message has a bare CR or LF");
-	if (s->failure.code == 0 && !hooks_message(s, &answer))
-		fail(s, &answer);
+	if (s->failure.code == 0 && !hooks_message(s, &refusal))
+		fail(s, &refusal);
 	if (s->failure.code == 0)
 		deliver(s);
-	answer = s->failure;
-	if (answer.code == 0) {
-		size_t n = str_copy(text, sizeof(text), STR("Ok: "));
-
-		(void)str_copy(text + n, sizeof(text) - n, str_of(s->envelope.stamp.id));
-		reply_set(&answer, 250, "2.0.0", text);
-		s->errors = 0;
-	}
-	tell_outcome(s, answer.code, answer.enhanced, answer.text);
-	engine_answer(s, &answer);
-	transaction_reset(s);
-	engine_leave_if_due(s);
+	tell_outcomes(s);
+	transaction_add_replies(s);
 }
 
 size_t transaction_feed(struct smtp *s, const char *p, size_t n)
@@ -222,5 +300,5 @@ void transaction_abort_message(struct smtp *s)
 		return;
 	s->is_in_message = false;
 	leave_sink(s);
-	tell_outcome(s, 0, "", "");
+	tell_outcome(s, 0, s->envelope.recipient_count, &(struct reply){0});
 }

@@ -22,8 +22,12 @@ bool transaction_add_recipient(struct smtp *s, const struct address *a);
 void transaction_begin_message(struct smtp *s);
 
 /* Message bytes; returns how many were used.  At the end of data the message is
- * delivered, the reply made, and the transaction reset. */
+ * delivered, and the replies begin. */
 size_t transaction_feed(struct smtp *s, const char *p, size_t n);
+
+/* Go on with the replies to a message, one to each recipient with LMTP, as far as there
+ * is room in the output.  With the last one the transaction is reset. */
+void transaction_add_replies(struct smtp *s);
 
 /* The message in flight will not be completed: nothing of it stays. */
 void transaction_abort_message(struct smtp *s);

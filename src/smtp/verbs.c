@@ -19,7 +19,7 @@
 /* What must have come before a command, and what must not. */
 enum order {
 	ANY_TIME,
-	AFTER_GREETING,  /* EHLO or HELO, and no transaction is open */
+	AFTER_GREETING,  /* EHLO, HELO or LHLO, and no transaction is open */
 	AFTER_EHLO,      /* the same, but not HELO */
 	AFTER_SENDER,    /* MAIL */
 	AFTER_RECIPIENT, /* MAIL and at least one good RCPT */
@@ -27,8 +27,20 @@ enum order {
 
 enum argument { ARGUMENT_NONE, ARGUMENT_OPTIONAL, ARGUMENT_REQUIRED };
 
+/* The protocol that a command belongs to. */
+enum home { IN_BOTH, IN_SMTP, IN_LMTP };
+
+static const char not_recognized[] = "Command not recognized";
+
+/* What a command is told in the other one. */
+static const char *const strangers[] = {
+	[IN_SMTP] = "This is LMTP: use LHLO",
+	[IN_LMTP] = not_recognized,
+};
+
 struct verb {
 	struct str name;
+	enum home home;
 	enum order order;
 	enum argument argument;
 	bool is_open; /* where TLS is required also before it (RFC 3207, 4) */
@@ -38,7 +50,7 @@ struct verb {
 
 #define HELO_MAX 255
 
-/* EHLO or HELO was accepted and answered.  All that a session remembers is its
+/* EHLO, HELO or LHLO was accepted and answered.  All that a session remembers is its
  * name; the rest is the transaction, which ends here (RFC 5321, 4.1.4). */
 static void enter_session(struct smtp *s, struct str domain, bool is_esmtp)
 {
@@ -90,6 +102,7 @@ static void list_extensions(struct smtp *s)
 	engine_reply_line(s, REPLY_LAST, 250, "", STR("ENHANCEDSTATUSCODES"));
 }
 
+/* LHLO, too (RFC 2033, 4.1). */
 static void run_ehlo(struct smtp *s, struct str domain)
 {
 	struct reply refusal;
@@ -158,33 +171,43 @@ static void run_starttls(struct smtp *s, struct str argument)
 		s->mode = MODE_STARTTLS;
 }
 
+static bool is_spoken(const struct smtp *s, enum home home)
+{
+	return home == IN_BOTH ||
+	       (home == IN_LMTP) == (s->listen.protocol == LISTEN_LMTP);
+}
+
 static void run_help(struct smtp *s, struct str argument);
 
 static const struct verb verbs[] = {
-	[VERB_MAIL] = {STR("MAIL"), AFTER_GREETING, ARGUMENT_REQUIRED, false,
+	[VERB_MAIL] = {STR("MAIL"), IN_BOTH, AFTER_GREETING, ARGUMENT_REQUIRED, false,
 		"MAIL FROM:<address>", mail_run_mail},
-	[VERB_RCPT] = {STR("RCPT"), AFTER_SENDER, ARGUMENT_REQUIRED, false,
+	[VERB_RCPT] = {STR("RCPT"), IN_BOTH, AFTER_SENDER, ARGUMENT_REQUIRED, false,
 		"RCPT TO:<address>", mail_run_rcpt},
-	[VERB_DATA] = {STR("DATA"), AFTER_RECIPIENT, ARGUMENT_NONE, false, "DATA",
-		run_data},
-	[VERB_EHLO] = {STR("EHLO"), ANY_TIME, ARGUMENT_REQUIRED, true, "EHLO domain",
-		run_ehlo},
-	[VERB_HELO] = {STR("HELO"), ANY_TIME, ARGUMENT_REQUIRED, true, "HELO domain",
-		run_helo},
-	[VERB_RSET] = {STR("RSET"), ANY_TIME, ARGUMENT_NONE, true, "RSET", run_rset},
-	[VERB_NOOP] = {STR("NOOP"), ANY_TIME, ARGUMENT_OPTIONAL, true, "NOOP [text]",
-		run_noop},
-	[VERB_QUIT] = {STR("QUIT"), ANY_TIME, ARGUMENT_NONE, true, "QUIT", run_quit},
-	[VERB_STARTTLS] = {STR("STARTTLS"), ANY_TIME, ARGUMENT_NONE, true, "STARTTLS",
-		run_starttls},
-	[VERB_AUTH] = {STR("AUTH"), AFTER_EHLO, ARGUMENT_REQUIRED, false,
+	[VERB_DATA] = {STR("DATA"), IN_BOTH, AFTER_RECIPIENT, ARGUMENT_NONE, false,
+		"DATA", run_data},
+	[VERB_EHLO] = {STR("EHLO"), IN_SMTP, ANY_TIME, ARGUMENT_REQUIRED, true,
+		"EHLO domain", run_ehlo},
+	[VERB_HELO] = {STR("HELO"), IN_SMTP, ANY_TIME, ARGUMENT_REQUIRED, true,
+		"HELO domain", run_helo},
+	[VERB_LHLO] = {STR("LHLO"), IN_LMTP, ANY_TIME, ARGUMENT_REQUIRED, true,
+		"LHLO domain", run_ehlo},
+	[VERB_RSET] = {STR("RSET"), IN_BOTH, ANY_TIME, ARGUMENT_NONE, true, "RSET",
+		run_rset},
+	[VERB_NOOP] = {STR("NOOP"), IN_BOTH, ANY_TIME, ARGUMENT_OPTIONAL, true,
+		"NOOP [text]", run_noop},
+	[VERB_QUIT] = {STR("QUIT"), IN_BOTH, ANY_TIME, ARGUMENT_NONE, true, "QUIT",
+		run_quit},
+	[VERB_STARTTLS] = {STR("STARTTLS"), IN_BOTH, ANY_TIME, ARGUMENT_NONE, true,
+		"STARTTLS", run_starttls},
+	[VERB_AUTH] = {STR("AUTH"), IN_BOTH, AFTER_EHLO, ARGUMENT_REQUIRED, false,
 		"AUTH mechanism [response]", auth_start},
-	[VERB_VRFY] = {STR("VRFY"), ANY_TIME, ARGUMENT_REQUIRED, false, "VRFY address",
-		run_vrfy},
-	[VERB_EXPN] = {STR("EXPN"), ANY_TIME, ARGUMENT_REQUIRED, false, "EXPN list",
-		run_expn},
-	[VERB_HELP] = {STR("HELP"), ANY_TIME, ARGUMENT_OPTIONAL, true, "HELP [command]",
-		run_help},
+	[VERB_VRFY] = {STR("VRFY"), IN_BOTH, ANY_TIME, ARGUMENT_REQUIRED, false,
+		"VRFY address", run_vrfy},
+	[VERB_EXPN] = {STR("EXPN"), IN_BOTH, ANY_TIME, ARGUMENT_REQUIRED, false,
+		"EXPN list", run_expn},
+	[VERB_HELP] = {STR("HELP"), IN_BOTH, ANY_TIME, ARGUMENT_OPTIONAL, true,
+		"HELP [command]", run_help},
 };
 
 #define VERB_COUNT VERB_OTHER
@@ -200,7 +223,8 @@ static void run_help(struct smtp *s, struct str argument)
 
 	(void)argument;
 	for (size_t i = 0; i < VERB_COUNT; i++) {
-		if ((i == VERB_STARTTLS && !may_start_tls(s)) ||
+		if (!is_spoken(s, verbs[i].home) ||
+			(i == VERB_STARTTLS && !may_start_tls(s)) ||
 			(i == VERB_AUTH && !may_authenticate))
 			continue;
 		len += (size_t)snprintf(
@@ -209,12 +233,16 @@ static void run_help(struct smtp *s, struct str argument)
 	engine_reply(s, 214, "2.0.0", text);
 }
 
-/* Whether the listener lets the command through, in plain text or at all.  Replies if
- * not. */
+/* Whether the listener lets the command through, in its protocol, in plain text or at
+ * all.  Replies if not. */
 static bool is_offered(struct smtp *s, enum smtp_verb verb)
 {
 	const char *wrong = NULL;
 
+	if (!is_spoken(s, verbs[verb].home)) {
+		engine_error(s, 500, "5.5.1", strangers[verbs[verb].home]);
+		return false;
+	}
 	if (verb == VERB_STARTTLS && s->listen.tls == LISTEN_TLS_OFF)
 		wrong = "STARTTLS is not offered here";
 	else if (verb == VERB_AUTH && !auth_is_on(s))
@@ -233,22 +261,24 @@ static bool is_offered(struct smtp *s, enum smtp_verb verb)
 /* Whether the command may come now.  Replies if not. */
 static bool is_in_order(struct smtp *s, enum order order)
 {
+	bool is_lmtp = s->envelope.client.is_lmtp;
 	const char *wrong = NULL;
 	int code = 503;
 
 	if (order == AFTER_GREETING && !s->has_greeted)
-		wrong = "EHLO or HELO comes first";
+		wrong = is_lmtp ? "LHLO comes first" : "EHLO or HELO comes first";
 	else if (order == AFTER_GREETING && s->has_sender)
 		wrong = "MAIL was given already";
 	else if (order == AFTER_EHLO && !(s->has_greeted && s->envelope.client.is_esmtp))
-		wrong = "EHLO comes first";
+		wrong = is_lmtp ? "LHLO comes first" : "EHLO comes first";
 	else if (order == AFTER_EHLO && s->has_sender)
 		wrong = "Not within a mail transaction";
 	else if ((order == AFTER_SENDER || order == AFTER_RECIPIENT) && !s->has_sender)
 		wrong = "MAIL comes first";
 	else if (order == AFTER_RECIPIENT && s->envelope.recipient_count == 0) {
-		/* RFC 5321, 3.3: 554 when there were recipients and all were refused */
-		code = s->has_refused_recipient ? 554 : 503;
+		/* RFC 5321, 3.3: 554 when there were recipients and all were refused;
+		 * but with LMTP always 503 (RFC 2033, 4.2). */
+		code = s->has_refused_recipient && !is_lmtp ? 554 : 503;
 		wrong = s->has_refused_recipient ? "No valid recipients"
 						 : "RCPT comes first";
 	}
@@ -303,7 +333,7 @@ enum smtp_verb verbs_run(struct smtp *s, struct str line)
 	if (!is_secret && !hooks_command(s, &command, &refusal))
 		engine_answer(s, &refusal);
 	else if (verb == VERB_OTHER)
-		engine_error(s, 500, "5.5.1", "Command not recognized");
+		engine_error(s, 500, "5.5.1", not_recognized);
 	else if (is_offered(s, verb) && is_in_order(s, verbs[verb].order) &&
 		 has_right_argument(s, &verbs[verb], command.argument))
 		verbs[verb].run(s, command.argument);

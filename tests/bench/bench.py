@@ -9,21 +9,18 @@ ratios.  All of it ends by itself.  Run by `make bench`; BENCH_FLAGS are its opt
 
 import argparse
 import collections
-import json
 import os
 import platform
-import re
 import shutil
 import signal
-import socket
-import statistics
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir, "wire"))
-from sinkd_server import BUILD, SINKD, Client, Server, read_file, wait_until  # noqa: E402
+from sinkd_server import SINKD  # noqa: E402
 
-LOAD = os.path.join(BUILD, "tests", "bench", "load")
+import deliveries  # noqa: E402
+from measure import calls_per_message, load, measure, medians, ratio  # noqa: E402
+from servers import Sinkd, SmtpSink, smtp_sink  # noqa: E402
 
 # What clients do, and the options of the load generator for it.
 WORKLOADS = {
@@ -35,121 +32,12 @@ WORKLOADS = {
 # To a disk only so many, or they would fill it.
 STORED_MAX = 5000
 
-CONFIG = 'log { level = "warn" }\ndeliver "bench" { %s }\n'
 DISCARD = 'type = "discard"'
 
 # Clients for a pool that may have as many workers, and how it gets there.
 GROWTH_MAX = 64
 GROWTH_WORKLOADS = ["single", "many"]
 GROWING = f"workers {{ start = 2  min-spare = 2  max = {GROWTH_MAX} }}\n"
-
-
-class Sinkd(Server):
-    """sinkd with 50 workers, unless pool says otherwise, and a delivery; it logs warnings
-    only."""
-
-    def __init__(self, delivery, workers=50, prefix=(), pool=""):
-        self.prefix = prefix
-        super().__init__(workers=None if pool else workers, config=CONFIG % delivery + pool)
-
-    def command(self):
-        return [*self.prefix, *super().command()]
-
-
-class SmtpSink:
-    """Postfix's test sink: one process, discards."""
-
-    def __init__(self, prefix=()):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.addresses = [free.getsockname()]
-        account = ["-u", "nobody"] if os.geteuid() == 0 else []
-        self.command = [*prefix, smtp_sink(), *account, "-m", "1000",
-                        "127.0.0.1:%d" % self.addresses[0][1], "1000"]
-
-    def __enter__(self):
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, start_new_session=True)
-        wait_until(self.answers, what="smtp-sink")
-        return self
-
-    def answers(self):
-        try:
-            with Client(self.addresses[0]) as client:
-                return client.reply()
-        except ConnectionRefusedError:
-            return None
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
-
-    def workers(self):
-        return []
-
-
-def smtp_sink():
-    return shutil.which("smtp-sink", path=os.environ["PATH"] + ":/usr/sbin")
-
-
-# --- one load ---------------------------------------------------------------------
-
-
-def load(server, *arguments):
-    """Run the load generator to its end; what it found."""
-    host, port = server.addresses[0]
-    done = subprocess.run([LOAD, "-j", *arguments, f"{host}:{port}"], text=True,
-                          stdout=subprocess.PIPE)
-    if done.returncode != 0:
-        sys.exit(f"bench: the load generator failed: {done.stdout}")
-    return json.loads(done.stdout)
-
-
-def cpu_seconds(server):
-    """CPU time of the server's processes so far, those that have left included."""
-    master = server.process.pid
-    # User and system time of the children that were waited for.
-    waited_for = read_file(f"/proc/{master}/stat").rpartition(b")")[2].split()[13:15]
-    total = sum(int(ticks) for ticks in waited_for) / os.sysconf("SC_CLK_TCK")
-    for pid in [master, *server.workers()]:
-        try:
-            # Nanoseconds; stat has hundredths of a second, too coarse for 50 workers.
-            total += int(read_file(f"/proc/{pid}/schedstat").split()[0]) / 1e9
-        except (FileNotFoundError, ProcessLookupError):
-            pass  # It has just left.
-    return total
-
-
-Measured = collections.namedtuple("Measured", "rate cpu_us median_ms p99_ms")
-
-
-def measure(server, arguments):
-    before = cpu_seconds(server)
-    result = load(server, *arguments)
-    cpu = cpu_seconds(server) - before
-    return Measured(result["messages_per_second"], cpu * 1e6 / result["messages"],
-                    result["latency_ms"]["median"], result["latency_ms"]["p99"])
-
-
-# --- system calls -----------------------------------------------------------------
-
-
-def traced_calls(start, arguments, messages):
-    """System calls of a server that takes so many messages from one client."""
-    summary = os.path.join(BUILD, "tests", "bench", "strace.out")
-    # With -D strace is the grandchild, and what we start and stop is the server.
-    with start(["strace", "-D", "-f", "-c", "-o", summary]) as server:
-        load(server, *arguments, "-c1", f"-n{messages}", "-t60")
-    wait_until(lambda: os.path.exists(summary) and read_file(summary), what="strace")
-    text = read_file(summary).decode()
-    os.unlink(summary)
-    return int(re.search(r"(\d+) +(?:\d+ +)?total$", text, re.M).group(1))
-
-
-def calls_per_message(start, workload):
-    """What each further message costs, without start and stop of the server."""
-    arguments = WORKLOADS[workload][1]
-    few, many = 100, 300
-    return (traced_calls(start, arguments, many) - traced_calls(start, arguments, few)) / (many - few)
 
 
 # --- the table --------------------------------------------------------------------
@@ -178,7 +66,7 @@ class Contest:
     def median(self, workload):
         if workload not in self.results:
             return None
-        return Measured(*map(statistics.median, zip(*self.results[workload])))
+        return medians(self.results[workload])
 
 
 def contests():
@@ -210,15 +98,9 @@ def growth_contests():
 
 def introduce(arguments):
     print(f"sinkd: {SINKD}, 50 workers, log level warn")
-    print(f"smtp-sink: {smtp_sink() or 'not installed, no ratios'}")
     print(f"machine: {os.cpu_count()} CPUs, Linux {platform.release()}, "
           f"load {os.getloadavg()[0]:.1f}")
-    print(f"{arguments.rounds} rounds of {arguments.seconds} s each, medians; x: times "
-          "smtp-sink's figure for the same clients\n", flush=True)
-
-
-def ratio(value, of):
-    return f"{value / of:6.2f} x" if of else " " * 8
+    print(f"{arguments.rounds} rounds of {arguments.seconds} s each, medians")
 
 
 def print_table(all_contests, with_calls):
@@ -231,7 +113,7 @@ def print_table(all_contests, with_calls):
             if m is None:
                 continue
             base = peer and peer is not contest and peer.median(workload)
-            calls = f"{calls_per_message(contest.start, workload):6.1f}" if with_calls else "     -"
+            calls = f"{calls_per_message(contest.start, flags)[0]:6.1f}" if with_calls else "     -"
             print(f"    {contest.name:27} {m.rate:10.0f} {ratio(m.rate, base and base.rate)} "
                   f"{m.cpu_us:8.1f} {ratio(m.cpu_us, base and base.cpu_us)} "
                   f"{m.median_ms:11.2f} {m.p99_ms:8.2f} {calls}", flush=True)
@@ -247,16 +129,9 @@ def print_growth(pairs):
         print(f"    {workload:12} {base:17.0f} {rate:9.0f} {rate / base:8.2f}", flush=True)
 
 
-def main():
-    options = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--seconds", type=int, default=1, help="of each load (1)")
-    options.add_argument("--no-calls", action="store_true", help="do not count system calls")
-    options.add_argument("--growth", action="store_true", help="nothing but the growing pool")
-    arguments = options.parse_args()
-    # Told to stop, it unwinds, and so stops the servers.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
-    introduce(arguments)
+def run_contests(arguments):
+    print(f"smtp-sink: {smtp_sink() or 'not installed, no ratios'}; x: times its figure for the "
+          "same clients\n", flush=True)
     all_contests = [] if arguments.growth else contests()
     pairs = growth_contests()
     for _ in range(arguments.rounds):
@@ -265,6 +140,27 @@ def main():
     if all_contests:
         print_table(all_contests, shutil.which("strace") and not arguments.no_calls)
     print_growth(pairs)
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--seconds", type=int, default=1, help="of each load (1)")
+    options.add_argument("--no-calls", action="store_true", help="do not count system calls")
+    options.add_argument("--growth", action="store_true", help="nothing but the growing pool")
+    options.add_argument("--pipe", action="store_true",
+                         help="nothing but commands: sinkd, a limit and Postfix")
+    options.add_argument("--maildir", metavar="DIRECTORY",
+                         help="nothing but durable storage, on the file system of DIRECTORY: "
+                              "sinkd, a limit and Postfix")
+    arguments = options.parse_args()
+    # Told to stop, it unwinds, and so stops the servers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
+    introduce(arguments)
+    if arguments.pipe or arguments.maildir:
+        deliveries.compare(arguments)
+    else:
+        run_contests(arguments)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 /* Each call of a delivery to maildirs fails, one after the other.
  *
- * Then: 250 only with whole, durable files in new; after any other reply nothing in
- * new; nothing in tmp, or a line in the log; no descriptor lost; and the next message
- * goes through, to directories that are durable too. */
+ * Then: 250 only with whole, durable files in new of each section; for those who got
+ * another reply nothing in new, wherever it failed; nothing in tmp, or a line in the
+ * log; no descriptor lost; and the next message goes through, to directories that are
+ * durable too.  A section that is not required never decides. */
 #include "disk.h"
 #include "faults.h"
 #include "mail.h"
@@ -10,18 +11,20 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #define SHARED "inbox"
 #define EACH   "%{recipient.domain}/%{recipient.local}"
+#define LOCAL  "%{recipient.local}"
 
 #define BITS3(a, b, c) (FAULT_BIT(CALL_##a) | FAULT_BIT(CALL_##b) | FAULT_BIT(CALL_##c))
 
 /* What a delivery may call. */
 #define CALLS                                                                            \
-	(BITS3(calloc, realloc, fchmod) | BITS3(write, read, copy_file_range) |          \
-		BITS3(fsync, close, lseek) | BITS3(openat, openat2, mkdirat) |           \
-		BITS3(linkat, unlinkat, renameat2))
+	(FAULT_BIT(CALL_malloc) | BITS3(calloc, realloc, fchmod) |                       \
+		BITS3(write, read, copy_file_range) | BITS3(fsync, close, lseek) |       \
+		BITS3(openat, openat2, mkdirat) | BITS3(linkat, unlinkat, renameat2))
 
 /* What it takes to remove a file. */
 #define UNLINK_CALLS BITS3(openat, openat2, unlinkat)
@@ -38,6 +41,8 @@ struct maildir_case {
 	size_t lines;    /* of text; 0: one */
 	bool is_missing; /* the mailboxes have to be made */
 	bool is_aborted;
+	bool is_lmtp;
+	bool is_optional; /* the second section */
 	mode_t umask;
 	struct fault weakness;
 };
@@ -50,9 +55,13 @@ struct maildir_case {
 #define SECTION(p, h, s) .settings = {.path = (p), .headers = (h), .sync = (s)}
 #define ONE(h, s)        SECTION(SHARED, h, s), .recipients = 1
 #define SEVERAL(n, h, s) SECTION(EACH, h, s), .recipients = (n)
-#define MADE             .is_missing = true
-#define LARGE            .lines = 1600
-#define DELIVERED_TO     "\"Delivered-To\""
+#define TWO(a, b, n)                                                                     \
+	.settings = {.path = (a), .second = (b), .headers = "", .sync = "full"},         \
+	.recipients = (n)
+#define LMTP         .is_lmtp = true
+#define MADE         .is_missing = true
+#define LARGE        .lines = 1600
+#define DELIVERED_TO "\"Delivered-To\""
 
 static const struct maildir_case cases[] = {
 	{"maildir, one mailbox", ONE("\"Received\"", "full"), .umask = 077},
@@ -68,6 +77,15 @@ static const struct maildir_case cases[] = {
 	{"maildir, copied", SEVERAL(3, DELIVERED_TO, "full"), LARGE},
 	{"maildir, copied, made", SEVERAL(2, DELIVERED_TO, "full"), MADE},
 	{"maildir, copied, sync none", SEVERAL(2, DELIVERED_TO, "none"), MADE},
+	{"maildir, linked, LMTP", SEVERAL(3, "", "full"), LMTP},
+	{"maildir, made, LMTP", SEVERAL(2, "", "full"), LMTP, MADE},
+	{"maildir, copied, LMTP", SEVERAL(3, DELIVERED_TO, "full"), LMTP},
+	{"two maildirs", TWO(SHARED, "archive", 1)},
+	{"two maildirs, made", TWO(SHARED, LOCAL, 2), MADE},
+	{"two maildirs, aborted", TWO(SHARED, LOCAL, 2), .is_aborted = true},
+	{"two maildirs, LMTP", TWO(EACH, LOCAL, 2), LMTP},
+	{"two maildirs, one shared, LMTP", TWO(LOCAL, SHARED, 2), LMTP},
+	{"two maildirs, one not required", TWO(SHARED, LOCAL, 2), .is_optional = true},
 	{"maildir without links", SEVERAL(2, "", "full"), WEAK(linkat, EPERM)},
 	{"maildir without rename", ONE("", "full"), WEAK(renameat2, EINVAL)},
 	{"maildir without openat2", SEVERAL(2, "", "full"), MADE, WEAK(openat2, ENOSYS)},
@@ -75,12 +93,16 @@ static const struct maildir_case cases[] = {
 		WEAK(copy_file_range, EXDEV)},
 };
 
+#define SECTIONS 2
+
 struct bench {
 	const struct maildir_case *c;
+	struct mail_way way;
 	struct scene scene;
-	void *state;
+	struct delivery_settings sections[SECTIONS];
+	size_t section_count;
+	struct delivery *delivery;
 	struct mail_text text, next;
-	unsigned mailboxes;
 };
 
 static bool is_synced(const struct bench *b)
@@ -88,16 +110,32 @@ static bool is_synced(const struct bench *b)
 	return b->c->settings.sync[0] == 'f';
 }
 
-/* The fault is armed, the message is on its way. */
-static int deliver_with(const struct bench *b, const struct fault *fault)
+/* How many files it takes for so many recipients; of the first sections. */
+static unsigned files_for(const struct bench *b, unsigned recipients, size_t sections)
 {
-	int code;
+	unsigned files = 0;
+
+	for (size_t i = 0; i < sections; i++)
+		files += strchr(b->sections[i].path, '%') != NULL ? recipients
+			 : recipients > 0                         ? 1
+								  : 0;
+	return files;
+}
+
+static unsigned all_files(const struct bench *b)
+{
+	return files_for(b, (unsigned)b->c->recipients, b->section_count);
+}
+
+/* The fault is armed, the message is on its way. */
+static struct mail_outcome deliver_with(const struct bench *b, const struct fault *fault)
+{
+	struct mail_outcome outcome;
 
 	faults_arm(fault, &b->c->weakness);
-	code = mail_deliver(&delivery_maildir, b->state, &b->text, b->c->recipients,
-		b->c->is_aborted);
+	outcome = mail_deliver(b->delivery, &b->text, &b->way);
 	faults_disarm();
-	return code;
+	return outcome;
 }
 
 /* Interrupted and short calls are nobody's business; other ways to do the same may be
@@ -110,52 +148,61 @@ static bool is_unseen(const struct bench *b, const struct fault *fault)
 	       (fault->is_harmless && (is_small || b->c->weakness.calls == 0));
 }
 
-static void check_message(const struct bench *b, const struct fault *fault, int code)
+static void check_message(
+	const struct bench *b, const struct fault *fault, const struct mail_outcome *o)
 {
 	const struct scene *s = &b->scene;
 	struct tally found = scene_count(s, b->text.stored);
-	unsigned expected = code == 250 ? b->mailboxes : 0;
+	unsigned skipped = scene_logged(s, "delivery.skipped");
+	unsigned expected = files_for(b, o->accepted, b->section_count - skipped);
 	unsigned unlinks = scene_logged(s, "step=unlink");
+	bool is_good = o->code == 250 || o->code == 0;
 
 	if (is_unseen(b, fault))
-		CHECK(code == (b->c->is_aborted ? 0 : 250));
+		CHECK(o->code == (b->c->is_aborted ? 0 : 250) && skipped == 0);
+	CHECK(skipped == 0 || (b->c->is_optional && skipped == 1));
 	CHECK(found.delivered >= expected && found.whole == found.delivered);
 	/* What could not be removed is in the log, file by file. */
 	CHECK(found.tmp + found.delivered - expected <= unlinks);
 	CHECK(unlinks == 0 || (fault->calls & UNLINK_CALLS) != 0);
-	if (code == 250 || code == 0)
+	if (is_good && skipped == 0)
 		CHECK(scene_logged(s, "delivery.failed") == unlinks);
 	else
 		CHECK(scene_logged(s, "delivery.failed") > unlinks);
-	if (code == 250 && is_synced(b))
-		CHECK(scene_is_durable(s, b->text.stored, b->mailboxes));
-	if (code != 250 && code != 0)
-		CHECK(code == (fault->error == ENOSPC ? 452 : 451));
+	if (is_synced(b))
+		CHECK(scene_is_durable(s, b->text.stored, expected));
+	if (!is_good)
+		CHECK(o->code == (fault->error == ENOSPC ? 452 : 451));
 }
 
 static void run_case(void *user, const struct fault *fault)
 {
+	static const struct delivery_env none;
+	static const size_t both[SECTIONS] = {0, 1};
 	struct bench *b = user;
 	const struct scene *s = &b->scene;
-	const struct delivery_settings *settings = &s->config->deliveries[0];
+	const struct mail_way way = {b->c->recipients, b->c->is_lmtp, false};
 	unsigned before = scene_descriptors();
 	char root[sizeof(s->dir) + 8];
-	int code;
+	struct mail_outcome outcome;
+	size_t failed;
 
 	scene_clear(s, b->c->is_missing);
 	(void)snprintf(root, sizeof(root), "%s/mail", s->dir);
-	CHECK(delivery_maildir.open(settings, &b->state) == 0);
+	CHECK(delivery_open(
+		      b->sections, b->section_count, &none, &b->delivery, &failed) == 0);
+	delivery_select(b->delivery, both, b->section_count);
 	disk_start(root);
-	code = deliver_with(b, fault);
-	check_message(b, fault, code);
-	CHECK(mail_deliver(&delivery_maildir, b->state, &b->next, b->c->recipients,
-		      false) == 250);
-	CHECK(scene_count(s, b->next.stored).whole == b->mailboxes);
+	outcome = deliver_with(b, fault);
+	check_message(b, fault, &outcome);
+	outcome = mail_deliver(b->delivery, &b->next, &way);
+	CHECK(outcome.code == 250 && outcome.accepted == b->c->recipients);
+	CHECK(scene_count(s, b->next.stored).whole == all_files(b));
 	/* A directory that could not be made durable is removed again, or else it would
 	 * be taken for durable here; when that cannot be done either, it is. */
 	if (is_synced(b) && (fault->calls & FAULT_BIT(CALL_unlinkat)) == 0)
-		CHECK(scene_is_durable(s, b->next.stored, b->mailboxes));
-	delivery_maildir.close(b->state);
+		CHECK(scene_is_durable(s, b->next.stored, all_files(b)));
+	delivery_close(b->delivery);
 	disk_stop();
 	CHECK(scene_descriptors() == before);
 }
@@ -168,10 +215,15 @@ static void sweep_case(const struct maildir_case *c)
 		.c = c,
 		.text = mail_text_make("the first", c->lines == 0 ? 1 : c->lines),
 		.next = mail_text_make("the next", 1),
-		.mailboxes = c->settings.path[0] == '%' ? (unsigned)c->recipients : 1,
+		.way = {c->recipients, c->is_lmtp, c->is_aborted},
 	};
 
 	scene_open(&b.scene, &c->settings);
+	b.section_count = b.scene.config->delivery_count;
+	for (size_t i = 0; i < b.section_count; i++) {
+		b.sections[i] = b.scene.config->deliveries[i];
+		b.sections[i].is_required = i == 0 || !c->is_optional;
+	}
 	(void)log_open(b.scene.config->log_target, LOG_FORMAT_TEXT, LOG_INFO);
 	/* Without a fault first: it also makes the mailboxes. */
 	run_case(&b, &none);

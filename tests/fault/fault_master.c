@@ -294,6 +294,7 @@ int main(int argc, char **argv, char **envp)
 		.headers = "\"Received\"",
 		.sync = "full",
 		.has_auth = true,
+		.has_pipe = true,
 	};
 	struct bench b = {.text = mail_text_make("the message", 1)};
 

@@ -213,6 +213,7 @@ static void sweep_case(const struct session_case *c)
 {
 	static const struct fault none;
 	static const struct board board = {.log_level = -1, .verbose = -1};
+	static const struct delivery_env no_delivery_env;
 	static struct slot slot;
 	size_t failed;
 	struct delivery *delivery = NULL;
@@ -234,7 +235,8 @@ static void sweep_case(const struct session_case *c)
 
 	scene_open(&b.scene, &c->settings);
 	(void)log_open(b.scene.config->log_target, LOG_FORMAT_TEXT, LOG_INFO);
-	CHECK(delivery_open(b.scene.config->deliveries, 1, &delivery, &failed) == 0);
+	CHECK(delivery_open(b.scene.config->deliveries, 1, &no_delivery_env, &delivery,
+		      &failed) == 0);
 	open_secure(&b);
 	env.tls = b.tls;
 	env.sasl = b.sasl;

@@ -96,6 +96,8 @@ static const struct call_error {
 	[CALL_pread] = {SEEN(EIO)},
 	[CALL_fstat] = {SEEN(EIO)},
 	[CALL_setrlimit] = {SEEN(EPERM)},
+	[CALL_clone] = {SEEN(EAGAIN), SEEN(ENOMEM)},
+	[CALL_waitid] = {HARMLESS(EINTR)},
 };
 
 static struct shared {

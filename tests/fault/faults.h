@@ -70,7 +70,9 @@
 	X(recvmsg)                                                                       \
 	X(pread)                                                                         \
 	X(fstat)                                                                         \
-	X(setrlimit)
+	X(setrlimit)                                                                     \
+	X(clone)                                                                         \
+	X(waitid)
 
 enum fault_call {
 #define FAULT_ENUM(name) CALL_##name,

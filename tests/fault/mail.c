@@ -75,32 +75,51 @@ static int worst_code(const struct smtp_result *results, size_t n)
 	return 250;
 }
 
-int mail_deliver(const struct delivery_backend *backend, void *state,
-	const struct mail_text *text, size_t n, bool is_aborted)
+/* keep: those who are accepted so far.  Returns how many that is. */
+static unsigned count_accepted(
+	const struct mail_way *way, const struct smtp_result *results, bool *keep)
 {
+	unsigned n = 0;
+
+	for (size_t i = 0; i < way->recipients; i++) {
+		keep[i] = results[i].kind == RESULT_OK;
+		n += keep[i];
+	}
+	return n == way->recipients || way->is_lmtp ? n : 0;
+}
+
+struct mail_outcome mail_deliver(
+	struct delivery *d, const struct mail_text *text, const struct mail_way *way)
+{
+	const struct smtp_sink *sink = &delivery_sink;
 	struct recipient recipients[MAIL_RECIPIENTS] = {0};
 	struct smtp_result results[MAIL_RECIPIENTS] = {0};
-	const bool keep[MAIL_RECIPIENTS] = {true, true, true};
-	struct envelope envelope = make_envelope(recipients, n);
-	struct smtp_result r = backend->begin(state, &envelope);
+	bool keep[MAIL_RECIPIENTS] = {false};
+	struct envelope envelope = make_envelope(recipients, way->recipients);
+	struct smtp_result r;
 	size_t length = strlen(text->sent), half = length / 2;
-	int code;
+	unsigned accepted;
 
+	envelope.client.is_lmtp = way->is_lmtp;
+	r = sink->begin(d, &envelope);
 	if (r.kind != RESULT_OK)
-		return r.code;
-	r = backend->chunk(state, text->sent, half);
+		return (struct mail_outcome){r.code, 0};
+	r = sink->chunk(d, text->sent, half);
 	if (r.kind == RESULT_OK)
-		r = backend->chunk(state, text->sent + half, length - half);
+		r = sink->chunk(d, text->sent + half, length - half);
 	if (r.kind != RESULT_OK) {
-		backend->abort(state);
-		return r.code;
+		sink->abort(d);
+		return (struct mail_outcome){r.code, 0};
 	}
-	backend->prepare(state, results);
-	code = worst_code(results, n);
-	if (code != 250 || is_aborted) {
-		backend->abort(state);
-		return code == 250 ? 0 : code;
+	sink->prepare(d, results);
+	accepted = count_accepted(way, results, keep);
+	if (accepted == 0 || way->is_aborted) {
+		int code = worst_code(results, way->recipients);
+
+		sink->abort(d);
+		return (struct mail_outcome){code == 250 ? 0 : code, 0};
 	}
-	backend->commit(state, keep, results);
-	return worst_code(results, n);
+	sink->commit(d, keep, results);
+	accepted = count_accepted(way, results, keep);
+	return (struct mail_outcome){worst_code(results, way->recipients), accepted};
 }

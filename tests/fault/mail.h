@@ -1,4 +1,4 @@
-/* Messages that go straight into a deliver section, the way the engine sends them. */
+/* Messages that go straight into the deliver sections, the way the engine sends them. */
 #ifndef SINKD_TESTS_MAIL_H
 #define SINKD_TESTS_MAIL_H
 
@@ -18,10 +18,21 @@ struct mail_text {
 struct mail_text mail_text_make(const char *subject, size_t lines);
 void mail_text_free(struct mail_text *t);
 
-/* Deliver to `recipients` different addresses, each time under a new name; or go all
- * the way but for commit, which becomes abort.  Returns the code of the reply, 0 after
- * an abort. */
-int mail_deliver(const struct delivery_backend *backend, void *state,
-	const struct mail_text *text, size_t recipients, bool is_aborted);
+/* How a message goes. */
+struct mail_way {
+	size_t recipients; /* different addresses */
+	bool is_lmtp;
+	bool is_aborted; /* all the way but for commit, which becomes abort */
+};
+
+/* What was said of it. */
+struct mail_outcome {
+	int code;          /* the worst reply; 0: aborted */
+	unsigned accepted; /* recipients that have it */
+};
+
+/* Deliver to the selected sections, each time under a new name. */
+struct mail_outcome mail_deliver(
+	struct delivery *d, const struct mail_text *text, const struct mail_way *way);
 
 #endif

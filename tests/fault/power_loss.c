@@ -9,6 +9,7 @@
 #include "scene.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define FATES (DISK_CHANCE + 32)
 #define EACH  "%{recipient.domain}/%{recipient.local}"
@@ -16,6 +17,9 @@
 #define SECTION(p, h, s) .settings = {.path = (p), .headers = (h), .sync = (s)}
 #define ONE(h, s)        SECTION("inbox", h, s), .recipients = 1
 #define SEVERAL(h, s)    SECTION(EACH, h, s), .recipients = 3
+#define TWO(a, b, s)                                                                     \
+	.settings = {.path = (a), .second = (b), .headers = "", .sync = (s)},            \
+	.recipients = 2
 
 static const struct power_case {
 	const char *name;
@@ -24,6 +28,7 @@ static const struct power_case {
 	size_t lines; /* of text; 0: one */
 	bool is_missing;
 	bool is_prepared; /* the master has made the mailbox */
+	bool is_lmtp;
 } cases[] = {
 	{"one mailbox", ONE("\"Received\"", "full")},
 	{"one mailbox, made", ONE("", "full"), .is_missing = true},
@@ -34,6 +39,11 @@ static const struct power_case {
 	{"linked, made", SEVERAL("", "full"), .is_missing = true},
 	{"copied", SEVERAL("\"Delivered-To\"", "full"), .lines = 1600},
 	{"copied, made", SEVERAL("\"Delivered-To\"", "full"), .is_missing = true},
+	{"linked, LMTP", SEVERAL("", "full"), .is_lmtp = true},
+	{"two sections", TWO("inbox", "archive", "full")},
+	{"two sections, made", TWO("inbox", EACH, "full"), .is_missing = true},
+	{"two sections, LMTP", TWO(EACH, "archive", "full"), .is_lmtp = true},
+	{"two sections, sync none", TWO("inbox", EACH, "none")},
 	{"one mailbox, sync none", ONE("", "none")},
 	{"linked, sync none", SEVERAL("", "none"), .is_missing = true},
 };
@@ -65,38 +75,52 @@ static struct outcome cut_everywhere(const struct scene *s, const struct mail_te
 	return o;
 }
 
-static void deliver(void *state, const struct mail_text *text, size_t recipients)
+static void deliver(
+	struct delivery *d, const struct mail_text *text, const struct power_case *c)
 {
-	CHECK(mail_deliver(&delivery_maildir, state, text, recipients, false) == 250);
+	const struct mail_way way = {c->recipients, c->is_lmtp, false};
+
+	CHECK(mail_deliver(d, text, &way).code == 250);
+}
+
+static unsigned mailboxes_of(const char *path, const struct power_case *c)
+{
+	return path == NULL ? 0 : strchr(path, '%') == NULL ? 1 : (unsigned)c->recipients;
 }
 
 static struct outcome run_case(const struct power_case *c, const struct scene *s)
 {
-	const struct delivery_settings *settings = &s->config->deliveries[0];
-	unsigned mailboxes = c->settings.path[0] == '%' ? (unsigned)c->recipients : 1;
+	static const struct delivery_env none;
+	static const size_t both[] = {0, 1};
+	const struct config *config = s->config;
+	unsigned mailboxes =
+		mailboxes_of(c->settings.path, c) + mailboxes_of(c->settings.second, c);
 	struct mail_text text =
 		mail_text_make("the message", c->lines == 0 ? 1 : c->lines);
 	char root[sizeof(s->dir) + 8];
+	struct delivery *d = NULL;
 	struct outcome o;
-	void *state = NULL;
-	size_t promised;
+	size_t promised, failed;
 
 	(void)snprintf(root, sizeof(root), "%s/mail", s->dir);
-	CHECK(delivery_maildir.open(settings, &state) == 0);
+	CHECK(delivery_open(config->deliveries, config->delivery_count, &none, &d,
+		      &failed) == 0);
+	delivery_select(d, both, config->delivery_count);
 	if (!c->is_missing)
-		deliver(state, &text, c->recipients);
+		deliver(d, &text, c);
 	scene_clear(s, false);
 	disk_start(root);
 	if (c->is_prepared)
-		CHECK(delivery_maildir.prepare_host(settings, NULL) == 0);
-	deliver(state, &text, c->recipients);
+		CHECK(delivery_prepare_host(config->deliveries, config->delivery_count,
+			      NULL, &failed) == 0);
+	deliver(d, &text, c);
 	promised = disk_changes();
-	deliver(state, &text, c->recipients);
+	deliver(d, &text, c);
 	o = cut_everywhere(s, &text, promised, mailboxes);
 	printf("power loss, %s: promised after %zu changes, %u cuts, %u lost it\n",
 		c->name, promised, o.cuts, o.lost);
 	disk_stop();
-	delivery_maildir.close(state);
+	delivery_close(d);
 	mail_text_free(&text);
 	return o;
 }

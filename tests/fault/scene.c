@@ -40,6 +40,16 @@ static void write_users(const struct scene *s)
 	check_made(fclose(f) == 0, path);
 }
 
+static void write_section(FILE *f, const char *name, const struct scene *s,
+	const struct scene_settings *settings, const char *path)
+{
+	(void)fprintf(f,
+		"deliver \"%s\" { type = \"maildir\" path = \"%s/mail/%s\" "
+		"sync = \"%s\" headers = {%s} file-mode = \"%s\" }\n",
+		name, s->dir, path, settings->sync, settings->headers,
+		settings->file_mode == NULL ? "0600" : settings->file_mode);
+}
+
 static void write_config(const struct scene *s, const struct scene_settings *settings)
 {
 	char path[PATH_MAX];
@@ -64,11 +74,12 @@ static void write_config(const struct scene *s, const struct scene_settings *set
 	if (settings->is_discard)
 		(void)fprintf(f, "deliver \"null\" { type = \"discard\" }\n");
 	else
-		(void)fprintf(f,
-			"deliver \"inbox\" { type = \"maildir\" path = \"%s/mail/%s\" "
-			"sync = \"%s\" headers = {%s} file-mode = \"%s\" }\n",
-			s->dir, settings->path, settings->sync, settings->headers,
-			settings->file_mode == NULL ? "0600" : settings->file_mode);
+		write_section(f, "inbox", s, settings, settings->path);
+	if (settings->second != NULL)
+		write_section(f, "archive", s, settings, settings->second);
+	if (settings->has_pipe)
+		(void)fprintf(f, "deliver \"handler\" { type = \"pipe\" "
+				 "command = {\"/bin/true\"} }\n");
 	check_made(fclose(f) == 0, path);
 }
 
@@ -203,7 +214,7 @@ static void look_at_survivor(void *user, const char *path, const char *p, size_t
 	real = read_file(full, &real_n);
 	if (is_whole(path, p, n, s->text) &&
 		(real == NULL || (real_n == n && memcmp(real, p, n) == 0)))
-		s->whole++;
+		s->whole += real != NULL;
 	else
 		s->broken++;
 	free(real);

@@ -10,11 +10,13 @@
 
 struct scene_settings {
 	const char *path;      /* below the directory "mail" */
+	const char *second;    /* that of a second section; NULL: there is none */
 	const char *headers;   /* as in the configuration: "\"Received\"", or "" */
 	const char *sync;      /* "full" or "none" */
 	const char *file_mode; /* NULL: the default */
 	bool is_discard;
 	bool has_auth; /* for joe with the password "secret" */
+	bool has_pipe; /* a second section, of which nobody makes use */
 	bool has_pair; /* for TLS, in the files "certificate" and "key" */
 };
 
@@ -24,7 +26,7 @@ struct scene {
 };
 
 /* Make the directory and load the configuration: one listener "unix:DIR/socket",
- * one deliver section, two workers. */
+ * one deliver section or two of them, two workers. */
 void scene_open(struct scene *s, const struct scene_settings *settings);
 void scene_close(struct scene *s);
 
@@ -41,8 +43,8 @@ struct tally {
 
 struct tally scene_count(const struct scene *s, const char *text);
 
-/* How many whole files a power cut behind this many changes leaves, and in
- * *ret_broken how many that are not. */
+/* How many whole files a power cut behind this many changes leaves of those that are
+ * there now, and in *ret_broken how many that are not whole. */
 unsigned scene_survivors(const struct scene *s, const char *text, size_t changes,
 	unsigned fate, unsigned *ret_broken);
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <grp.h>
@@ -132,6 +134,23 @@ WRAPPED(ssize_t, __pread_chk, (int fd, void *p, size_t n, off_t at, size_t room)
 
 WRAP(int, -1, fstat, (int fd, struct stat *st), (fd, st))
 WRAP(int, -1, setrlimit, (int what, const struct rlimit *limit), (what, limit))
+
+WRAP(int, -1, waitid, (idtype_t kind, id_t id, siginfo_t *info, int options),
+	(kind, id, info, options))
+
+WRAPPED_VARIADIC(int, clone, (int (*fn)(void *), void *stack, int flags, void *user, ...))
+{
+	va_list more;
+	void *a[3];
+
+	va_start(more, user);
+	for (size_t i = 0; i < 3; i++)
+		a[i] = va_arg(more, void *);
+	va_end(more);
+	return faults_strike(CALL_clone)
+		       ? -1
+		       : __real_clone(fn, stack, flags, user, a[0], a[1], a[2]);
+}
 
 WRAPPED(pid_t, fork, (void))
 {

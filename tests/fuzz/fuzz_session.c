@@ -1,12 +1,13 @@
 /* Fuzz target: a whole session of the engine, with hooks and a sink that make
  * trouble.
  *
- * The first FUZZ_HEADER_BYTES choose limits, trouble, and how the rest is split; if
- * they say so, two more choose what the listener has of TLS and AUTH.  Handshakes cost
- * no bytes, and the mechanisms are those of the rig.  The rest is what the client sends.
- * Each input runs twice, in one piece and split, and both runs must give the same output,
- * the same stored messages and the same calls: that is what smtp_feed promises, and the
- * oracle for mistakes that do not crash.  The rig asserts the order of the calls.
+ * The first FUZZ_HEADER_BYTES choose limits, trouble, protocol, and how the rest is
+ * split; if they say so, two more choose what the listener has of TLS and AUTH.
+ * Handshakes cost no bytes, and the mechanisms are those of the rig.  The rest is what
+ * the client sends.  Each input runs twice, in one piece and split, and both runs must
+ * give the same output, the same stored messages and the same calls: that is what
+ * smtp_feed promises, and the oracle for mistakes that do not crash.  The rig asserts
+ * the order of the calls, and that each recipient of a message has its outcome.
  *
  * Trouble depends on what was said, never on how often a hook was called: how
  * often text is handed on is up to the split.  Input is hostile by design. */
@@ -36,8 +37,8 @@ struct plan {
 	uint8_t limits;
 	uint8_t hooks; /* one bit per troublesome hook */
 	uint8_t sink;
-	uint8_t end; /* with 128 the next two are given */
-	uint8_t seed;
+	uint8_t end;      /* with 128 the next two are given */
+	uint8_t seed;     /* of the split; three bits say what the listener is, too */
 	uint8_t security; /* of the listener */
 	uint8_t sasl;
 	uint64_t text_limit;
@@ -191,6 +192,19 @@ static void set_limits(struct rig *r, const struct plan *plan)
 	};
 }
 
+/* LMTP or not; and whether its recipients go to commands. */
+static void set_listener(struct rig *r, const struct plan *plan)
+{
+	struct smtp_listen_settings *l = &r->peer.settings;
+
+	l->protocol = (plan->seed & 128) != 0 ? LISTEN_LMTP : LISTEN_SMTP;
+	l->is_sender_argument = l->is_recipient_argument = (plan->seed & 64) != 0;
+	if ((plan->seed & 32) != 0) {
+		l->recipient_text_max = 60;
+		l->recipient_extra = 9;
+	}
+}
+
 /* Whether bytes stand behind STARTTLS is for the caller to say, and here the plan does,
  * for otherwise it would be up to the split. */
 static void set_security(struct rig *r, const struct plan *plan)
@@ -234,6 +248,7 @@ static void run(
 
 	rig_init(r);
 	set_limits(r, plan);
+	set_listener(r, plan);
 	set_security(r, plan);
 	set_hooks(r, plan);
 	r->judge = judge;
@@ -298,6 +313,7 @@ static void compare(struct rig *whole, struct rig *split)
 	compare_str("output", a, b);
 	compare_str("answers", buf_str(&whole->answers), buf_str(&split->answers));
 	compare_str("logins", buf_str(&whole->logins), buf_str(&split->logins));
+	compare_str("outcomes", buf_str(&whole->outcomes), buf_str(&split->outcomes));
 	compare_str("told", buf_str(&whole->told), buf_str(&split->told));
 	compare_traces(&whole->trace, &split->trace);
 	assert(whole->is_dropped == split->is_dropped);

@@ -10,10 +10,11 @@ other names (found by fuzzing, or crashes that are mended) are left alone."""
 
 import base64
 import os
+import struct
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CASES = os.path.join(HERE, "..", "transcripts", "cases")
+CASES = [os.path.join(HERE, "..", "transcripts", name) for name in ("cases", "engine")]
 SIZE_MAX = 8192
 MODES = {"normalize": 0, "reject": 1, "preserve": 2}
 
@@ -24,6 +25,8 @@ def unescape(text):
 
 TLS = {"off": 0, "starttls": 1, "required": 2, "implicit": 3}
 AUTH = {"off": 0, "optional": 1, "required": 2}
+# Bits of the seed.
+LMTP, ARGUMENTS, SHORT_LINE = 128, 64, 32
 PLAINTEXT = {"never": 0, "loopback": 1, "always": 2}
 
 
@@ -45,7 +48,8 @@ def client_bytes(path):
         elif how == "C*":
             count, text = text.split(" ", 1)
             said += unescape(text) * int(count)
-    return header(limits=MODES[mode], **security) + said
+    seed = 1 + LMTP * (security.pop("protocol", "smtp") == "lmtp")
+    return header(limits=MODES[mode], seed=seed, **security) + said
 
 
 def header(limits=0, hooks=0, sink=0, end=0, seed=1, sasl=0, input_behind=False, **security):
@@ -68,6 +72,10 @@ def message(text=b"text\r\n", count=1):
 
 
 HELLO = b"EHLO client.example\r\n"
+LHLO = b"LHLO client.example\r\n"
+EACH_ITS_OWN = b"MAIL FROM:<a@b>\r\n" + b"".join(
+    b"RCPT TO:<%b@c>\r\n" % name for name in (b"full", b"d", b"gone", b"late", b"d")
+) + b"DATA\r\nx\r\n.\r\n"
 PLAIN_WRONG = auth(b"PLAIN", b"\0joe\0wrong")
 SESSION = HELLO + message() + message(b"..two\r\n") + b"RSET\r\nNOOP\r\nQUIT\r\n"
 SENDERS = HELLO + b"".join(b"MAIL FROM:<%c@example.org>\r\nRSET\r\n" % c for c in b"abcdefgh")
@@ -116,6 +124,23 @@ CORNERS = {
     "hello-long": header() + b"EHLO " + b".".join([b"x" * 60] * 5) + b"\r\n",
     "sink-permanent": header(sink=8 + 2 + 4) + SESSION,
     "end-after-text": header(end=0) + HELLO + message()[:-2],
+    "lmtp-each-its-own": header(seed=1 + LMTP) + LHLO + EACH_ITS_OWN + message(count=3) +
+                         b"EHLO a\r\nHELO a\r\nHELP\r\nDATA\r\n",
+    "lmtp-closing": header(seed=1 + LMTP) + LHLO + EACH_ITS_OWN.replace(b"full", b"closing"),
+    "lmtp-sink-prepare": header(sink=2, seed=1 + LMTP) + LHLO + message(count=3),
+    "lmtp-sink-commit": header(sink=4 + 8, seed=1 + LMTP) + LHLO + message(count=3),
+    "lmtp-hooks": header(hooks=127, seed=1 + LMTP) + LHLO + message(count=3) * 6,
+    "lmtp-text-closed": header(sink=0xe0, seed=1 + LMTP) + LHLO +
+                        message(b"0123456789abcdef\r\n" * 9, count=3),
+    "lmtp-text-dropped": header(sink=0xa0, seed=1 + LMTP) + LHLO +
+                         message(b"0123456789abcdef\r\n" * 9, count=3),
+    "lmtp-many": header(seed=1 + LMTP) + LHLO + message(count=500) + b"NOOP\r\n",
+    "lmtp-starttls": header(seed=1 + LMTP, tls="starttls") + LHLO + b"STARTTLS\r\n" + LHLO +
+                     message(count=2),
+    "arguments-hyphen": header(seed=1 + ARGUMENTS) + HELLO +
+                        b"MAIL FROM:<-a@b>\r\nMAIL FROM:<>\r\nRCPT TO:<\"-a\"@b>\r\n"
+                        b"RCPT TO:<a+-b@c>\r\nRCPT TO:<a-b+c@d>\r\n",
+    "arguments-too-many": header(seed=1 + SHORT_LINE) + HELLO + message(count=9) * 2,
     "starttls-injection": header(tls="starttls", input_behind=True) + HELLO +
                           b"STARTTLS\r\nMAIL FROM:<a@b>\r\n",
     "starttls-fails": header(tls="starttls", sasl=16) + HELLO + b"STARTTLS\r\n",
@@ -451,12 +476,74 @@ EXCHANGES = {
 }
 
 
+TEXTS_OF_QUESTION = (b"from@example.test", b"192.0.2.7", b"client.example.test", b"ann", b"mx",
+                     b"00064b1e2f3a5c-00126f-9a3b", b"envid", b"ESMTPS", b"TLSv1.3", b"AES",
+                     b"CN=joe", b"joe", b"example.test")
+
+
+def text(content):
+    return struct.pack("=I", len(content)) + content
+
+
+def question(recipients=(b"joe@example.test",), texts=TEXTS_OF_QUESTION, section=0, count=None):
+    count = len(recipients) if count is None else count
+    return (struct.pack("=IHQQ", section, 4711, 5000, 1234) + b"".join(map(text, texts)) +
+            struct.pack("=I", count) + b"".join(map(text, recipients)))
+
+
+def answer(code, enhanced, said):
+    return b"\xff" + struct.pack("=i12s256s", code, enhanced, said)
+
+
+ALONE = TEXTS_OF_QUESTION[:11] + (b"", b"")
+SPAWNS = {
+    "question": question(),
+    "question-several": question((b"a@x", b"b@y", b"c@z"), ALONE),
+    "question-least": question((b"a",), (b"",) * 13),
+    "question-several-and-one": question((b"a@x", b"b@y")),
+    "question-nobody": question(()),
+    "question-empty-recipient": question((b"",)),
+    "question-nul": question((b"a\0b",)),
+    "question-nul-in-helo": question(texts=(b"", b"", b"a\0") + (b"",) * 10),
+    "question-hostile": question((b"-oQ/tmp", b"$(id)", b"a\nb"), (b"`id`; %{sender}\n\xff",) * 11 + (b"", b"")),
+    "question-few": question(count=2),
+    "question-many": question(count=0xffffffff),
+    "question-more": question() + b"x",
+    "question-cut": question()[:-1],
+    "question-cut-early": question()[:20],
+    "question-empty": b"",
+    "question-long-text": question()[:22] + b"\xff\xff\xff\xff",
+    "answer-success": answer(250, b"2.0.0", b"Ok"),
+    "answer-temporary": answer(451, b"4.3.0", b"Try later"),
+    "answer-permanent": answer(550, b"5.1.1", b"User unknown"),
+    "answer-longest": answer(599, b"5.999.999", b"x" * 255),
+    "answer-open": answer(550, b"5.1.1", b"x" * 256),
+    "answer-open-code": answer(550, b"5.1.1" * 3, b"x"),
+    "answer-class": answer(550, b"4.1.1", b"x"),
+    "answer-control": answer(550, b"5.1.1", b"a\r\n250 b"),
+    "answer-short": answer(550, b"5.1.1", b"x")[:9],
+    "answer-code": answer(251, b"2.0.0", b"Ok"),
+    "argument-empty": b"\xfe",
+    "argument-literal": b"\xfe--from=100%%",
+    "argument-macros": b"\xfe%{sender}%{recipient}%{recipient.local}%{recipient.domain}"
+                       b"%{recipient.extension}%{client.address}%{client.port}%{helo}%{user}"
+                       b"%{listener}%{message.id}%{size}%{envid}%{protocol}%{tls.cipher}",
+    "argument-recipients": b"\xfe%{recipients}",
+    "argument-recipients-and": b"\xfe%{recipients},",
+    "argument-unknown": b"\xfex%{nobody}",
+    "argument-open": b"\xfe%{sender",
+    "argument-percent": b"\xfe50%",
+    "argument-nul": b"\xfe%{send\0er}",
+}
+
+
 def sessions():
     inputs = dict(CORNERS)
-    for name in sorted(os.listdir(CASES)):
-        said = client_bytes(os.path.join(CASES, name))
-        if len(said) <= SIZE_MAX:
-            inputs["transcript-" + name.removesuffix(".smtp")] = said
+    for directory in CASES:
+        for name in sorted(os.listdir(directory)):
+            said = client_bytes(os.path.join(directory, name))
+            if len(said) <= SIZE_MAX:
+                inputs["transcript-" + name.removesuffix(".smtp")] = said
     return inputs
 
 
@@ -468,7 +555,7 @@ def texts():
 def main(directory):
     for target, inputs in (("session", sessions()), ("address", ADDRESSES),
                            ("data", texts()), ("config", CONFIGS),
-                           ("users", USERS), ("sasl", EXCHANGES)):
+                           ("users", USERS), ("sasl", EXCHANGES), ("spawn", SPAWNS)):
         os.makedirs(os.path.join(directory, target), exist_ok=True)
         for name, content in inputs.items():
             with open(os.path.join(directory, target, name), "wb") as file:

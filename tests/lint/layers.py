@@ -15,7 +15,9 @@ MAY_INCLUDE = {
     "net": {"api", "base", "smtp", "net"},
     "config": {"api", "base", "smtp", "policy", "delivery", "net", "config"},
     "keys": {"api", "base", "smtp", "policy", "delivery", "net", "config", "keys"},
-    "proc": {"api", "base", "smtp", "policy", "delivery", "net", "config", "keys", "proc"},
+    "spawn": {"base", "smtp", "delivery", "spawn"},
+    "proc": {"api", "base", "smtp", "policy", "delivery", "net", "config", "keys", "spawn",
+             "proc"},
     # Of the server only what both sides must know.
     "ctl": {"base", "ctl", "policy/users.h", "proc/control.h", "proc/runtime.h",
             "smtp/session.h"},

@@ -23,14 +23,32 @@ static const struct smtp_result result_full = {
 static const struct smtp_result result_never = {
 	RESULT_PERMANENT, 550, "5.1.1", "No such mailbox"};
 
-/* The result for recipient i when those in `failing` fail. */
-static struct smtp_result result_for(const struct rig *r, uint32_t failing, size_t i)
+/* Mailboxes that always fail; see struct rig_faults. */
+static const struct {
+	const char *local;
+	bool is_late;
+	struct smtp_result result;
+} bad_mailboxes[] = {
+	{"full", false, {RESULT_TEMPORARY, 452, "4.2.2", "Mailbox full"}},
+	{"gone", false, {RESULT_PERMANENT, 550, "5.1.1", "No such mailbox"}},
+	{"closing", false, {RESULT_TEMPORARY, 421, "4.3.2", "Closing for today"}},
+	{"late", true, {RESULT_TEMPORARY, 451, "4.3.0", "Local error in processing"}},
+};
+
+/* The result for recipient i in prepare or, later, in commit. */
+static struct smtp_result result_for(const struct rig *r, bool is_late, size_t i)
 {
+	struct str local = r->envelope->recipients[i].address.local;
+	uint32_t failing = is_late ? r->faults.commit : r->faults.prepare;
 	uint32_t bit = i < 32 ? (uint32_t)1 << i : 0;
 
-	if ((failing & bit) == 0)
-		return result_ok;
-	return (r->faults.permanent & bit) != 0 ? result_never : result_full;
+	if ((failing & bit) != 0)
+		return (r->faults.permanent & bit) != 0 ? result_never : result_full;
+	for (size_t k = 0; k < sizeof(bad_mailboxes) / sizeof(bad_mailboxes[0]); k++)
+		if (bad_mailboxes[k].is_late == is_late &&
+			str_equal(local, str_of(bad_mailboxes[k].local)))
+			return bad_mailboxes[k].result;
+	return result_ok;
 }
 
 /* The envelope as the sink sees it: "SENDER RECIPIENT...". */
@@ -86,7 +104,12 @@ static struct smtp_result sink_begin(void *user, const struct envelope *envelope
 	trace_begin(r, envelope);
 	if (r->faults.begin)
 		return result_full;
+	assert(r->untold_count == 0);
+	r->untold_count = envelope->recipient_count;
+	r->envelope = envelope;
 	r->recipient_count = envelope->recipient_count;
+	r->prepared = reallocarray(r->prepared, r->recipient_count, 1);
+	assert(r->prepared != NULL);
 	r->sink_state = RIG_SINK_OPEN;
 	buf_reset(&r->text);
 	return result_ok;
@@ -115,35 +138,18 @@ static void sink_prepare(void *user, struct smtp_result *results)
 	assert(r->sink_state == RIG_SINK_OPEN);
 	rig_trace_add(r, "prepare", "", 0);
 	r->sink_state = RIG_SINK_PREPARED;
-	r->has_prepared = true;
 	for (size_t i = 0; i < r->recipient_count; i++) {
-		results[i] = result_for(r, r->faults.prepare, i);
-		r->has_prepared &= results[i].kind == RESULT_OK;
+		results[i] = result_for(r, false, i);
+		r->prepared[i] = results[i].kind == RESULT_OK;
 	}
 }
 
-static void sink_commit(void *user, const bool *keep, struct smtp_result *results)
+/* What was written is a message now. */
+static void store(struct rig *r, size_t recipients)
 {
-	struct rig *r = user;
-	struct rig_message *m;
-	size_t kept = 0;
-	bool is_good = true;
+	struct rig_message *m =
+		reallocarray(r->messages, r->message_count + 1, sizeof(*m));
 
-	assert(r->sink_state == RIG_SINK_PREPARED);
-	rig_trace_add(r, "commit", "", 0);
-	r->sink_state = RIG_SINK_IDLE;
-	for (size_t i = 0; i < r->recipient_count; i++) {
-		if (!keep[i])
-			continue;
-		results[i] = result_for(r, r->faults.commit, i);
-		is_good &= results[i].kind == RESULT_OK;
-		kept++;
-	}
-	/* In SMTP the message is the unit: for all of them or for none. */
-	assert(r->has_prepared && kept == r->recipient_count);
-	if (!is_good)
-		return;
-	m = reallocarray(r->messages, r->message_count + 1, sizeof(*m));
 	assert(m != NULL);
 	r->messages = m;
 	m += r->message_count++;
@@ -152,7 +158,30 @@ static void sink_commit(void *user, const bool *keep, struct smtp_result *result
 	if (r->text.len > 0)
 		memcpy(m->p, r->text.p, r->text.len);
 	m->n = r->text.len;
-	m->recipients = kept;
+	m->recipients = recipients;
+}
+
+static void sink_commit(void *user, const bool *keep, struct smtp_result *results)
+{
+	struct rig *r = user;
+	bool is_lmtp = r->envelope->client.is_lmtp;
+	size_t kept = 0, good = 0;
+
+	assert(r->sink_state == RIG_SINK_PREPARED);
+	rig_trace_add(r, "commit", "", 0);
+	r->sink_state = RIG_SINK_IDLE;
+	for (size_t i = 0; i < r->recipient_count; i++) {
+		assert(keep[i] == (bool)r->prepared[i]);
+		if (!keep[i])
+			continue;
+		results[i] = result_for(r, true, i);
+		good += results[i].kind == RESULT_OK;
+		kept++;
+	}
+	/* In SMTP the message is the unit: for all of them or for none. */
+	assert(kept > 0 && (is_lmtp || kept == r->recipient_count));
+	if (good > 0 && (is_lmtp || good == kept))
+		store(r, good);
 }
 
 static void sink_abort(void *user)
@@ -188,9 +217,13 @@ static void outcome(void *user, const struct smtp_outcome *o)
 {
 	struct rig *r = user;
 
-	assert(o->envelope->recipient_count > 0);
+	assert(o->recipient_count > 0 && o->recipient_count <= r->untold_count);
+	r->untold_count -= o->recipient_count;
 	r->outcome_count++;
 	r->outcome_code = o->code;
+	(void)buf_add_format(&r->outcomes, "%d %zu ", o->code, o->recipient_count);
+	(void)buf_add_str(&r->outcomes, o->recipient);
+	(void)buf_add_text(&r->outcomes, "\n");
 }
 
 static void answered(void *user, enum smtp_verb verb, int code)
@@ -244,15 +277,15 @@ static void reply(void *user, struct str line)
 
 static void take_output(struct rig *r)
 {
-	struct str out = smtp_output(r->engine);
+	struct str out;
 
-	if (out.n == 0)
-		return;
-	(void)buf_add(&r->output, out.p, out.n);
-	assert(!r->output.has_overflowed);
-	r->write_count++;
-	smtp_sent(r->engine, out.n);
-	assert(smtp_output(r->engine).n == 0);
+	/* Once more only for the rest of the replies to a message of LMTP. */
+	while ((out = smtp_output(r->engine)).n > 0) {
+		(void)buf_add(&r->output, out.p, out.n);
+		assert(!r->output.has_overflowed);
+		r->write_count++;
+		smtp_sent(r->engine, out.n);
+	}
 }
 
 /* Returns whether to go on. */
@@ -326,7 +359,7 @@ void rig_init(struct rig *r)
 		.settings =
 			{
 				.hostname = "sink.example.test",
-				.greeting = "%{hostname} ESMTP sinkd",
+				.greeting = "%{hostname} %{protocol} sinkd",
 				.message_size_max = 20 << 20,
 				.recipients_max = 1000,
 				.line_length_max = 4096,
@@ -352,6 +385,7 @@ void rig_init(struct rig *r)
 	buf_init(&r->trace, RIG_BYTES_MAX);
 	buf_init(&r->told, RIG_BYTES_MAX);
 	buf_init(&r->logins, RIG_BYTES_MAX);
+	buf_init(&r->outcomes, RIG_BYTES_MAX);
 	buf_init(&r->input, RIG_BYTES_MAX);
 	buf_init(&r->text, RIG_BYTES_MAX);
 }
@@ -433,6 +467,7 @@ void rig_forget(struct rig *r)
 	buf_reset(&r->trace);
 	buf_reset(&r->told);
 	buf_reset(&r->logins);
+	buf_reset(&r->outcomes);
 	r->secret_count = 0;
 	r->write_count = 0;
 	r->is_in_text = false;
@@ -444,6 +479,7 @@ void rig_end(struct rig *r)
 
 	smtp_end(r->engine);
 	assert(r->sink_state == RIG_SINK_IDLE);
+	assert(r->untold_count == 0);
 	assert(!r->sasl.is_active);
 	assert(r->ended_count == expected);
 	smtp_end(r->engine);
@@ -456,11 +492,13 @@ void rig_done(struct rig *r)
 	for (size_t i = 0; i < r->message_count; i++)
 		free(r->messages[i].p);
 	free(r->messages);
+	free(r->prepared);
 	buf_done(&r->output);
 	buf_done(&r->answers);
 	buf_done(&r->trace);
 	buf_done(&r->told);
 	buf_done(&r->logins);
+	buf_done(&r->outcomes);
 	buf_done(&r->input);
 	buf_done(&r->text);
 	*r = (struct rig){0};

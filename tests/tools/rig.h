@@ -50,7 +50,11 @@ enum rig_hook {
 
 /* Where the sink fails.  prepare and commit: for the recipients whose bit is set,
  * the first one's being 1; permanent: for good, for those of them.  text_after: the
- * first chunk that brings the text to more octets than this; UINT64_MAX never. */
+ * first chunk that brings the text to more octets than this; UINT64_MAX never.
+ *
+ * Some mailboxes always fail, whatever their domain: prepare for "full" with 452 4.2.2,
+ * for "gone" with 550 5.1.1, for "closing" with 421 4.3.2, and commit for "late" with
+ * 451 4.3.0. */
 struct rig_faults {
 	bool begin;
 	uint32_t prepare;
@@ -88,7 +92,7 @@ struct rig_sasl {
 struct rig_message {
 	char *p;
 	size_t n;
-	size_t recipients;
+	size_t recipients; /* who got it */
 };
 
 struct rig {
@@ -123,6 +127,7 @@ struct rig {
 	size_t pause_count;
 	uint64_t paused_ms;
 	uint64_t text_bytes; /* of the message in flight, as hook data_chunk saw it */
+	struct buf outcomes; /* "CODE COUNT RECIPIENT" and an end of line for each */
 	size_t outcome_count;
 	int outcome_code;
 	bool is_over;    /* the engine wanted to close */
@@ -132,8 +137,10 @@ struct rig {
 	struct smtp_env env;
 	struct buf input;
 	struct buf text;
+	const struct envelope *envelope; /* of the message in the sink */
 	size_t recipient_count;
-	bool has_prepared; /* for all recipients */
+	uint8_t *prepared;   /* for each recipient: it went well */
+	size_t untold_count; /* recipients that no outcome was told of yet */
 	enum rig_sink_state sink_state;
 	bool has_begun; /* the hooks know of the session */
 	size_t ended_count;
@@ -153,7 +160,7 @@ void rig_start_tls(struct rig *r);
 /* What the engine offered since the last rig_forget. */
 struct str rig_output(const struct rig *r);
 struct str rig_trace(const struct rig *r);
-/* Begin a new page for rig_output, rig_trace and answers. */
+/* Begin a new page for rig_output, rig_trace, answers and outcomes. */
 void rig_forget(struct rig *r);
 /* End the session; the engine stays, for rig_output and the next rig_start. */
 void rig_end(struct rig *r);

@@ -167,7 +167,10 @@ static bool play_step(struct play *p, const struct step *step)
 	case STEP_LINE:
 		return expect_line(p, step);
 	case STEP_REPLY:
-		return expect_reply(p, step);
+		for (size_t i = 0; i < step->number; i++)
+			if (!expect_reply(p, step))
+				return false;
+		return true;
 	case STEP_LINES:
 		return expect_lines(p, step);
 	case STEP_SILENT:

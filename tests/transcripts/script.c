@@ -164,18 +164,21 @@ static bool find_word(const char *const *words, struct str word, int *ret)
 	return false;
 }
 
-/* "tls WORD" and "auth WORD", as in a section listen. */
+/* "protocol WORD", "tls WORD" and "auth WORD", as in a section listen. */
 static bool set_listen(struct script *s, struct str name, struct str value)
 {
 	static const char *const tls[] = {
 		"off", "starttls", "required", "implicit", NULL};
 	static const char *const auth[] = {"off", "optional", "required", NULL};
+	static const char *const protocol[] = {"smtp", "lmtp", NULL};
 	int number;
 
 	if (str_equal(name, STR("tls")) && find_word(tls, value, &number))
 		s->listen.tls = (enum listen_tls)number;
 	else if (str_equal(name, STR("auth")) && find_word(auth, value, &number))
 		s->listen.auth = (enum listen_auth)number;
+	else if (str_equal(name, STR("protocol")) && find_word(protocol, value, &number))
+		s->listen.protocol = (enum listen_protocol)number;
 	else
 		return false;
 	return buf_add_format(
@@ -206,6 +209,18 @@ static struct str take_word(struct str *rest)
 		word.n = (size_t)(blank - rest->p);
 	*rest = str_trim_start(str_skip(*rest, word.n));
 	return word;
+}
+
+/* "CODE" or "CODE N": so many replies. */
+static bool take_replies(struct str *rest, uint64_t *ret_count)
+{
+	struct str code = take_word(rest), count = *rest;
+	uint64_t number;
+
+	*rest = code;
+	*ret_count = 1;
+	return str_parse_u64(code, &number) == 0 &&
+	       (count.n == 0 || (str_parse_u64(count, ret_count) == 0 && *ret_count > 0));
 }
 
 /* An option of a section, if the word is that of one.  Returns whether it is. */
@@ -258,13 +273,18 @@ static int add_action(struct script *s, unsigned line, struct str rest)
 	}
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
 		enum step_kind kind = actions[i].kind;
-		bool has_number = kind == STEP_STORED || kind == STEP_REPLY;
 		struct step *step;
+		bool is_good;
 
 		if (!str_equal(word, str_of(actions[i].word)))
 			continue;
-		if (has_number != (str_parse_u64(rest, &number) == 0) ||
-			(!has_number && rest.n > 0))
+		if (kind == STEP_REPLY)
+			is_good = take_replies(&rest, &number);
+		else if (kind == STEP_STORED)
+			is_good = str_parse_u64(rest, &number) == 0;
+		else
+			is_good = rest.n == 0;
+		if (!is_good)
 			return complain(s, line, "wrong argument");
 		step = step_of(s, kind, line, false);
 		if (step == NULL || !buf_add_str(&step->bytes, rest))

@@ -11,12 +11,12 @@
 #include "smtp/settings.h"
 
 enum step_kind {
-	STEP_SEND,       /* bytes: what the client sends, as far as the next answer */
-	STEP_LINE,       /* bytes: pattern of one reply line */
-	STEP_REPLY,      /* bytes: the code on each line of one whole reply */
-	STEP_LINES,      /* bytes: patterns, each ended by LF; the rest of a reply */
-	STEP_SILENT,     /* no answer is waiting */
-	STEP_CLOSED,     /* the server has closed */
+	STEP_SEND,   /* bytes: what the client sends, as far as the next answer */
+	STEP_LINE,   /* bytes: pattern of one reply line */
+	STEP_REPLY,  /* bytes: the code on each line of whole replies; number of them */
+	STEP_LINES,  /* bytes: patterns, each ended by LF; the rest of a reply */
+	STEP_SILENT, /* no answer is waiting */
+	STEP_CLOSED, /* the server has closed */
 	STEP_DISCONNECT, /* the client goes away */
 	STEP_TLS,        /* the client shakes hands */
 	STEP_MESSAGE,    /* bytes: the next stored message */

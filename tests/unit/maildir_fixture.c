@@ -123,9 +123,16 @@ void start(const char *path)
 	CU_ASSERT_EQUAL(log_open(at("log"), LOG_FORMAT_TEXT, LOG_INFO), 0);
 }
 
+int open_state(void)
+{
+	static const struct delivery_env none;
+
+	return backend->open(&settings, 0, &none, &state);
+}
+
 void open_section(void)
 {
-	CU_ASSERT_EQUAL_FATAL(backend->open(&settings, &state), 0);
+	CU_ASSERT_EQUAL_FATAL(open_state(), 0);
 }
 
 void finish_mail(void)
@@ -190,7 +197,7 @@ int write_message(struct str text, size_t chunk_size)
 
 		r = backend->chunk(state, text.p, n);
 		if (r.kind != RESULT_OK) {
-			backend->abort(state);
+			end(false);
 			return r.code;
 		}
 		text = str_skip(text, n);
@@ -212,6 +219,11 @@ int commit(void)
 	return common_code();
 }
 
+void end(bool is_kept)
+{
+	backend->end(state, is_kept ? keep : NULL);
+}
+
 int deliver(struct str text, size_t chunk_size)
 {
 	int code = write_message(text, chunk_size);
@@ -219,11 +231,10 @@ int deliver(struct str text, size_t chunk_size)
 	if (code != 250)
 		return code;
 	code = prepare();
-	if (code != 250) {
-		backend->abort(state);
-		return code;
-	}
-	return commit();
+	if (code == 250)
+		code = commit();
+	end(code == 250);
+	return code;
 }
 
 int deliver_short(void)

@@ -37,6 +37,7 @@ extern struct smtp_result results[RECIPIENTS];
 
 /* A new directory, and settings for a section with this path in it. */
 void start(const char *path);
+int open_state(void); /* returns what open does */
 void open_section(void);
 /* Close the section, remove the directory. */
 void finish_mail(void);
@@ -46,10 +47,11 @@ void set_envelope(size_t n, const char *const *addresses);
 void set_recipient(const char *address);
 
 /* Steps of a message.  Return the one code for all kept recipients, -1 if they
- * differ.  deliver goes all the way, or aborts where the engine would. */
+ * differ.  deliver goes all the way, or ends where the engine would. */
 int write_message(struct str text, size_t chunk_size);
 int prepare(void);
 int commit(void);
+void end(bool is_kept); /* for those of keep, or for nobody */
 int deliver(struct str text, size_t chunk_size);
 int deliver_short(void);
 
@@ -65,7 +67,8 @@ int logged_lines(void);
 void check_counts(const char *name, const char *mailbox, int tmp, int new);
 void check_file(const char *name, const char *path, struct str expected);
 
-/* The tests in test_maildir_faults.c, for the same suite. */
+/* The tests in test_maildir_faults.c and test_maildir_keep.c, for the same suite. */
 void add_maildir_faults(CU_pSuite s);
+void add_maildir_keep(CU_pSuite s);
 
 #endif

@@ -19,6 +19,8 @@ void (*const unit_suites[])(void) = {
 	suite_reply,
 	suite_hooks,
 	suite_session,
+	suite_mail,
+	suite_lmtp,
 	suite_auth,
 	suite_auth_secrets,
 	suite_starttls,

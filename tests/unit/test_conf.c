@@ -24,12 +24,14 @@ static void test_texts(void)
 		{"escaped in messages", "hostname = \"a\\n\"",
 			"1: hostname: 'a\\x0A': " NOT_A_DOMAIN},
 		{"environment", "hostname = \"${SINKD_TEST_NAME}\"", ""},
-		{"greeting macros", "greeting = \"%{hostname} 100%% ready\"", ""},
+		{"greeting macros", "greeting = \"%{hostname} %{protocol} 100%% ready\"",
+			""},
 		{"greeting unknown macro", "greeting = \"%{host}\"",
-			"1: greeting: '%{host}': the only macros are %{hostname} and "
-			"%%\n"},
+			"1: greeting: '%{host}': the only macros are %{hostname}, "
+			"%{protocol} and %%\n"},
 		{"greeting lone percent", "greeting = \"100%\"",
-			"1: greeting: '100%': the only macros are %{hostname} and %%\n"},
+			"1: greeting: '100%': the only macros are %{hostname}, "
+			"%{protocol} and %%\n"},
 		{"greeting with a line end", "greeting = \"a\\r\\n250 b\"",
 			"1: greeting: 'a\\x0D\\x0A250 b': only printable ASCII "
 			"characters can be sent\n"},
@@ -107,50 +109,7 @@ static void test_timeouts(void)
 	CHECK_CONF_MISTAKES(cases);
 }
 
-#define WRONG_MODE            "the owner must be able to read and write, and nobody to execute\n"
-#define MAILDIR_WITH(options) "deliver i { type = maildir path = ./M " options " }"
-#define MAILDIR               "deliver inbox { type = maildir path = ./M }\n"
-
-static void test_deliver(void)
-{
-	static const struct conf_mistake cases[] = {
-		{"maildir", MAILDIR, ""},
-		{"discard", "deliver null { type = discard }", ""},
-		{"no type", "deliver inbox {\n}",
-			"2: deliver \"inbox\": type: must be given\n"},
-		{"type unknown", "deliver inbox {\n\ttype = pipe\n}",
-			"2: deliver \"inbox\": type: 'pipe': there is no such type\n"},
-		{"no path", "deliver inbox {\n\ttype = maildir\n}",
-			"3: deliver \"inbox\": path: must be given\n"},
-		{"path empty", "deliver inbox {\n\ttype = maildir\n\tpath = \"\"\n}",
-			"3: deliver \"inbox\": path: '': the path is empty\n"},
-		{"options for another type",
-			"deliver null {\n type = discard\n path = ./M\n headers = {}\n "
-			"sync = none\n}",
-			"3: deliver \"null\": path: only for type \"maildir\"\n"
-			"5: deliver \"null\": sync: only for type \"maildir\"\n"
-			"6: deliver \"null\": headers: only for type \"maildir\"\n"},
-		{"header unknown", MAILDIR_WITH("headers = {\"Subject\"}"),
-			"1: deliver \"i\": headers: 'Subject': must be \"Return-Path\" "
-			"or \"Delivered-To\" or \"Received\"\n"},
-		{"header twice",
-			"deliver i { type = maildir path = ./M\nheaders = {Received,\n"
-			"Received}\n}",
-			"3: deliver \"i\": headers: 'Received': given twice\n"},
-		{"mode", MAILDIR_WITH("file-mode = 644"), ""},
-		{"mode not octal", MAILDIR_WITH("file-mode = 0800"),
-			"1: deliver \"i\": file-mode: '0800': an octal mode such as "
-			"\"0600\" is expected\n"},
-		{"mode to execute", MAILDIR_WITH("file-mode = 0700"),
-			"1: deliver \"i\": file-mode: '0700': " WRONG_MODE},
-		{"mode not for the owner", MAILDIR_WITH("file-mode = 0466"),
-			"1: deliver \"i\": file-mode: '0466': " WRONG_MODE},
-		{"same title", MAILDIR MAILDIR, "2: found duplicate title 'inbox'\n"},
-	};
-
-	CHECK_CONF_MISTAKES(cases);
-}
-
+#define MAILDIR        "deliver inbox { type = maildir path = ./M }\n"
 #define TAKEN_BY(name) "listen \"" name "\" has this address already\n"
 
 static void test_listen(void)
@@ -182,15 +141,48 @@ static void test_listen(void)
 			"listen a { address = {\"localhost:25\"} }\n"
 			"listen b { address = {\"[::]:25\"} }",
 			"2: listen \"b\": address: '[::]:25': " TAKEN_BY("a")},
+	};
+
+	CHECK_CONF_MISTAKES(cases);
+}
+
+static void test_protocol_and_deliver(void)
+{
+	static const struct conf_mistake cases[] = {
 		{"deliver",
 			MAILDIR "listen a { address = {\"[::1]:25\"} deliver = {inbox} }",
 			""},
 		{"deliver not defined",
 			MAILDIR "listen a { address = {\"[::1]:25\"}\ndeliver = {x}\n}",
 			"3: listen \"a\": deliver: there is no section deliver \"x\"\n"},
-		{"deliver to two",
-			MAILDIR "listen a { address = {\"[::1]:25\"} deliver = {a, b} }",
-			"2: listen \"a\": deliver: more than one is not supported\n"},
+		{"deliver to none",
+			MAILDIR "listen a { address = {\"[::1]:25\"}\ndeliver = {}\n}",
+			"4: listen \"a\": deliver: at least one must be given\n"},
+		{"deliver to one twice",
+			MAILDIR "listen a { address = {\"[::1]:25\"}\ndeliver = {inbox,\n"
+				"inbox} }",
+			"4: listen \"a\": deliver: 'inbox': given twice\n"},
+		{"lmtp",
+			"listen a { address = {\"[::1]:24\", \"unix:/s\"} protocol = "
+			"lmtp }",
+			""},
+		{"lmtp at any port",
+			"listen a { address = {\"[::1]:0\"} protocol = lmtp }", ""},
+		{"lmtp at port 25",
+			"listen a {\naddress = {\"[::1]:24\",\n\"127.0.0.1:25\",\n"
+			"\"localhost:25\"}\nprotocol = lmtp\n}",
+			"3: listen \"a\": address: '127.0.0.1:25': LMTP must not be used "
+			"at port 25\n"
+			"4: listen \"a\": address: 'localhost:25': listen \"a\" has this "
+			"address already\n"},
+		{"lmtp at port 25 of localhost",
+			"listen a { address = {\"localhost:25\"} protocol = lmtp }",
+			"1: listen \"a\": address: 'localhost:25': LMTP must not be used "
+			"at port 25\n"},
+		{"protocol unknown",
+			"listen a { address = {\"[::1]:25\"} protocol = uucp }",
+			"1: listen \"a\": protocol: 'uucp': must be \"smtp\" or "
+			"\"lmtp\"\n"},
 	};
 
 	CHECK_CONF_MISTAKES(cases);
@@ -203,8 +195,8 @@ static void test_syntax(void)
 		{"unknown section", "tles {\n}", "1: no such option 'tles'\n"},
 		{"unknown in a section", "workers {\n\tmaximum = 3\n}",
 			"2: workers: no such option 'maximum'\n"},
-		{"unknown in a titled one", "listen \"mx\" {\n\tprotocol = smtp\n}",
-			"2: listen \"mx\": no such option 'protocol'\n"},
+		{"unknown in a titled one", "listen \"mx\" {\n\tprotocols = smtp\n}",
+			"2: listen \"mx\": no such option 'protocols'\n"},
 		{"no title", "listen {\n}", "1: missing title for section 'listen'\n"},
 		{"no value", "hostname\nuser = a",
 			"2: missing equal sign after option 'hostname'\n"},
@@ -328,6 +320,15 @@ static void test_defaults(void)
 	CHECK_STR("path", str_of(c->deliveries[0].path), STR("./Maildir"));
 	CHECK("sync", c->deliveries[0].has_sync);
 	CHECK("mode", c->deliveries[0].file_mode == 0600);
+	CHECK("required", c->deliveries[0].is_required);
+	CHECK("protocol", c->listeners[0].smtp.protocol == LISTEN_SMTP);
+	CHECK("its delivery", c->listeners[0].delivery_count == 1 &&
+				      c->listeners[0].deliveries[0] == 0);
+	CHECK_STR("names", str_of(c->listeners[0].delivery_names), STR("inbox"));
+	CHECK("clients are free", !c->listeners[0].smtp.is_sender_argument &&
+					  !c->listeners[0].smtp.is_recipient_argument &&
+					  c->listeners[0].smtp.recipient_text_max == 0);
+	CHECK_STR("spool", str_of(c->spool_dir), STR("/var/tmp"));
 	CHECK("headers", c->deliveries[0].headers[0] == HEADER_RETURN_PATH &&
 				 c->deliveries[0].headers[1] == HEADER_DELIVERED_TO &&
 				 c->deliveries[0].headers[2] == HEADER_RECEIVED);
@@ -368,7 +369,7 @@ static void test_print(void)
 	static const char everything[] =
 		"hostname = \"[192.0.2.1]\"  greeting = \"%{hostname} \\\"a\\\\b\\\" "
 		"\\${HOME} $5 100%%\"\n"
-		"runtime-dir = /run/x\n"
+		"runtime-dir = /run/x spool-dir = /s\n"
 		"workers { start = 3 min-spare = 1 max-spare = 5 max = 9 max-sessions = "
 		"0\n"
 		"overflow = refuse }\n"
@@ -388,10 +389,16 @@ static void test_print(void)
 		"deliver b { type = maildir path = \"/m/%{recipient}/\\x01%%\"\n"
 		"sync = none line-ending = crlf headers = {Received, Delivered-To}\n"
 		"file-mode = 0644 }\n"
-		"deliver c { type = maildir path = /c headers = {} }\n"
+		"deliver c { type = maildir path = /c headers = {} required = false }\n"
+		"deliver d { type = pipe command = {/x, \"%{recipients}\", \"\\${a}\"}\n"
+		"timeout = 1500ms max-running = 3 per-recipient = true directory = /d\n"
+		"environment = {\"A=\\x01\", \"_9=\"} headers = {Received}\n"
+		"line-ending = crlf required = false }\n"
+		"deliver e { type = pipe command = {sh, \"%{recipient}\"} user = \"\" }\n"
+		"deliver f { type = discard required = false }\n"
 		"listen x { address = {\"localhost:25\", \"[::1]:0\", \"unix:/a b\"}\n"
-		"deliver = {b} tls = implicit auth = required backlog = 5 }\n"
-		"listen y { address = {\"localhost:26\"} tls = off }\n"
+		"deliver = {d, b, f} tls = implicit auth = required backlog = 5 }\n"
+		"listen y { address = {\"localhost:26\"} tls = off protocol = lmtp }\n"
 		"log { target = '/a\"b' format = json level = error }\n"
 		"sandbox { level = trap }\n";
 
@@ -426,8 +433,8 @@ static void test_everything_is_kept(void)
 	CHECK("line ending", c->deliveries[1].line_ending == LINE_ENDING_CRLF);
 	CHECK("no headers", c->deliveries[1].headers[0] == 0);
 	CHECK("mode", c->deliveries[1].file_mode == 0640);
-	CHECK("named", c->listeners[0].delivery == 1);
-	CHECK("first", c->listeners[1].delivery == 0);
+	CHECK("named", c->listeners[0].deliveries[0] == 1);
+	CHECK("first", c->listeners[1].deliveries[0] == 0);
 	free(told);
 	config_free(c);
 }
@@ -464,7 +471,7 @@ static void test_overrides(void)
 	CU_ASSERT_EQUAL_FATAL(result, 0);
 	CHECK("listener", c->listener_count == 1 && c->listeners[0].endpoint_count == 2);
 	CHECK_STR("listener", str_of(c->listeners[0].name), STR("command-line"));
-	CHECK("delivery", c->delivery_count == 1 && c->listeners[0].delivery == 0);
+	CHECK("delivery", c->delivery_count == 1 && c->listeners[0].deliveries[0] == 0);
 	CHECK_STR("delivery", str_of(c->deliveries[0].name), STR("inbox"));
 	CHECK_STR("path", str_of(c->deliveries[0].path), STR("/m/%{recipient.local}"));
 	CHECK("sync", c->deliveries[0].has_sync);
@@ -477,7 +484,10 @@ static void test_overrides(void)
 	told = load_conf(conf_file, &overrides, &result, &c);
 	CU_ASSERT_EQUAL_FATAL(result, 0);
 	CHECK("listeners of the file", c->listener_count == 2);
-	CHECK("all to the one", c->listeners[0].delivery == 0);
+	CHECK("all to the one", c->listeners[0].deliveries[0] == 0 &&
+					c->listeners[0].delivery_count == 1);
+	CHECK_STR(
+		"all to the one", str_of(c->listeners[0].delivery_names), STR("discard"));
 	CHECK("discard",
 		c->delivery_count == 1 && c->deliveries[0].backend == &delivery_discard);
 	CHECK_STR("discard", str_of(c->deliveries[0].name), STR("discard"));
@@ -509,7 +519,8 @@ static void test_wrong_overrides(void)
 	CHECK("maildir",
 		strstr(told, "sinkd: --maildir: '': the path is empty\n") != NULL);
 	CHECK("both",
-		strstr(told, "sinkd: --maildir and --discard exclude each other\n") !=
+		strstr(told,
+			"sinkd: --maildir, --discard and --pipe exclude each other\n") !=
 			NULL);
 	free(told);
 }
@@ -521,8 +532,8 @@ void suite_conf(void)
 	CU_add_test(s, "texts", test_texts);
 	CU_add_test(s, "numbers and words", test_numbers_and_words);
 	CU_add_test(s, "timeouts", test_timeouts);
-	CU_add_test(s, "deliver", test_deliver);
 	CU_add_test(s, "listen", test_listen);
+	CU_add_test(s, "protocol and deliver", test_protocol_and_deliver);
 	CU_add_test(s, "syntax", test_syntax);
 	CU_add_test(s, "unreadable", test_unreadable);
 	CU_add_test(s, "accounts", test_accounts);

@@ -8,6 +8,8 @@
 
 #include "smtp/envelope.h"
 
+static const struct delivery_env here = {.spool_dir = "/spool"};
+
 /* A backend that records what it is told and can be made to fail. */
 static struct {
 	char calls[256];
@@ -31,13 +33,16 @@ static int spy_prepare_host(
 	return strcmp(settings->name, "b") == 0 ? spy.prepare_error : 0;
 }
 
-static int spy_open(const struct delivery_settings *settings, void **ret_state)
+static int spy_open(const struct delivery_settings *settings, size_t section,
+	const struct delivery_env *env, void **ret_state)
 {
 	union {
 		const struct delivery_settings *settings;
 		void *state;
 	} u = {.settings = settings};
 
+	CU_ASSERT_PTR_EQUAL(env, &here);
+	CU_ASSERT_EQUAL(section, (size_t)(settings->name[0] - 'a'));
 	note("open", settings);
 	*ret_state = u.state;
 	return strcmp(settings->name, "b") == 0 ? spy.open_error : 0;
@@ -47,7 +52,7 @@ static void spy_root(const void *state, struct delivery_root *ret)
 {
 	const struct delivery_settings *settings = state;
 
-	*ret = (struct delivery_root){settings->name[0], true};
+	*ret = (struct delivery_root){settings->name[0], DELIVERY_REACH_SPOOL};
 }
 
 static int spy_check(void *state)
@@ -63,45 +68,27 @@ static void spy_close(void *state)
 	note("close", state);
 }
 
-static struct smtp_result spy_begin(void *state, const struct envelope *envelope)
+static int spy_clean(void *state, uint64_t *count)
 {
-	(void)envelope;
-	note("begin", state);
-	return (struct smtp_result){RESULT_OK, 250, "2.0.0", "begun"};
+	note("clean", state);
+	*count += 3;
+	return -EROFS;
 }
 
-static struct smtp_result spy_chunk(void *state, const void *p, size_t n)
-{
-	CU_ASSERT_TRUE(n == 2 && memcmp(p, "hi", 2) == 0);
-	note("chunk", state);
-	return (struct smtp_result){RESULT_PERMANENT, 554, "5.6.0", "chunk"};
-}
-
-static void spy_prepare(void *state, struct smtp_result *results)
-{
-	note("prepare", state);
-	results[0].code = 1;
-}
-
-static void spy_commit(void *state, const bool *keep, struct smtp_result *results)
-{
-	note("commit", state);
-	results[0].code = keep[0] ? 2 : 3;
-}
-
-static void spy_abort(void *state)
-{
-	note("abort", state);
-}
-
-static const struct delivery_backend spy_backend = {"spy", spy_prepare_host, spy_open,
-	spy_root, spy_check, spy_close, spy_begin, spy_chunk, spy_prepare, spy_commit,
-	spy_abort};
+static const struct delivery_backend spy_backend = {
+	.name = "spy",
+	.prepare_host = spy_prepare_host,
+	.open = spy_open,
+	.root = spy_root,
+	.check = spy_check,
+	.clean = spy_clean,
+	.close = spy_close,
+};
 
 static const struct delivery_settings sections[] = {
 	{.name = "a", .backend = &spy_backend},
 	{.name = "b", .backend = &spy_backend},
-	{.name = "c", .backend = &delivery_discard},
+	{.name = "c", .backend = &delivery_discard, .is_required = true},
 };
 
 static void check_calls(const char *name, const char *expected)
@@ -151,6 +138,7 @@ static void life(void)
 	struct delivery *d = NULL;
 	struct delivery_root root;
 	size_t failed = 99;
+	uint64_t removed = 2;
 
 	CU_ASSERT_EQUAL(delivery_prepare_host(sections, 3, &owner, &failed), 0);
 	check_calls("prepare", "prepare_host(a) prepare_host(b) ");
@@ -161,50 +149,29 @@ static void life(void)
 
 	spy.open_error = -EACCES;
 	failed = 99;
-	CU_ASSERT_EQUAL(delivery_open(sections, 3, &d, &failed), -EACCES);
+	CU_ASSERT_EQUAL(delivery_open(sections, 3, &here, &d, &failed), -EACCES);
 	CU_ASSERT_EQUAL(failed, 1);
 	CU_ASSERT_PTR_NULL(d);
 	check_calls("open fails", "open(a) open(b) close(a) ");
 
-	CU_ASSERT_EQUAL_FATAL(delivery_open(sections, 3, &d, &failed), 0);
+	CU_ASSERT_EQUAL_FATAL(delivery_open(sections, 3, &here, &d, &failed), 0);
 	CU_ASSERT_TRUE(delivery_root(d, 1, &root));
 	CU_ASSERT_EQUAL(root.fd, 'b');
+	CU_ASSERT_EQUAL(root.reach, DELIVERY_REACH_SPOOL);
 	CU_ASSERT_FALSE(delivery_root(d, 2, &root));
 	CU_ASSERT_EQUAL(delivery_check(d, &failed), 0);
 	spy.check_error = -ENOSPC;
 	failed = 99;
 	CU_ASSERT_EQUAL(delivery_check(d, &failed), -ENOSPC);
 	CU_ASSERT_EQUAL(failed, 1);
+	check_calls(
+		"open and check", "open(a) open(b) check(a) check(b) check(a) check(b) ");
+	CU_ASSERT_EQUAL(delivery_clean(d, 1, &removed), -EROFS);
+	CU_ASSERT_EQUAL(removed, 5);
+	CU_ASSERT_EQUAL(delivery_clean(d, 2, &removed), 0);
 	delivery_close(d);
-	check_calls("open and check",
-		"open(a) open(b) check(a) check(b) check(a) check(b) close(a) close(b) ");
+	check_calls("clean and close", "clean(b) close(a) close(b) ");
 	delivery_close(NULL);
-}
-
-static void forwarding(void)
-{
-	const struct smtp_sink *sink = &delivery_sink;
-	struct smtp_result results[1] = {{0}};
-	struct envelope envelope = {.recipient_count = 1};
-	bool keep[1] = {true};
-	struct delivery *d;
-	size_t failed;
-
-	CU_ASSERT_EQUAL_FATAL(delivery_open(sections, 3, &d, &failed), 0);
-	memset(&spy, 0, sizeof(spy));
-	CU_ASSERT_EQUAL(sink->begin(d, &envelope).kind, RESULT_OK);
-	sink->abort(d);
-	check_calls("the first by default", "begin(a) abort(a) ");
-	delivery_select(d, 1);
-	CU_ASSERT_STRING_EQUAL(sink->begin(d, &envelope).text, "begun");
-	CU_ASSERT_EQUAL(sink->chunk(d, "hi", 2).code, 554);
-	sink->prepare(d, results);
-	CU_ASSERT_EQUAL(results[0].code, 1);
-	sink->commit(d, keep, results);
-	CU_ASSERT_EQUAL(results[0].code, 2);
-	check_calls("the one chosen", "begin(b) chunk(b) prepare(b) commit(b) ");
-	delivery_close(d);
-	memset(&spy, 0, sizeof(spy));
 }
 
 static void discard(void)
@@ -212,14 +179,15 @@ static void discard(void)
 	const struct smtp_sink *sink = &delivery_sink;
 	struct smtp_result results[2] = {
 		{RESULT_PERMANENT, 1, "", ""}, {RESULT_PERMANENT, 1, "", ""}};
-	struct envelope envelope = {.recipient_count = 2};
+	struct envelope envelope = {.client.is_lmtp = true, .recipient_count = 2};
 	bool keep[2] = {false, true};
 	struct delivery *d;
 	size_t failed;
 
-	CU_ASSERT_EQUAL_FATAL(delivery_open(&sections[2], 1, &d, &failed), 0);
+	CU_ASSERT_EQUAL_FATAL(delivery_open(&sections[2], 1, &here, &d, &failed), 0);
 	CU_ASSERT_EQUAL(delivery_check(d, &failed), 0);
 	CU_ASSERT_EQUAL(sink->begin(d, &envelope).code, 250);
+	CU_ASSERT_EQUAL(delivery_patience_ms(d), 0);
 	CU_ASSERT_EQUAL(sink->chunk(d, "text\r\n", 6).code, 250);
 	sink->prepare(d, results);
 	CU_ASSERT_EQUAL(results[0].code, 250);
@@ -240,6 +208,5 @@ void suite_delivery(void)
 	CU_add_test(s, "registry", registry);
 	CU_add_test(s, "local fault", local_fault);
 	CU_add_test(s, "prepare, open, check, close", life);
-	CU_add_test(s, "forwarding", forwarding);
 	CU_add_test(s, "discard", discard);
 }

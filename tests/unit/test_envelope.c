@@ -121,16 +121,21 @@ static void test_security(void)
 	static const struct {
 		const char *name;
 		bool is_esmtp;
+		bool is_lmtp;
 		bool is_tls;
 		bool is_known;
 		const char *with;
 	} cases[] = {
-		{"ESMTP", true, false, false, " with ESMTP id "},
-		{"ESMTPS", true, true, false, " with ESMTPS id "},
-		{"ESMTPA", true, false, true, " with ESMTPA id "},
-		{"ESMTPSA", true, true, true, " with ESMTPSA id "},
-		{"SMTP over TLS", false, true, false, " with SMTP id "},
-		{"SMTP, known", false, true, true, " with SMTP id "},
+		{"ESMTP", true, false, false, false, " with ESMTP id "},
+		{"ESMTPS", true, false, true, false, " with ESMTPS id "},
+		{"ESMTPA", true, false, false, true, " with ESMTPA id "},
+		{"ESMTPSA", true, false, true, true, " with ESMTPSA id "},
+		{"LMTP", true, true, false, false, " with LMTP id "},
+		{"LMTPS", true, true, true, false, " with LMTPS id "},
+		{"LMTPA", true, true, false, true, " with LMTPA id "},
+		{"LMTPSA", true, true, true, true, " with LMTPSA id "},
+		{"SMTP over TLS", false, false, true, false, " with SMTP id "},
+		{"SMTP, known", false, false, true, true, " with SMTP id "},
 	};
 	struct buf out;
 
@@ -141,6 +146,7 @@ static void test_security(void)
 		struct str text;
 
 		e.client.is_esmtp = cases[i].is_esmtp;
+		e.client.is_lmtp = cases[i].is_lmtp;
 		if (cases[i].is_tls)
 			e.client.tls = (struct envelope_tls){
 				.version = STR("TLSv1.3"),

@@ -1,8 +1,12 @@
-/* Unit tests of proc/helper: when the next helper is due. */
+/* Unit tests of proc/helper: how a helper is started, and when the next one is due. */
 #include "unit.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 #include "proc/helper.h"
 
@@ -44,6 +48,58 @@ static void test_throttle(void)
 	}
 }
 
+/* Children; user is what they were started with. */
+static void run_well(const void *user, const struct helper_birth *birth)
+{
+	if (*(const int *)user != 7 || birth->master != getppid() ||
+		helper_tell_ready(birth) < 0)
+		_exit(1);
+	(void)pause();
+	_exit(0);
+}
+
+static void run_badly(const void *user, const struct helper_birth *birth)
+{
+	(void)user;
+	(void)birth;
+	_exit(3);
+}
+
+static const struct helper_kind well = {
+	run_well, "keys", EV_KEYS_START, EV_KEYS_EXIT, EV_KEYS_FAILED};
+static const struct helper_kind badly = {
+	run_badly, "keys", EV_KEYS_START, EV_KEYS_EXIT, EV_KEYS_FAILED};
+
+static void test_start(void)
+{
+	const int user = 7;
+	struct helper h = {0};
+	uint64_t now_ms;
+	pid_t pid;
+	int status = 0;
+
+	log_set_level(LOG_FATAL);
+	CHECK("one that ends", helper_start(&h, &badly, &user) == -ECHILD && h.pid == 0);
+	CHECK("one that is ready", helper_start(&h, &well, &user) == 0 && h.pid > 0);
+	pid = h.pid;
+	now_ms = clock_monotonic_ms();
+	CHECK("it runs", helper_tend(&h, &well, &user, now_ms) == UINT64_MAX);
+	CHECK("the same", h.pid == pid);
+	CHECK("killed", kill(pid, SIGKILL) == 0 && waitpid(pid, &status, 0) == pid);
+	CHECK("not this one", !helper_note_exit(&h, &well, pid + 1, status, false));
+	CHECK("this one", helper_note_exit(&h, &well, pid, status, false) && h.pid == 0);
+	CHECK("at once", helper_tend(&h, &well, &user, h.due_ms) == UINT64_MAX);
+	CHECK("another", h.pid > 0 && h.pid != pid);
+	helper_end(&h);
+	h = (struct helper){0};
+	CHECK("the first failure", helper_tend(&h, &badly, &user, 0) == h.due_ms);
+	CHECK("at once again", helper_tend(&h, &badly, &user, h.due_ms) == h.due_ms);
+	CHECK("and then not", h.due_ms > now_ms + 500 && h.young_deaths == 2);
+	CHECK("before its time", helper_tend(&h, &well, &user, now_ms) == h.due_ms);
+	CHECK("none", h.pid == 0);
+	log_set_level(LOG_INFO);
+}
+
 static void test_end(void)
 {
 	struct helper h = {0};
@@ -64,5 +120,6 @@ void suite_helper(void)
 	CU_pSuite s = CU_add_suite("helper", NULL, NULL);
 
 	CU_add_test(s, "the next one waits when several die young", test_throttle);
+	CU_add_test(s, "starting one, and the next", test_start);
 	CU_add_test(s, "ending one", test_end);
 }

@@ -328,4 +328,5 @@ void suite_maildir(void)
 	CU_add_test(s, "keep some", keep_some);
 	CU_add_test(s, "a thousand mailboxes", thousand_mailboxes);
 	add_maildir_faults(s);
+	add_maildir_keep(s);
 }

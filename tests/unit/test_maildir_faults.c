@@ -23,11 +23,11 @@ static void abort_message(void)
 	set_recipient("a@example.test");
 	CU_ASSERT_EQUAL(write_message(STR(MESSAGE), 3), 250);
 	check_counts("begun", SHARED, 1, 0);
-	backend->abort(state);
+	end(false);
 	check_counts("aborted after chunks", SHARED, 0, 0);
 	CU_ASSERT_EQUAL(write_message(STR(MESSAGE), 3), 250);
 	CU_ASSERT_EQUAL(prepare(), 250);
-	backend->abort(state);
+	end(false);
 	check_counts("aborted after prepare", SHARED, 0, 0);
 	CU_ASSERT_EQUAL(deliver_short(), 250);
 	check_counts("the next one", SHARED, 0, 1);
@@ -45,7 +45,7 @@ static void abort_several(void)
 	CU_ASSERT_EQUAL(prepare(), 250);
 	check_counts("a", "x.test/a", 1, 0);
 	check_counts("b", "x.test/b", 1, 0);
-	backend->abort(state);
+	end(false);
 	check_counts("a", "x.test/a", 0, 0);
 	check_counts("b", "x.test/b", 0, 0);
 	finish_mail();
@@ -83,6 +83,7 @@ static void vanished_in_data(void)
 	remove_tree(at(SHARED));
 	CU_ASSERT_EQUAL(prepare(), 250);
 	CU_ASSERT_EQUAL(commit(), 451);
+	end(false);
 	CU_ASSERT_EQUAL(logged_lines(), 1);
 	CU_ASSERT_EQUAL(deliver_short(), 250);
 	check_counts("the next one", SHARED, 0, 1);
@@ -260,6 +261,7 @@ static void second_mailbox_fails(void)
 		remove_tree(at("x.test/b/new"));
 		make_file("x.test/b/new");
 		CHECK(name, commit() == 451);
+		end(false);
 		check_counts(name, "x.test/a", 0, 0);
 		CHECK(name, count("x.test/b/tmp") == 0);
 		CHECK(name, logged_lines() == 1);
@@ -273,7 +275,7 @@ static void second_mailbox_fails(void)
 		make_file("x.test/b");
 		CHECK(name, write_message(STR(MESSAGE), SIZE_MAX) == 250);
 		CHECK(name, prepare() == 451);
-		backend->abort(state);
+		end(false);
 		check_counts(name, "x.test/a", 0, 0);
 		CHECK(name, logged_lines() == 1);
 		finish_mail();
@@ -342,6 +344,7 @@ static void no_permission_each(void)
 static void behind_closed_doors(void)
 {
 	const struct delivery_owner owner = {NOBODY, NOBODY};
+	uint64_t removed = 0;
 	struct stat st;
 
 	if (getuid() != 0)
@@ -359,7 +362,9 @@ static void behind_closed_doors(void)
 	CU_ASSERT_EQUAL(backend->check(state), 0);
 	set_recipient("a@example.test");
 	CU_ASSERT_EQUAL(write_message(STR(MESSAGE), 3), 250);
-	backend->abort(state);
+	CU_ASSERT_EQUAL(backend->clean(state, &removed), 0);
+	CU_ASSERT_EQUAL(removed, 0);
+	end(false);
 	CU_ASSERT_EQUAL(deliver_short(), 250);
 	CU_ASSERT_EQUAL(deliver_short(), 451);
 	envelope.stamp.unix_seconds++;
@@ -392,10 +397,10 @@ static void prepare_host(void)
 	start("file/" SHARED);
 	make_file("file");
 	CU_ASSERT_EQUAL(backend->prepare_host(&settings, &owner), -ENOTDIR);
-	CU_ASSERT_EQUAL(backend->open(&settings, &state), -ENOTDIR);
+	CU_ASSERT_EQUAL(open_state(), -ENOTDIR);
 	finish_mail();
 	start("missing/" SHARED);
-	CU_ASSERT_EQUAL(backend->open(&settings, &state), -ENOENT);
+	CU_ASSERT_EQUAL(open_state(), -ENOENT);
 	finish_mail();
 }
 

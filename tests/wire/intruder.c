@@ -6,6 +6,8 @@
  * the end, if the try was the last. */
 #include "proc/serve.h"
 
+#include "intruder.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <gnutls/gnutls.h>
@@ -26,11 +28,6 @@
 #include "base/ipc.h"
 #include "net/key_request.h"
 
-/* As many descriptors as go with one message. */
-#define FDS_MAX 253
-
-#define PATIENCE_MS 10000
-
 struct server {
 	const struct serve_env *env;
 };
@@ -40,12 +37,9 @@ struct server {
 static struct slot *own_slot;
 static struct counters *counters;
 static size_t own_index;
-static int listener_fd;
 static int client_fd;
 static int keys_fd; /* the channel to the keys, which all workers share */
-
-/* All return 0 if it could be done, else -1 with errno. */
-typedef long (*try_fn)(const struct board *board, const char *argument);
+int listener_fd, spawner_fd;
 
 static pid_t pid_of(const char *argument)
 {
@@ -309,8 +303,7 @@ static long try_idle_expect(const struct board *board, const char *argument)
 	return expect(counters_get_idle(counters), argument);
 }
 
-/* Into the channel, with copies of descriptors. */
-static int send_with(int to, const void *p, size_t n, const int *fds, size_t count)
+int send_with(int to, const void *p, size_t n, const int *fds, size_t count)
 {
 	union {
 		struct cmsghdr align;
@@ -476,10 +469,7 @@ static long try_pair(const struct board *board, const char *argument)
 	return socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends);
 }
 
-static const struct {
-	const char *name;
-	try_fn try;
-} tries[] = {
+static const struct named_try tries[] = {
 	{"exec", try_exec},
 	{"fork", try_fork},
 	{"clone3", try_clone3},
@@ -523,12 +513,24 @@ static const struct {
 	{"keys_flood", try_keys_flood},
 	{"hand_on", try_hand_on},
 	{"pair", try_pair},
+	{NULL, NULL},
 };
 
-/* While there is no cage yet. */
-static int find_channel(void)
+static try_fn find_try(const char *name)
 {
-	for (int fd = 0; fd < 64; fd++) {
+	const struct named_try *const lists[] = {tries, spawner_tries};
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		for (const struct named_try *t = lists[i]; t->name != NULL; t++)
+			if (strcmp(t->name, name) == 0)
+				return t->try;
+	return NULL;
+}
+
+/* The next channel from this descriptor on, while there is no cage yet. */
+static int find_channel(int fd)
+{
+	for (; fd < 64; fd++) {
 		socklen_t n = sizeof(int);
 		int type = 0;
 
@@ -545,7 +547,8 @@ struct server *serve_new(const struct serve_env *env)
 
 	if (v != NULL)
 		v->env = env;
-	keys_fd = find_channel();
+	keys_fd = find_channel(0);
+	spawner_fd = find_channel(keys_fd + 1);
 	return v;
 }
 
@@ -558,6 +561,7 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	const struct sockaddr_storage *from)
 {
 	char line[256], answer[64] = "unknown\n", *argument;
+	try_fn try;
 	ssize_t n;
 
 	/* Else its death would look like that of a worker which never served. */
@@ -577,15 +581,12 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	argument = strchr(line, ' ');
 	if (argument != NULL)
 		*argument++ = '\0';
-	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
-		if (strcmp(tries[i].name, line) != 0)
-			continue;
-		if (tries[i].try(v->env->board, argument == NULL ? "" : argument) < 0)
-			(void)snprintf(answer, sizeof(answer), "refused %s\n",
-				strerrorname_np(errno));
-		else
-			(void)snprintf(answer, sizeof(answer), "done\n");
-	}
+	try = find_try(line);
+	if (try != NULL && try(v->env->board, argument == NULL ? "" : argument) < 0)
+		(void)snprintf(
+			answer, sizeof(answer), "refused %s\n", strerrorname_np(errno));
+	else if (try != NULL)
+		(void)snprintf(answer, sizeof(answer), "done\n");
 	(void)send(fd, answer, strlen(answer), MSG_NOSIGNAL);
 	(void)close(fd);
 }

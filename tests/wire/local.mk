@@ -69,7 +69,8 @@ TESTS += $(wire_tests)
 
 # All of the server, but for what serves clients.
 check_PROGRAMS += tests/wire/intruder
-tests_wire_intruder_SOURCES = src/sinkd.c tests/wire/intruder.c
+tests_wire_intruder_SOURCES = src/sinkd.c tests/wire/intruder.c tests/wire/intruder.h \
+	tests/wire/intruder_spawner.c
 tests_wire_intruder_CPPFLAGS = $(tests_cppflags)
 tests_wire_intruder_LDADD = $(tests_server_libs)
 

@@ -26,7 +26,7 @@ def version_and_help():
     for option in "-h", "--help":
         text = sinkd(option)
         for long_option in ("--config", "--test", "--print-config", "--daemon", "--ready-fd", "--listen",
-                            "--maildir", "--discard", "--workers", "--verbose", "--version",
+                            "--maildir", "--discard", "--pipe", "--workers", "--verbose", "--version",
                             "--help"):
             assert long_option in text, long_option
 
@@ -36,7 +36,10 @@ def a_bad_command_line_is_64():
             (["--nonsense"], "nonsense"), (["-Z"], "Z"), (["operand"], "operand"),
             (["-f"], "f"), (["-w"], "w"), (["--ready-fd", "x"], "x"),
             (["--ready-fd", "77"], "77"),
-            (["--discard", "--maildir", "d"], "maildir")):
+            (["--discard", "--maildir", "d"], "maildir"), (["--pipe"], "pipe"),
+            (["--discard", "--pipe", "cat"], "pipe"),
+            (["--maildir", "d", "--pipe", "cat"], "pipe"),
+            (["operand", "--pipe", "cat"], "operand")):
         text = sinkd(*arguments, status=USAGE)
         assert named in text, (arguments, text)
 
@@ -89,6 +92,26 @@ def the_printed_configuration_is_a_configuration():
         assert sinkd("-p", "-f", "x.conf", config=limited) == limited
 
 
+def pipe_takes_the_rest_of_the_line():
+    with tempfile.TemporaryDirectory() as directory:
+        for head in ["--pipe", "./x"], ["--pipe=./x"]:
+            printed = output_of(SINKD, "-p", *head, "-t", "--discard", "-p", "--", "%{sender}",
+                                "--pipe", "operand", cwd=directory)
+            command = (f'{{"{directory}/./x", "-t", "--discard", "-p", "--", "%{{sender}}", '
+                       '"--pipe", "operand"}')
+            assert f"\tcommand = {command}\n" in printed, printed
+            assert f'\tdirectory = "{directory}"\n' in printed, printed
+            assert 'deliver "handler" {' in printed, printed
+            assert sinkd("-p", "-f", "x.conf", config=printed) == printed
+    assert '\tcommand = {"/' in sinkd("-p", "--pipe", "sh")
+
+
+def a_command_that_cannot_be_is_78():
+    for command in ["no-such-program"], [""], ["sh", "%{nonsense}"], ["sh", "100%"], ["/%{helo}"]:
+        text = sinkd("-t", "--pipe", *command, status=CONFIG)
+        assert text.startswith(f"sinkd: --pipe: '{command[-1]}': "), text
+
+
 def an_address_in_use_is_named():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = "127.0.0.1:%d" % taken.getsockname()[1]
@@ -104,4 +127,5 @@ def several_listeners_from_the_command_line():
 run(version_and_help, a_bad_command_line_is_64, a_bad_value_is_78,
     a_mistake_in_the_file_is_named_by_line, a_missing_file_is_78,
     a_test_says_nothing_and_does_nothing, the_printed_configuration_is_a_configuration,
+    pipe_takes_the_rest_of_the_line, a_command_that_cannot_be_is_78,
     an_address_in_use_is_named, several_listeners_from_the_command_line)

@@ -90,6 +90,20 @@ def each_session_has_the_settings_it_began_with():
         assert [len(os.listdir(server.path(name, "new"))) for name in ("old", "new")] == [1, 1]
 
 
+def a_reload_that_is_over_is_over_for_all():
+    """sinkctl says so when no idle worker is left that could take a client with the old settings."""
+    config = 'greeting = "%d"\nworkers { start = 8  min-spare = 8  max-spare = 16 }\n'
+    with Upgraded(config=config % 0) as server:
+        for number in range(1, 31):
+            with open(server.path("sinkd.conf"), "w") as file:
+                file.write(config % number)
+            server.sinkctl("reload")
+            with contextlib.ExitStack() as stack:
+                clients = [stack.enter_context(server.connect()) for _ in range(8)]
+                greetings = {client.expect("220 ") for client in clients}
+            assert greetings == {f"220 {number}"}, (number, greetings)
+
+
 def grace_lets_transactions_finish():
     with Upgraded(config='timeouts { grace = "1s" }\n') as server, greeted(server) as idle, \
             greeted(server) as busy, greeted(server) as in_data:
@@ -470,8 +484,8 @@ def whoever_started_us_is_told():
             expect_reload()
 
 
-run(each_session_has_the_settings_it_began_with, grace_lets_transactions_finish,
-    the_pool_follows, listeners_come_and_go, listeners_of_all_kinds_are_kept, nobody_is_refused,
+run(each_session_has_the_settings_it_began_with, a_reload_that_is_over_is_over_for_all,
+    grace_lets_transactions_finish, the_pool_follows, listeners_come_and_go, listeners_of_all_kinds_are_kept, nobody_is_refused,
     mistakes_change_nothing, an_address_that_is_taken_changes_nothing,
     a_directory_that_cannot_be_used_changes_nothing,
     a_log_that_cannot_be_opened_changes_nothing, nothing_leaks, a_log_is_opened_anew,

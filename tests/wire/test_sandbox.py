@@ -41,6 +41,8 @@ NOT_ON_THE_LIST = [
     ("keys_close", "close"),
     ("keys_copy", "dup"),
     ("keys_receive", "recvmsg"),
+    ("spawner_shutdown", "shutdown"),
+    ("spawner_close", "close"),
     ("hand_on", "sendmsg"),
     ("pair", "socketpair"),
 ]
@@ -70,9 +72,20 @@ REFUSED = [
     ("keys_sign 0 40 32", "EPERM"),
     ("keys_sign 0 36 51", "EPERM"),
     ("keys_sign 0 4294967295 32", "EPERM"),
+    ("spawner_receive", "EAGAIN"),
+    # A section that has no command, or is not there; what is no message.
+    ("spawner_run 0 memory", "EPIPE"),
+    ("spawner_run 7 memory", "EPIPE"),
+    ("spawner_run 4294967295 memory", "EPIPE"),
+    ("spawner_run 1 write Maildir/new/message", "EPIPE"),
+    ("spawner_run 1 opath Maildir/new/message", "EPIPE"),
+    ("spawner_run 1 opath /etc/passwd", "EPIPE"),
+    ("spawner_run 1 directory /etc", "EPIPE"),
+    ("spawner_run 1 listener", "EPIPE"),
 ]
 # What cannot be kept from it, and harms nobody.
-LEFT = ["keys_sign 0 14 32", "keys_garbage", "keys_flood 2000", "keys_sign 0 14 32"]
+LEFT = ["keys_sign 0 14 32", "keys_garbage", "keys_flood 2000", "keys_sign 0 14 32",
+        "spawner_run 1 memory", "spawner_garbage", "spawner_run 1 memory"]
 # What is refused even without list and Landlock.
 REFUSED_AT_ANY_LEVEL = [
     ("fork", "EAGAIN"),
@@ -98,7 +111,8 @@ class House:
 
     def __init__(self, level, user):
         config = (f'sandbox {{ level = "{level}" }}\n'
-                  'deliver "inbox" { type = "maildir"  path = "mail/Maildir" }\n')
+                  'deliver "inbox" { type = "maildir"  path = "mail/Maildir" }\n'
+                  'deliver "handler" { type = "pipe"  command = {"/bin/cat"} }\n')
         self.server = Server("-w", "2", config=config, program=INTRUDER, user=user, tries=True)
 
     def __enter__(self):
@@ -178,10 +192,11 @@ def tries_at(level, user):
         # socket, which has nothing to write, goes on.
         for what in "mkdir Maildir/made", "rmdir Maildir/made", "listener_shutdown write":
             assert house.attempt(what) == "done", what
-        keys = server.keys()
+        keys, spawners = server.keys(), server.spawners()
         for what in LEFT:
             assert house.attempt(what) == "done", what
         assert server.keys() == keys and not server.events("keys.exit")
+        assert server.spawners() == spawners and not server.events("spawner.exit")
         # Neither of these is a denied call.
         for what, name in ("board_store", "SEGV"), ("abort", "ABRT"):
             assert house.attempt(what) is None
@@ -284,7 +299,9 @@ def every_process_is_what_it_should_be():
     is_root = os.geteuid() == 0
     with Server("-w", "3", config='sandbox { level = "kill" }\n') as server:
         server.wait_idle(3)
-        assert set(server.processes()) == {server.pid, *server.workers(), *server.keys()}
+        # The cleaner comes and goes.
+        wait_until(lambda: set(server.processes()) ==
+                   {server.pid, *server.workers(), *server.keys()}, what="these alone")
         for pid in server.workers():
             status = status_of(pid)
             assert status["NoNewPrivs"] == ["1"], status

@@ -1,0 +1,164 @@
+/* Where the mail of each listener goes, and what follows from that for its clients.
+ *
+ * Runs in the master; the input is the operator's own file, not a client's. */
+#include "config/routing.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "config/conf.h"
+#include "config/program.h"
+#include "config/reader.h"
+#include "config/schema.h"
+#include "config/source.h"
+#include "delivery/macro.h"
+#include "delivery/spawn_request.h"
+
+/* A reply 250 that no delivery has to stand for would be worth nothing. */
+#define NOBODY_REQUIRED                                                                  \
+	"no delivery of the listener is required, so that a 250 would mean nothing"
+
+/* The index of a section deliver, or how many there are. */
+static size_t find_delivery(const struct config *c, const char *name)
+{
+	size_t i = 0;
+
+	while (i < c->delivery_count && strcmp(c->deliveries[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+static bool has_delivery(const size_t *deliveries, size_t n, size_t delivery)
+{
+	for (size_t i = 0; i < n; i++)
+		if (deliveries[i] == delivery)
+			return true;
+	return false;
+}
+
+static bool has_required(const struct config *c, const size_t *deliveries, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (c->deliveries[deliveries[i]].is_required)
+			return true;
+	return n == 0;
+}
+
+/* The first one, or the one that will be made. */
+static bool is_default_required(const struct config *c)
+{
+	return c->delivery_count == 0 || c->deliveries[0].is_required;
+}
+
+void routing_read(struct reader *r, const struct section *s, struct listen_settings *l)
+{
+	const struct config *c = r->config;
+	size_t count = schema_item_count(s, "deliver"), n = 0;
+	size_t *deliveries = reader_take_memory(r, count * sizeof(*deliveries));
+
+	for (size_t i = 0; deliveries != NULL && i < count; i++) {
+		const char *name = schema_item(s, "deliver", i);
+		size_t found = find_delivery(c, name);
+		char value[64];
+
+		(void)str_printable(value, sizeof(value), str_of(name));
+		if (found == c->delivery_count)
+			reader_item_mistake(r, s, "deliver", i,
+				"there is no section deliver \"%s\"", value);
+		else if (has_delivery(deliveries, n, found))
+			reader_item_mistake(
+				r, s, "deliver", i, "'%s': given twice", value);
+		else
+			deliveries[n++] = found;
+	}
+	l->deliveries = deliveries;
+	l->delivery_count = n;
+	if (count == 0 && schema_has(s, "deliver"))
+		reader_mistake(r, s, "deliver", "at least one must be given");
+	else if (count > 0 ? !has_required(c, deliveries, n) : !is_default_required(c))
+		reader_mistake(r, s, "deliver", NOBODY_REQUIRED);
+}
+
+void routing_check_default(struct reader *r, const struct section *file)
+{
+	const struct config *c = r->config;
+	struct section s;
+
+	if (is_default_required(c))
+		return;
+	s = schema_section(file, "deliver", 0);
+	reader_mistake(r, &s, "required", NOBODY_REQUIRED);
+}
+
+/* "handler,inbox" */
+static const char *join_names(struct config *c, const struct listen_settings *l)
+{
+	size_t size = 0;
+	char *names;
+
+	for (size_t i = 0; i < l->delivery_count; i++)
+		size += strlen(c->deliveries[l->deliveries[i]].name) + 1;
+	names = arena_alloc(&c->arena, size);
+	for (size_t i = 0; names != NULL && i < l->delivery_count; i++) {
+		if (i > 0)
+			(void)strlcat(names, ",", size);
+		(void)strlcat(names, c->deliveries[l->deliveries[i]].name, size);
+	}
+	return names;
+}
+
+/* What clients of a listener must not say, since this command could not be given it. */
+static void bind_clients(struct smtp_listen_settings *l, const struct pipe_settings *p)
+{
+	uint32_t used = program_macros(p->command);
+
+	if ((used & MACRO_BIT(MACRO_SENDER)) != 0)
+		l->is_sender_argument = true;
+	if ((used & (MACROS_OF_ONE_RECIPIENT | MACRO_BIT(MACRO_RECIPIENTS))) != 0)
+		l->is_recipient_argument = true;
+	if (!p->is_per_recipient) {
+		l->recipient_text_max = SPAWN_RECIPIENTS_MAX;
+		l->recipient_extra = SPAWN_RECIPIENT_EXTRA;
+	}
+}
+
+static int settle_listener(struct config *c, struct listen_settings *l)
+{
+	if (l->delivery_count == 0) {
+		size_t *first = arena_alloc(&c->arena, sizeof(*first));
+
+		if (first == NULL)
+			return -ENOMEM;
+		l->deliveries = first;
+		l->delivery_count = 1;
+	}
+	for (size_t i = 0; i < l->delivery_count; i++) {
+		const struct delivery_settings *d = &c->deliveries[l->deliveries[i]];
+
+		if (d->backend == &delivery_pipe)
+			bind_clients(&l->smtp, &d->pipe);
+	}
+	l->delivery_names = join_names(c, l);
+	return l->delivery_names == NULL ? -ENOMEM : 0;
+}
+
+int routing_settle(struct report *r, struct config *c)
+{
+	/* What was told may be the reason of more, or for NULL where a text should be. */
+	if (r->mistakes > 0)
+		return 0;
+	for (size_t i = 0; i < c->listener_count; i++) {
+		struct listen_settings *l = &c->listeners[i];
+		int error = settle_listener(c, l);
+
+		if (error < 0)
+			return error;
+		/* Those of the file were looked at where they are written. */
+		if (!has_required(c, l->deliveries, l->delivery_count))
+			report_mistake(
+				r, 0, "listen \"%s\": %s", l->name, NOBODY_REQUIRED);
+	}
+	return 0;
+}

@@ -1,0 +1,146 @@
+/* smtp/mail: what MAIL and RCPT refuse where addresses go to commands. */
+#include <stdio.h>
+#include <string.h>
+
+#include "rig.h"
+#include "unit.h"
+
+#define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
+
+#define EHLO "EHLO client.example\r\n"
+#define MAIL "MAIL FROM:<a@example.org>\r\n"
+
+/* An address that could be taken for an option, or that could not. */
+static void test_hyphens(void)
+{
+	static const struct {
+		const char *path;
+		bool is_bad;
+	} cases[] = {
+		{"<-a@example.org>", true},
+		{"<--@example.org>", true},
+		{"<-@example.org>", true},
+		{"<\"-a\"@example.org>", true},
+		{"<\"\\-a\"@example.org>", true},
+		{"<@relay.example:-a@example.org>", true},
+		{"<a+-b@example.org>", true},
+		{"<\"a+-b\"@example.org>", true},
+		{"<\"a\"@example.org>", false},
+		{"<a-b@example.org>", false},
+		{"<a-@example.org>", false},
+		{"<a+b-c@example.org>", false},
+		{"<a+b+-c@example.org>", false},
+		{"<a+@example.org>", false},
+		{"<+@example.org>", false},
+		{"<\" -a\"@example.org>", false},
+		{"<postmaster@example.org>", false},
+	};
+	static const char *const verbs[] = {"MAIL FROM:", "RCPT TO:"};
+
+	/* For each command: where only its own addresses, or only those of the other
+	 * one, go to a command. */
+	for (size_t i = 0; i < COUNT_OF(cases) * 4; i++) {
+		bool is_rcpt = (i & 1) != 0, is_own = (i & 2) != 0;
+		const char *path = cases[i / 4].path;
+		bool is_bad = cases[i / 4].is_bad && is_own;
+		char name[80];
+		struct rig r;
+
+		(void)snprintf(name, sizeof(name), "%s%s", verbs[is_rcpt], path);
+		rig_init(&r);
+		r.peer.settings.is_sender_argument = is_rcpt != is_own;
+		r.peer.settings.is_recipient_argument = is_rcpt == is_own;
+		rig_start(&r);
+		rig_say(&r, is_rcpt ? EHLO MAIL : EHLO);
+		rig_forget(&r);
+		rig_say(&r, name);
+		rig_say(&r, "\r\n");
+		CHECK_STR(name, rig_output(&r),
+			is_bad ? STR("553 5.1.3 Address must not begin with a hyphen\r\n")
+			: is_rcpt ? STR("250 2.1.5 Ok\r\n")
+				  : STR("250 2.1.0 Ok\r\n"));
+		/* Which nobody else is asked about. */
+		CHECK(name, (memmem(r.trace.p, r.trace.len, "\nrecipient ", 11) != NULL ||
+				    memmem(r.trace.p, r.trace.len, "\nsender ", 8) !=
+					    NULL) == !is_bad);
+		rig_end(&r);
+		rig_done(&r);
+	}
+}
+
+/* The null sender and the postmaster are no options. */
+static void test_no_hyphens(void)
+{
+	struct rig r;
+
+	rig_init(&r);
+	r.peer.settings.is_sender_argument = r.peer.settings.is_recipient_argument = true;
+	rig_start(&r);
+	rig_say(&r, EHLO);
+	rig_forget(&r);
+	rig_say(&r, "MAIL FROM:<>\r\nRCPT TO:<postmaster>\r\n");
+	CHECK_STR("both", rig_output(&r), STR("250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n"));
+	rig_end(&r);
+	rig_done(&r);
+}
+
+/* What is counted: the mailboxes, each with what a command line adds. */
+static void test_recipient_text(void)
+{
+	static const struct {
+		const char *name;
+		size_t max;
+		size_t extra;
+		const char *replies;
+	} cases[] = {
+		{"any number", 0, 9, "250 250 250 250 250 "},
+		{"all fit", 3 * 3 + 2 * 9 + 5 * 9, 9, "250 250 250 250 250 "},
+		{"one octet short", 3 * 3 + 2 * 9 + 5 * 9 - 1, 9, "250 250 250 250 452 "},
+		{"nothing is added", 9 + 2 * 9, 0, "250 250 250 250 250 "},
+		/* A shorter one may still fit. */
+		{"the long ones do not fit", 3 * 3, 0, "250 452 250 452 250 "},
+		{"not one fits", 2, 0, "452 452 452 452 452 "},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct rig r;
+
+		rig_init(&r);
+		r.peer.settings.recipient_text_max = cases[i].max;
+		r.peer.settings.recipient_extra = cases[i].extra;
+		rig_start(&r);
+		rig_say(&r, EHLO);
+		for (int round = 0; round < 3; round++) {
+			char codes[32] = "";
+
+			rig_say(&r, MAIL);
+			rig_forget(&r);
+			rig_say(&r, "RCPT TO:<a@b>\r\nRCPT TO:<long@bbbb>\r\n"
+				    "RCPT TO:<a@b>\r\nRCPT TO:<long@bbbb>\r\n"
+				    "RCPT TO:<a@b>\r\n");
+			for (struct str s = rig_output(&r); s.n > 0;) {
+				const char *end = memmem(s.p, s.n, "\r\n", 2);
+
+				CU_ASSERT_PTR_NOT_NULL_FATAL(end);
+				(void)strncat(codes, s.p, 4);
+				CHECK(cases[i].name,
+					s.p[0] == '2' ||
+						memcmp(s.p + 4, "4.5.3 ", 6) == 0);
+				s = str_skip(s, (size_t)(end + 2 - s.p));
+			}
+			CHECK_STR(cases[i].name, str_of(codes), str_of(cases[i].replies));
+			rig_say(&r, round == 0 ? "RSET\r\n" : EHLO);
+		}
+		rig_end(&r);
+		rig_done(&r);
+	}
+}
+
+void suite_mail(void)
+{
+	CU_pSuite s = CU_add_suite("mail", NULL, NULL);
+
+	CU_add_test(s, "hyphens", test_hyphens);
+	CU_add_test(s, "no hyphens", test_no_hyphens);
+	CU_add_test(s, "recipient text", test_recipient_text);
+}
