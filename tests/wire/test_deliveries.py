@@ -305,7 +305,8 @@ def numbers_count_messages_not_deliveries():
             assert status["messages_accepted"] == 2, status
             for line in map(keys_of, server.events("message.accepted", "message.refused")):
                 assert line["delivery"] == "a,null,p,b", line
-            ends = list(map(keys_of, server.events("command.end")))
+            ends = list(map(keys_of, wait_until(
+                lambda: (lines := server.events("command.end"))[2:] and lines, what="the last run")))
             assert [line["delivery"] for line in ends] == ["p"] * 3, ends
             assert ends[0]["id"] == identifier, ends
             assert [line["code"] for line in ends] == ["250", "250", "550"], ends

@@ -181,7 +181,7 @@ def each_command_has_its_own_result():
         # One that was named twice has its message twice, as it was told twice that it has.
         assert sorted(name.split()[0] for name in ran) == [names[0], names[2], names[4]], ran
         assert set(ran.values()) == {TEXT.replace(b"\r\n", b"\n")}, ran
-        assert len(server.events("command.end")) == 5
+        wait_until(lambda: len(server.events("command.end")) == 5, what="all runs in the log")
         [accepted] = map(keys_of, server.events("message.accepted"))
         assert accepted["recipients"] == "3", accepted
         assert len(server.events("message.refused")) == 2
