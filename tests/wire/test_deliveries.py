@@ -281,6 +281,37 @@ def a_shared_mailbox_keeps_what_anyone_accepted():
             assert contents(shop, "shared") == [STORED]
 
 
+def with_smtp_one_recipient_decides_for_all():
+    """Of several mailboxes, the first, one in the middle or the last is spoilt."""
+    with Workshop() as shop:
+        config = (maildir(shop, "a", "%{recipient.local}") + maildir(shop, "b", "%{recipient.local}")
+                  + section("p", shop.script("decide", DECIDE), "%{recipient.local}"))
+        with Server(config=config + listen("l", "a", "b", "p"), listen=None, workers=1) as server, \
+                server.connect() as client:
+            client.greet()
+            spoil_mailboxes(shop)
+            for fault, position in itertools.product(FAULTS, range(3)):
+                names = ["well", "also-well"]
+                names.insert(position, fault)
+                client.command("MAIL FROM:<a@example.com>", "250 ")
+                for name in names:
+                    client.command(f"RCPT TO:<{name}@example.net>", "250 ")
+                client.send(b"DATA\r\n")
+                reply = client.reply()
+                if reply.startswith("354"):
+                    client.send(TEXT + b".\r\n")
+                    reply = client.reply()
+                assert reply.startswith(FAULTS[fault]), (names, reply)
+                for name, local in itertools.product("ab", names):
+                    found = [] if local == f"no-{name}" else contents(shop, name, local)
+                    assert found == [], (names, name, local)
+                # Commands that were run before one refuses cannot be taken back.
+                ran = names if "late-" in fault else names[:position] if fault[-1] == "p" else []
+                assert set(shop.ran()) == set(ran), (names, shop.ran())
+                shop.forget()
+                client.command("RSET", "250 ")
+
+
 # --- what is told of it ------------------------------------------------------------------
 
 def numbers_count_messages_not_deliveries():
@@ -346,5 +377,5 @@ def the_effective_configuration_has_them_all():
 
 run(staged_then_run_then_published, each_combination_keeps_to_the_model,
     each_recipient_keeps_to_the_model, a_shared_mailbox_keeps_what_anyone_accepted,
-    numbers_count_messages_not_deliveries, mistakes_are_named,
+    with_smtp_one_recipient_decides_for_all, numbers_count_messages_not_deliveries, mistakes_are_named,
     the_effective_configuration_has_them_all)
