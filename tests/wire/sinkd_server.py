@@ -260,7 +260,7 @@ class Server:
     def titles(self):
         """What each worker calls itself: {pid: "sinkd: worker 3 (idle)"}."""
         return {pid: title for pid, title in self.children().items()
-                if not title.partition(": ")[2].startswith(("keys", "spawner", "cleaner"))}
+                if title.partition(": ")[2].startswith("worker")}
 
     def workers(self):
         """Pids of the workers, oldest first."""
