@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,6 +39,9 @@
 #define FDS_OF_JOB    2
 #define FDS_OF_RUN    2
 #define FDS_OF_OTHERS 32
+
+/* Octets of a set of signals, as the kernel has them. */
+#define SIGSET_SIZE (_NSIG / 8)
 
 /* Entries of poll: the channel comes first; a job has two at most. */
 #define POLLS_OF_JOB 2
@@ -83,18 +87,15 @@ static int set_signals(void)
 {
 	static const int handled[] = {
 		SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
-	struct sigaction by_default = {.sa_handler = SIG_DFL};
+	/* As the kernel has it: no handler, no flags, no mask. */
+	static const char by_default[64];
 	struct sigaction nothing = {.sa_handler = do_nothing, .sa_flags = SA_RESTART};
 	sigset_t none;
 
-	for (int number = 1; number <= SIGRTMAX; number++) {
-		/* Those between belong to libc. */
-		bool is_known = number <= SIGSYS || number >= SIGRTMIN;
-
-		if (is_known && number != SIGKILL && number != SIGSTOP &&
-			sigaction(number, &by_default, NULL) < 0)
-			return -errno;
-	}
+	/* Not by sigaction: libc keeps two signals to itself, and whoever started us may
+	 * have ignored these too.  It fails for KILL and STOP, which cannot be other. */
+	for (int number = 1; number <= SIGRTMAX; number++)
+		(void)syscall(SYS_rt_sigaction, number, by_default, NULL, SIGSET_SIZE);
 	for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
 		if (sigaction(handled[i], &nothing, NULL) < 0)
 			return -errno;

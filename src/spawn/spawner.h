@@ -17,9 +17,11 @@ struct spawner_settings {
 	size_t questions_max; /* at the same time; those beyond get no answer */
 };
 
-/* Answer the questions on channel_fd, until nobody is left who could ask.  All commands
- * run as who we are, with our limits and nothing else of ours; signals with a handler
- * are default for them.  Returns a negative errno. */
+/* Answer the questions on channel_fd, until nobody is left who could ask; commands that
+ * run then go on to their end.  All commands run as who we are, with our limits and
+ * nothing else of ours; signals are default for them.  For a process of its own, whose
+ * signals and umask are set here; 0, 1 and 2 are open, all else that is open closes by
+ * itself.  Returns a negative errno: -EPIPE at the end, or what went wrong. */
 int spawner_serve(const struct spawner_settings *settings, int channel_fd);
 
 #endif

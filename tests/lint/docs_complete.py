@@ -74,14 +74,28 @@ def keys_in(text):
     return found | ({"reason"} if re.search(r"\bLOG_ERRNO\(", text) else set())
 
 
+def kinds(files):
+    """What each struct helper_kind has in its members."""
+    for text in files.values():
+        for body in re.findall(r"\bstruct helper_kind \w+ = \{(.*?)^\};", text, re.M | re.S):
+            yield dict(re.findall(r'\.(\w+) = "?(\w+)"?', body))
+
+
 def logged_keys(files, header):
     """(path, event, key) for each field of each log_event.  Where a variable names the
-    event, it is every event that the function speaks of."""
+    event, it is every event that the function speaks of; where a member of a kind does,
+    that of each kind, with the key that this has for its pid."""
     names = dict(re.findall(r'\bX\((EV_\w+), "([a-z.]+)"\)', header))
     for path, text in files.items():
         for function in re.findall(r"^\{\n.*?^\}", text, re.M | re.S):
             for call in re.finditer(r"\blog_event\(", function):
                 fields = arguments(function, call.end())
+                member = re.match(r"[^,]*,\s*kind->(\w+)", fields)
+                if member:
+                    own_key = {"key"} if "kind->key" in fields else set()
+                    yield from ((path, names[kind[member[1]]], key) for kind in kinds(files)
+                                for key in keys_in(fields) | {kind[k] for k in own_key})
+                    continue
                 events = re.findall(r"\bEV_\w+", fields) or re.findall(r"\bEV_\w+", function)
                 if not events:
                     yield path, "(an event that this lint does not see)", ""
@@ -149,6 +163,15 @@ PLANTED = """{
 		LOG_STR(
 			"planted", x));
 }"""
+PLANTED_KIND = """
+static const struct helper_kind planted = {
+	.key = "planted",
+	.exit = EV_KEYS_EXIT,
+};
+void f(void)
+{
+	log_event(level, kind->exit, LOG_NUM(kind->key, pid));
+}"""
 PLANTED_VARIABLE = """{
 	enum log_event event = EV_MESSAGE_ABORTED;
 	log_event(LOG_INFO, event, LOG_TEXT("planted", ""));
@@ -169,5 +192,5 @@ conclude(
      list(missing_in_page({"planted"}, ctl_page, AS_COMMAND, "")),
      list(missing_in_page({"sinkd_planted"}, ctl_page, AS_METRIC, "")),
      *(list(missing_keys(logged_keys({"planted.c": text}, header), documented))
-       for text in (PLANTED, PLANTED_VARIABLE)),
+       for text in (PLANTED, PLANTED_VARIABLE, PLANTED_KIND)),
      list(missing_keys(keys, {**documented, "": set()}))])

@@ -21,7 +21,7 @@
 #include "base/log.h"
 
 /* Whoever is not there by then hangs. */
-#define PATIENCE_MS 60000
+#define PATIENCE_MS 30000
 
 #define EXIT_LEFT_CHILD      1
 #define EXIT_LEFT_DESCRIPTOR 2

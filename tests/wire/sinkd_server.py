@@ -196,7 +196,8 @@ class Server:
 
     def denied(self):
         """What the log has of workers that made a call the sandbox denies."""
-        return re.findall(r"^sinkd: (?:a worker|the keys process) made .*| signal=SYS.*$", self.log(), re.M)
+        return re.findall(r"^sinkd: (?:a worker|the keys process) made .*"
+                          r"| event=[a-z]+\.exit .* signal=SYS.*$", self.log(), re.M)
 
     def kill(self):
         """End whatever is left, after a failure."""
@@ -260,7 +261,7 @@ class Server:
     def titles(self):
         """What each worker calls itself: {pid: "sinkd: worker 3 (idle)"}."""
         return {pid: title for pid, title in self.children().items()
-                if not title.partition(": ")[2].startswith(("keys", "spawner", "cleaner"))}
+                if title.partition(": ")[2].startswith("worker")}
 
     def workers(self):
         """Pids of the workers, oldest first."""
