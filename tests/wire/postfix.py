@@ -153,16 +153,19 @@ class Postfix:
                 for entry in entries for recipient in entry["recipients"]}
 
     def wait_queue(self, *recipients):
-        """Wait until these wait for another try, and nothing else is on its way."""
+        """Wait until these wait for another try, and nothing else is on its way; the queue."""
+        queue = {}
+
         def is_so():
+            nonlocal queue
             queue = self.queue()
             return queue.keys() == set(recipients) and all(reason for _, reason in queue.values())
 
         try:
             wait_until(is_so, 20)
         except AssertionError:
-            raise AssertionError(f"in the queue: {self.queue()}, expected: {recipients}") from None
-        return self.queue()
+            raise AssertionError(f"in the queue: {queue}, expected: {recipients}") from None
+        return queue
 
     def text_of(self, queue_id):
         """A message as it stands in the queue: what a server is given of it."""
