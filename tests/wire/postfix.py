@@ -20,7 +20,7 @@ from sinkd_server import PATIENCE, is_running_in_session, wait_until
 from wire_test import need_program, need_root, output_of, skip
 
 MAIN = """
-compatibility_level = 3.6
+compatibility_level = 2
 queue_directory = {directory}/spool
 data_directory = {directory}/data
 maillog_file = {directory}/log
