@@ -21,6 +21,7 @@ HANDLER = """
 case "$1" in
 never*) echo "5.1.1 No such user here"; exit 67 ;;
 later*) echo "not a code"; exit 75 ;;
+closing*) echo "421 4.3.2 Going away"; exit 1 ;;
 esac
 cat > "$SHOP/ran/$1 $$"
 """
@@ -186,6 +187,25 @@ def each_command_has_its_own_result():
         [accepted] = map(keys_of, server.events("message.accepted"))
         assert accepted["recipients"] == "3", accepted
         assert len(server.events("message.refused")) == 2
+
+
+def the_connection_ends_behind_all_results():
+    with Workshop() as shop, Server(listen=None, config=(
+            section("inbox", shop.script("handler", HANDLER), "%{recipient}")
+            + lmtp_listener("inbox"))) as server, connect(server) as client:
+        client.greet()
+        client.send(b"MAIL FROM:<>\r\n"
+                    + b"".join(b"RCPT TO:<%s@example.net>\r\n" % name
+                               for name in (b"b", b"closing", b"never", b"c"))
+                    + b"DATA\r\n")
+        for code in *["250 "] * 5, "354 ":
+            client.expect(code)
+        client.send(TEXT + b".\r\nNOOP\r\n")
+        for reply in ("250 2.0.0 Ok: ", "421 4.3.2 Going away", "550 5.1.1 No such user here",
+                      "250 2.0.0 Ok: "):
+            client.expect(reply)
+        client.expect_closed()
+        assert len(shop.ran()) == 2
 
 
 def one_command_for_all_has_one_result():
@@ -388,6 +408,7 @@ def swaks_delivers():
 run(each_transport_has_the_commands, smtp_does_not_know_it, a_reply_for_each_accepted_recipient,
     without_recipients_there_is_no_message, what_the_whole_message_suffers_each_is_told,
     each_mailbox_has_its_own_result, all_mailboxes_may_fail, each_command_has_its_own_result,
+    the_connection_ends_behind_all_results,
     one_command_for_all_has_one_result, a_thousand_results_in_their_order,
     a_client_that_reads_late_gets_all_results, a_client_that_never_reads_results_is_let_go,
     a_client_that_leaves_amid_its_results, a_server_that_stops_amid_results, all_in_one_packet,
