@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,6 +62,14 @@ static void give_answer(struct job *j, const struct spawn_answer *a)
 	(void)ipc_answer(&q, a, sizeof(*a));
 }
 
+/* Real-time signals have no name. */
+static struct log_field signal_field(int number)
+{
+	const char *name = sigabbrev_np(number);
+
+	return name != NULL ? LOG_TEXT("signal", name) : LOG_NUM("signal", number);
+}
+
 static void log_end(struct job *j, enum command_end how, int number,
 	const struct spawn_answer *a, uint64_t end_us)
 {
@@ -79,7 +88,7 @@ static void log_end(struct job *j, enum command_end how, int number,
 	if (how == COMMAND_EXIT)
 		f[n++] = LOG_NUM("status", number);
 	else if (how == COMMAND_SIGNAL)
-		f[n++] = LOG_NUM("signal", number);
+		f[n++] = signal_field(number);
 	else if (how == COMMAND_START)
 		f[n++] = LOG_ERRNO(number);
 	f[n++] = LOG_NUM("ms", (end_us - j->start_us) / 1000);

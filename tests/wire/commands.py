@@ -1,11 +1,11 @@
 """Servers that hand mail to commands, and what a command was given.
 
-    with PipeServer(section("handler", HERE + "/witness", "tell", HERE + "/out")) as server:
+    with PipeServer(section("handler", HERE + "/witness", "tell", HERE + "/work")) as server:
         ...
         [run] = server.runs()
         assert run.arguments[3:] == [b"a@example.com"]
 
-HERE stands for the directory of the server; below it, everybody may write to `out`.
+HERE stands for the directory of the server; below it, everybody may write to `work`.
 """
 
 import os
@@ -54,8 +54,8 @@ def equip(server):
     """What commands need, in the directory of a server that has not started."""
     server.environment["HERE"] = server.directory
     try:
-        os.mkdir(server.path("out"))
-        os.chmod(server.path("out"), 0o777)
+        os.mkdir(server.path("work"))
+        os.chmod(server.path("work"), 0o777)
         shutil.copy(WITNESS, server.path("witness"))
     except BaseException:
         server.discard_all()
@@ -79,12 +79,12 @@ class PipeServer(Server):
 
     def out(self, name):
         """What a command has written to the file; empty if there is none."""
-        path = self.path("out", name)
+        path = self.path("work", name)
         return read_file(path) if os.path.exists(path) else b""
 
     def runs(self):
         """What the witness has told, as the runs began."""
-        return [Run(self.path("out", name)) for name in sorted(os.listdir(self.path("out")))
+        return [Run(self.path("work", name)) for name in sorted(os.listdir(self.path("work")))
                 if re.match(r"\d{12}\.", name)]
 
     def ends(self):

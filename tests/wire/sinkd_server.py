@@ -196,7 +196,8 @@ class Server:
 
     def denied(self):
         """What the log has of workers that made a call the sandbox denies."""
-        return re.findall(r"^sinkd: (?:a worker|the keys process) made .*| signal=SYS.*$", self.log(), re.M)
+        return re.findall(r"^sinkd: (?:a worker|the keys process) made .*"
+                          r"| event=[a-z]+\.exit .* signal=SYS.*$", self.log(), re.M)
 
     def kill(self):
         """End whatever is left, after a failure."""

@@ -12,7 +12,7 @@ from commands import ALWAYS, HERE, PipeServer, equip, listen, section
 from sinkd_server import LEVEL, Server, built_with_sanitizers, wait_until
 from wire_test import need_root, run
 
-TELL = (HERE + "/witness", "tell", HERE + "/out")
+TELL = (HERE + "/witness", "tell", HERE + "/work")
 PATH = b"/usr/local/bin:/usr/bin:/bin"
 NOBODY = (65534, 65534)
 
@@ -58,7 +58,7 @@ def the_first_use():
 
 def all_that_follows_is_the_command():
     """Options of the command included; it runs where the server was started."""
-    script = 'pwd > out/where; printf "<%s>" "$0" "$@" > out/arguments; cat > out/message'
+    script = 'pwd > work/where; printf "<%%s>" "$0" "$@" > work/arguments; cat > work/message'
     words = ["-l", "[::1]:1", "--discard", "-w", "", "of %{sender}", "100%%", "$HOME `id` *"]
     server = equip(Server("-w", "1", pipe=["sh", "-c", script, *words]))
     with server, server.connect() as client:
@@ -66,7 +66,7 @@ def all_that_follows_is_the_command():
         client.deliver(b"Subject: x\r\n\r\n..text\r\n")
 
         def out(name):
-            with open(server.path("out", name)) as file:
+            with open(server.path("work", name)) as file:
                 return file.read()
 
         assert out("where") == os.path.realpath(server.directory) + "\n"
@@ -78,12 +78,12 @@ def all_that_follows_is_the_command():
 def a_script_beside_the_server():
     server = equip(Server("-w", "1", pipe=["./handler", "%{recipient}"]))
     with open(server.path("handler"), "w") as file:
-        file.write('#!/bin/sh\necho "$1" >> out/recipients\n')
+        file.write('#!/bin/sh\necho "$1" >> work/recipients\n')
     os.chmod(server.path("handler"), 0o755)
     with server, server.connect() as client:
         client.greet()
         send(client, "b@example.net", "c@example.net")
-        with open(server.path("out", "recipients")) as file:
+        with open(server.path("work", "recipients")) as file:
             assert file.read() == "b@example.net\nc@example.net\n"
 
 
@@ -119,9 +119,9 @@ def its_surroundings():
 
 
 def its_directory_and_variables():
-    [run] = told(directory=HERE + "/out", environment=["HOME=/nowhere", "EMPTY=", "TLS=mine",
+    [run] = told(directory=HERE + "/work", environment=["HOME=/nowhere", "EMPTY=", "TLS=mine",
                                                        "X=a=b c"])
-    assert run.parts["directory"].endswith(b"/out")
+    assert run.parts["directory"].endswith(b"/work")
     assert set(run.environment) == ALWAYS | {"RECIPIENT", "HOME", "EMPTY", "X"}, run.environment
     assert [run.environment[name] for name in ("HOME", "EMPTY", "TLS", "X")] == \
         [b"/nowhere", b"", b"mine", b"a=b c"]
@@ -168,8 +168,8 @@ def its_arguments():
     [run] = told(*(f"%{{{name}}}" for name in MACROS), "%{recipients}", "",
                  "<%{sender}|%{recipient}> %%{x} 100%%", client=converse)
     expected = ["a@example.com", "bob+box+x@Example.NET", "bob+box+x", "Example.NET", "box+x",
-                "127.0.0.1", found["port"], "client.example", "", "command line", found["id"],
-                "19", "", "ESMTP", "", "bob+box+x@Example.NET", "",
+                "127.0.0.1", found["port"], "client.example", "", "command-line", found["id"],
+                "20", "", "ESMTP", "", "bob+box+x@Example.NET", "",
                 "<a@example.com|bob+box+x@Example.NET> %{x} 100%"]
     assert run.arguments[3:] == [text.encode() for text in expected], run.arguments
     variables = {"PATH": PATH.decode(), "SENDER": expected[0], "RECIPIENT": expected[1],
@@ -242,7 +242,7 @@ def a_run_for_each_recipient():
 
 
 def recipients_after_one_that_failed_get_no_run():
-    text = f'echo $RECIPIENT >> {HERE}/out/ran; case $RECIPIENT in c@*) exit 67; esac'
+    text = f'echo $RECIPIENT >> {HERE}/work/ran; case $RECIPIENT in c@*) exit 67; esac'
     with PipeServer(section("handler", "/bin/sh", "-c", text, per_recipient=True),
                     workers=1) as server, server.connect() as client:
         client.greet()

@@ -17,12 +17,15 @@ ARGUMENTS = ["--", "%{sender}", "%{recipient}", "%{recipient.local}", "%{recipie
 
 # Local parts, as they are in an address.
 LOCALS = [
-    "$(touch${IFS}owned)", "`touch`", "a;b", "a|b", "a&b", "a'b", "$HOME", "*", "?", "~root", "a!b",
-    "{a,b}", "#a", "a=b", "%s%n%p", "%{sender}", "%{recipient}", "%{user}", "%%", "%", "%{", "%}",
-    "${HOME}", "a+b", "a+", "+", "a+-b", "a+%{helo}", "a" * 64,
+    "`touch`", "a|b", "||touch||", "a&b", "a'b", "$HOME", "*", "?", "~root", "a!b",
+    "{a}", "#a", "a=b", "%s%n%p", "%{sender}", "%{recipient}", "%{user}", "%%", "%", "%{", "%}",
+    "${HOME}", "a+b", "a+", "+", "a+%{helo}", "a" * 64,
     '"a b"', '"; touch owned; "', '"$(touch owned)"', '"a\\"b"', '"a\\\\b"', '"a > owned"',
     '"a\\ b"', '"`touch owned`"', '"\'"', '"a@b"', '"a+b c"', '"<>"', '"(a)"', '""', '" "',
 ]
+# And what only looks like one: it needs quotes, or has what no address may have.
+BAD_LOCALS = ["$(touch owned)", "a;touch owned", "a<b", "a>b", "a\\b", '"a', '"a"b"', "a,b", "",
+              "a\tb", '"a\x01b"', '"a\x7fb"', "a" * 1000, '"' + "a" * 1000 + '"']
 # Addresses that begin with a hyphen are no addresses for a command line.
 HYPHENS = ["-f", "--help", "-", "--", "-oQ/tmp", '"-f"', '"--help me"']
 
@@ -61,7 +64,7 @@ class Injection(PipeServer):
     def __init__(self, *arguments, **options):
         config = listen("mx", "handler", auth="optional") + \
             "auth { accept-any = true }\nlimits { errors = 1000000 }\n"
-        super().__init__(section("handler", WITNESS, "tell", HERE + "/out", *arguments, **options),
+        super().__init__(section("handler", WITNESS, "tell", HERE + "/work", *arguments, **options),
                          config=config, listen=None, workers=1)
         self.seen = 0
 
@@ -76,7 +79,7 @@ class Injection(PipeServer):
     def check_nothing_else_ran(self):
         """All is as it was: no new file, nothing that is not the witness's."""
         assert not os.path.exists("/owned")
-        for directory in self.directory, self.path("out"):
+        for directory in self.directory, self.path("work"):
             assert not [name for name in os.listdir(directory) if "owned" in name]
 
     def stop(self):
@@ -115,6 +118,24 @@ def addresses():
             check(run, sender=address.encode())
 
 
+def what_is_no_address():
+    with Injection(*ARGUMENTS) as server, server.connect() as client:
+        client.greet()
+        for local in BAD_LOCALS:
+            client.command(f"MAIL FROM:<{local}@example.com>", "5")
+            client.command("MAIL FROM:<a@example.com>", "250 ")
+            reply = client.command(f"RCPT TO:<{local}@example.net>", "5")
+            client.command("DATA", "5")
+            client.command("RSET", "250 ")
+            print(f"    {'address':<10} {ascii(local)[:60]}: {reply}", flush=True)
+        for character in "\n", "\r", "\0":
+            # Whatever lines this is: none of them begins a transaction.
+            client.send(f'MAIL FROM:<"a{character}b"@example.com>\r\n'.encode())
+            client.send(f'MAIL FROM:<a{character}b@example.com>\r\nDATA\r\nNOOP\r\n'.encode())
+            while not (reply := client.reply()).startswith("250 2.0.0"):
+                assert reply.startswith("5"), reply
+
+
 def addresses_that_begin_with_a_hyphen():
     """There is no run, with "--" before them or not: who knows what comes after it."""
     with Injection(*ARGUMENTS) as server, server.connect() as client:
@@ -125,7 +146,7 @@ def addresses_that_begin_with_a_hyphen():
                 client.command(f"MAIL FROM:<{local}@example.com>", "553 5.1.3 ")
             client.command("MAIL FROM:<a@example.com>", "250 ")
             reply = client.command(f"RCPT TO:<{local}@example.net>", "553 5.1.3 ")
-            client.command("DATA", "503 ")
+            client.command("DATA", "5")
             client.command("RSET", "250 ")
             print(f"    {'hyphen':<10} {local:<30} {reply}", flush=True)
         # The extension is an argument of its own, and so is the domain.
@@ -174,8 +195,8 @@ def names():
         check(run, helo=b"a" * 255)
         # What is no line of text is no HELO.
         for name in b"a\nb", b"a\rb", b"a\0b", b"\x1b[2J":
-            client.send(b"EHLO " + name + b"\r\nEHLO client.example\r\n")
-            while not client.reply().startswith("250-"):
+            client.send(b"EHLO " + name + b"\r\nEHLO client.example\r\nNOOP\r\n")
+            while not client.reply().startswith("250 2.0.0"):
                 pass
             client.deliver(b"Subject: x\r\n\r\n")
             check(server.last())
@@ -241,18 +262,18 @@ def recipients_are_one_argument_each():
 def a_script_is_not_a_shell_line():
     """A command that hands its argument to a shell by itself is warned of in sinkd.conf(5);
     one that uses it in quotes is safe."""
-    script = 'printf "%s\\n" "$1" "$HELO" "$SENDER" >> out/said'
+    script = 'printf "%%s\\n" "$1" "$HELO" "$SENDER" >> work/said'
     with PipeServer(section("handler", "/bin/sh", "-c", script, "sh", "%{recipient}",
                             directory=HERE), workers=1) as server, server.connect() as client:
         client.expect("220 ")
-        client.command("EHLO $(touch out/owned)", "250-")
-        client.deliver(b"Subject: x\r\n\r\n", recipient='"$(touch out/owned)"@example.net',
+        client.command("EHLO $(touch work/owned)", "250-")
+        client.deliver(b"Subject: x\r\n\r\n", recipient='"$(touch work/owned)"@example.net',
                        sender="`touch`@example.com")
-        assert server.out("said") == (b'"$(touch out/owned)"@example.net\n$(touch out/owned)\n'
+        assert server.out("said") == (b'"$(touch work/owned)"@example.net\n$(touch work/owned)\n'
                                       b"`touch`@example.com\n"), server.out("said")
-        assert not os.path.exists(server.path("out", "owned"))
+        assert not os.path.exists(server.path("work", "owned"))
 
 
-run(addresses, addresses_that_begin_with_a_hyphen, hyphens_are_for_those_without_command_lines,
+run(addresses, what_is_no_address, addresses_that_begin_with_a_hyphen, hyphens_are_for_those_without_command_lines,
     names, users, names_that_would_be_options, recipients_are_one_argument_each,
     a_script_is_not_a_shell_line)

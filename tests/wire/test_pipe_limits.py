@@ -21,11 +21,11 @@ class ShellServer(PipeServer):
     """Its commands may wait for a byte in the fifo `gate`."""
 
     def __init__(self, workers=1, **options):
-        super().__init__(section("handler", "/bin/sh", directory=HERE + "/out", **options),
+        super().__init__(section("handler", "/bin/sh", directory=HERE + "/work", **options),
                          workers=workers)
-        os.mkfifo(self.path("out", "gate"))
-        os.chmod(self.path("out", "gate"), 0o666)
-        self.gate = os.open(self.path("out", "gate"), os.O_RDWR | os.O_CLOEXEC)
+        os.mkfifo(self.path("work", "gate"))
+        os.chmod(self.path("work", "gate"), 0o666)
+        self.gate = os.open(self.path("work", "gate"), os.O_RDWR | os.O_CLOEXEC)
 
     def __exit__(self, *failure):
         try:
@@ -212,20 +212,20 @@ def who_waits_too_long_is_told_so():
 
 def one_section_does_not_wait_for_another():
     server = PipeServer(
-        section("slow", "/bin/sh", directory=HERE + "/out", max_running=1),
+        section("slow", "/bin/sh", directory=HERE + "/work", max_running=1),
         section("fast", "/bin/true", max_running=1),
         config='listen "a" { address = {"127.0.0.1:0"}  deliver = {"slow"} }\n'
                'listen "b" { address = {"127.0.0.1:0"}  deliver = {"fast"} }\n',
         listen=None, workers=2)
-    os.mkfifo(server.path("out", "gate"))
-    os.chmod(server.path("out", "gate"), 0o666)
+    os.mkfifo(server.path("work", "gate"))
+    os.chmod(server.path("work", "gate"), 0o666)
     with server, connected(server) as slow:
         ask(slow, "echo > started\nread line < gate\n")
         wait_until(lambda: server.out("started"), what="the slow one")
         server.addresses.reverse()
         with connected(server) as fast:
             fast.deliver(b"Subject: fast\r\n\r\n")
-        with open(server.path("out", "gate"), "wb") as gate:
+        with open(server.path("work", "gate"), "wb") as gate:
             gate.write(b"\n")
         slow.expect("250 2.0.0 Ok: ")
 

@@ -37,9 +37,9 @@ class House:
     """A server whose commands may be held at a gate.  With its configuration and class."""
 
     def __init__(self, config=None, kind=Server, workers=1, **options):
-        self.config = config or section("handler", SHELL, directory=HERE + "/out", **options)
+        self.config = config or section("handler", SHELL, directory=HERE + "/work", **options)
         self.server = equip(kind(config=self.config, workers=workers))
-        path = self.server.path("out", "gate")
+        path = self.server.path("work", "gate")
         os.mkfifo(path)
         os.chmod(path, 0o666)
         self.gate = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -62,7 +62,7 @@ class House:
         os.write(self.gate, b"\n")
 
     def pids_in(self, name):
-        path = self.server.path("out", name)
+        path = self.server.path("work", name)
         return list(map(int, read_file(path).split())) if os.path.exists(path) else []
 
     def wait_for(self, name, count=1):
@@ -89,6 +89,7 @@ def there_is_one_for_each_user():
                 for number, user in enumerate((None, "daemon", "games", "daemon", None))]
     sections.append(section("inbox", type="maildir", path="Maildir"))
     with PipeServer(*sections, workers=2) as server:
+        server.wait_idle(2)
         [worker] = {status_of(pid)["Uid"][0] for pid in server.workers()}
         name = pwd.getpwuid(int(worker)).pw_name
         assert sorted(server.spawners().values()) == sorted({"daemon", "games", name})
@@ -263,7 +264,7 @@ def one_that_is_killed_comes_back():
         running.expect("451 4.3.0 ")
         reply = waiting.reply()
         assert reply[:9] in ("451 4.3.0", "250 2.0.0"), reply
-        assert reply.startswith("250 ") == os.path.exists(server.path("out", "never")), reply
+        assert reply.startswith("250 ") == os.path.exists(server.path("work", "never")), reply
         wait_until(lambda: gone(command), what="the end of its command")
         assert not house.pids_in("finished")
         [line] = server.events("spawner.exit")
@@ -339,8 +340,8 @@ def nothing_outlives_the_master():
 
 
 def a_reload_brings_new_ones():
-    config = section("handler", SHELL, directory=HERE + "/out")
-    other = section("handler", SHELL, "-c", "echo $$ >> other", directory=HERE + "/out")
+    config = section("handler", SHELL, directory=HERE + "/work")
+    other = section("handler", SHELL, "-c", "echo $$ >> other", directory=HERE + "/work")
     with House(config, Upgraded, workers=2) as house:
         server = house.server
         old = house.spawner()
@@ -371,7 +372,7 @@ def a_reload_brings_new_ones():
 
 
 def one_without_commands_leaves_none():
-    config = section("handler", SHELL, directory=HERE + "/out")
+    config = section("handler", SHELL, directory=HERE + "/work")
     with House(config, Upgraded, workers=2) as house:
         server = house.server
         server.reload('deliver "null" { type = "discard" }\n')
@@ -383,7 +384,7 @@ def one_without_commands_leaves_none():
 
 
 def an_upgrade_leaves_the_old_one_to_old_clients():
-    config = section("handler", SHELL, directory=HERE + "/out")
+    config = section("handler", SHELL, directory=HERE + "/work")
     with House(config, Upgraded, workers=2) as house:
         server = house.server
         with greeted(server) as before:

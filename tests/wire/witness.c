@@ -131,7 +131,7 @@ static void put_input(FILE *out)
 
 static void tell(const char *directory, char **arguments, char **environment)
 {
-	char path[4096], hidden[4096], where[4096], descriptors[4096];
+	static char path[4096], hidden[4096], where[4096], descriptors[4096];
 	size_t n = list_descriptors(descriptors, sizeof(descriptors));
 	int signal_of_death = 0;
 	struct timespec now;
