@@ -20,7 +20,7 @@ from sinkd_server import PATIENCE, is_running_in_session, wait_until
 from wire_test import need_program, need_root, output_of, skip
 
 MAIN = """
-compatibility_level = 3.6
+compatibility_level = 2
 queue_directory = {directory}/spool
 data_directory = {directory}/data
 maillog_file = {directory}/log
@@ -154,16 +154,19 @@ class Postfix:
                 for entry in entries for recipient in entry["recipients"]}
 
     def wait_queue(self, *recipients):
-        """Wait until these wait for another try, and nothing else is on its way."""
+        """Wait until these wait for another try, and nothing else is on its way; the queue."""
+        queue = {}
+
         def is_so():
+            nonlocal queue
             queue = self.queue()
             return queue.keys() == set(recipients) and all(reason for _, reason in queue.values())
 
         try:
             wait_until(is_so, 20)
         except AssertionError:
-            raise AssertionError(f"in the queue: {self.queue()}, expected: {recipients}") from None
-        return self.queue()
+            raise AssertionError(f"in the queue: {queue}, expected: {recipients}") from None
+        return queue
 
     def text_of(self, queue_id):
         """A message as it stands in the queue: what a server is given of it."""
