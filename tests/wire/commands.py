@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 
-from sinkd_server import BUILD, Server, read_file
+from sinkd_server import BUILD, Server, read_file, wait_until
 
 WITNESS = os.path.join(BUILD, "tests", "wire", "witness")
 
@@ -87,9 +87,13 @@ class PipeServer(Server):
         return [Run(self.path("work", name)) for name in sorted(os.listdir(self.path("work")))
                 if re.match(r"\d{12}\.", name)]
 
-    def ends(self):
-        """What the log has of each run, as {key: text}."""
-        return [keys_of(line) for line in self.events("command.end")]
+    def ends(self, count):
+        """What the log has of each run, as {key: text}, once all have their line; the client
+        has its reply before that."""
+        wait_until(lambda: len(self.events("command.end")) >= count, what=f"{count} ends")
+        ends = [keys_of(line) for line in self.events("command.end")]
+        assert len(ends) == count, ends
+        return ends
 
 
 class Run:
