@@ -331,8 +331,12 @@ struct smtp_result maildir_begin(void *state, const struct envelope *envelope)
 		&m->template, m->settings->hostname, envelope, &msg->plan);
 	if (err == 0)
 		msg->copies = calloc(msg->plan.count, sizeof(*msg->copies));
-	if (msg->copies == NULL)
+	if (msg->copies == NULL) {
 		(void)fail_all(m, 0, "recipients", -ENOMEM);
+		result = msg->result;
+		maildir_end(m, NULL);
+		return result;
+	}
 	/* The first mailbox takes the text, or with LMTP the first that can. */
 	for (size_t i = 0; !has_failed(m) && msg->fd < 0 && i < msg->plan.count; i++)
 		(void)begin_in(m, i);

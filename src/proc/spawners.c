@@ -6,6 +6,7 @@
  * no listener, no client, no key, and nobody looks into its memory. */
 #include "proc/spawners.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -108,11 +109,16 @@ static const struct helper_kind spawner_kind = {
 
 /* ------------------------------------------------------------ in the master */
 
+static bool is_same(const struct identity *a, const struct identity *b)
+{
+	return a->uid == b->uid && a->gid == b->gid && a->group_count == b->group_count &&
+	       memcmp(a->groups, b->groups, a->group_count * sizeof(a->groups[0])) == 0;
+}
+
 static struct spawner *find(struct spawners *s, const struct identity *identity)
 {
 	for (size_t i = 0; i < s->count; i++)
-		if (s->list[i].identity.uid == identity->uid &&
-			s->list[i].identity.gid == identity->gid)
+		if (is_same(&s->list[i].identity, identity))
 			return &s->list[i];
 	return NULL;
 }
@@ -121,21 +127,23 @@ static struct spawner *find(struct spawners *s, const struct identity *identity)
 static struct spawner *add(
 	struct spawners *s, const struct identity *identity, int *ret_error)
 {
-	struct spawner *spawner = &s->list[s->count];
+	struct spawner one = {.identity = *identity, .asker_fd = -1, .helper_fd = -1};
 
 	*ret_error = -E2BIG;
 	if (s->count == SPAWNERS_MAX)
 		return NULL;
-	*spawner =
-		(struct spawner){.identity = *identity, .asker_fd = -1, .helper_fd = -1};
-	s->asker_fds[s->count++] = -1;
-	spawner->is_ours = calloc(s->config->delivery_count, sizeof(bool));
 	*ret_error = -ENOMEM;
-	if (spawner->is_ours == NULL)
+	one.is_ours = calloc(s->config->delivery_count, sizeof(bool));
+	if (one.is_ours == NULL)
 		return NULL;
-	*ret_error = ipc_open(&spawner->asker_fd, &spawner->helper_fd);
-	s->asker_fds[s->count - 1] = spawner->asker_fd;
-	return *ret_error < 0 ? NULL : spawner;
+	*ret_error = ipc_open(&one.asker_fd, &one.helper_fd);
+	if (*ret_error < 0) {
+		free(one.is_ours);
+		return NULL;
+	}
+	s->asker_fds[s->count] = one.asker_fd;
+	s->list[s->count] = one;
+	return &s->list[s->count++];
 }
 
 static int open_section(struct spawners *s, size_t section, const struct identity *worker)
@@ -152,6 +160,7 @@ static int open_section(struct spawners *s, size_t section, const struct identit
 		spawner = add(s, &identity, &r);
 	if (spawner == NULL)
 		return r;
+	assert(spawner->is_ours != NULL);
 	spawner->is_ours[section] = true;
 	s->section_fds[section] = spawner->asker_fd;
 	return 0;
@@ -164,7 +173,7 @@ int spawners_open(struct spawners *s, const struct config *config,
 	int r = 0;
 
 	*ret_subject = "";
-	s->config = config;
+	*s = (struct spawners){.config = config, .is_daemon = s->is_daemon};
 	s->list = calloc(SPAWNERS_MAX, sizeof(*s->list));
 	s->section_fds = calloc(n, sizeof(*s->section_fds));
 	if (s->list == NULL || s->section_fds == NULL)

@@ -58,17 +58,22 @@ postlog   unix-dgram n - n - 1  postlogd
 """
 
 
+def need_postfix():
+    """The program, on a machine where it can be started."""
+    need_root()
+    for find, name in (pwd.getpwnam, "postfix"), (grp.getgrnam, "postdrop"):
+        try:
+            find(name)
+        except KeyError:
+            skip(f"there is no {name}")
+    return need_program("postfix")
+
+
 class Postfix:
     """transports: {domain: transport and next hop}; options: more lines for main.cf."""
 
     def __init__(self, transports, options=""):
-        need_root()
-        self.program = need_program("postfix")
-        for find, name in (pwd.getpwnam, "postfix"), (grp.getgrnam, "postdrop"):
-            try:
-                find(name)
-            except KeyError:
-                skip(f"there is no {name}")
+        self.program = need_postfix()
         self.directory = tempfile.mkdtemp(prefix="sinkd-postfix-")
         os.chmod(self.directory, 0o755)
         self.configuration = os.path.join(self.directory, "etc")

@@ -158,8 +158,8 @@ def all_mailboxes_may_fail():
             connect(server) as client:
         client.greet()
         block(server, "b@example.net")
-        replies = client.results(["b@example.net"] * 3)
-        assert [reply[:9] for reply in replies] == ["451 4.3.0"] * 3, replies
+        # There is no need to send the text then.
+        client.fail_to_deliver(TEXT, "451 4.3.0", recipient="b@example.net")
         assert not server.events("message.accepted")
         os.remove(server.path("mail", "b@example.net"))
         replies = client.results(["b@example.net"] * 3)
@@ -181,7 +181,7 @@ def each_command_has_its_own_result():
         # One that was named twice has its message twice, as it was told twice that it has.
         assert sorted(name.split()[0] for name in ran) == [names[0], names[2], names[4]], ran
         assert set(ran.values()) == {TEXT.replace(b"\r\n", b"\n")}, ran
-        assert len(server.events("command.end")) == 5
+        wait_until(lambda: len(server.events("command.end")) == 5, what="all runs in the log")
         [accepted] = map(keys_of, server.events("message.accepted"))
         assert accepted["recipients"] == "3", accepted
         assert len(server.events("message.refused")) == 2
@@ -221,9 +221,13 @@ def a_thousand_results_in_their_order():
                 client.expect_closed()
 
 
-MANY = 30000  # Their replies do not fit the buffers of a socket.
-MANY_ALLOWED = (f'limits {{ recipients = {MANY}  memory-per-session = "64M" }}\n'
-                + ONE_MAILBOX + lmtp_listener("inbox"))
+MANY = 20000  # Their replies do not fit the buffers of a Unix socket.
+
+
+def server_for_many(shop, options=""):
+    return Server("-w", "1", listen=None, config=(
+        f'limits {{ recipients = {MANY}  memory-per-session = "64M" }}\n{options}' + ONE_MAILBOX
+        + lmtp_listener("inbox", address=["unix:" + shop.path("sink")])))
 
 
 def send_to_many(client):
@@ -248,8 +252,7 @@ def stored_once(server):
 
 
 def a_client_that_reads_late_gets_all_results():
-    with Server("-w", "1", listen=None, config=MANY_ALLOWED) as server, \
-            connect(server, receive_buffer=4096) as client:
+    with Workshop() as shop, server_for_many(shop) as server, connect(server) as client:
         send_to_many(client)
         stored_once(server)
         for number in range(MANY):
@@ -259,23 +262,22 @@ def a_client_that_reads_late_gets_all_results():
 
 
 def a_client_that_never_reads_results_is_let_go():
-    config = MANY_ALLOWED + 'timeouts { data = "2s" }\n'
-    with Server("-w", "1", listen=None, config=config) as server, \
-            connect(server, receive_buffer=4096) as client:
+    with Workshop() as shop, server_for_many(shop, 'timeouts { data = "2s" }\n') as server, \
+            connect(server) as client:
         send_to_many(client)
         stored_once(server)
-        wait_until(lambda: server.events("session.end"), 10, "the end of the session")
+        [line] = wait_until(lambda: server.events("session.end"), 10, "the end of the session")
+        assert keys_of(line)["how"] == "broken", line
         with connect(server) as following:
             following.greet()
 
 
 def a_client_that_leaves_amid_its_results():
-    with Server("-w", "1", listen=None, config=MANY_ALLOWED) as server:
-        with connect(server, receive_buffer=4096) as client:
+    with Workshop() as shop, server_for_many(shop) as server:
+        with connect(server) as client:
             send_to_many(client)
             stored_once(server)
             client.expect("250 2.0.0 Ok: ")
-            client.reset()
         wait_until(lambda: server.events("session.end"), what="the end of the session")
         stored_once(server)
         with connect(server) as following:
@@ -283,8 +285,7 @@ def a_client_that_leaves_amid_its_results():
 
 
 def a_server_that_stops_amid_results():
-    with Server("-w", "1", listen=None, config=MANY_ALLOWED) as server, \
-            connect(server, receive_buffer=4096) as client:
+    with Workshop() as shop, server_for_many(shop) as server, connect(server) as client:
         send_to_many(client)
         stored_once(server)
         server.terminate()

@@ -6,7 +6,7 @@ import re
 
 from commands import section
 from lmtp import lmtp_listener
-from postfix import Postfix
+from postfix import Postfix, need_postfix
 from sinkd_server import Server, read_file, wait_until
 from wire_test import run
 from workshop import Workshop
@@ -56,6 +56,7 @@ def runs_for(shop, recipient):
 
 
 def each_recipient_has_its_own_fate(domain):
+    need_postfix()
     with Workshop() as shop, Server(listen=None, config=(
             section("handler", shop.script("handler", HANDLER), "%{recipient}", "%{sender}")
             + section("inbox", type="maildir", path="mail/%{recipient}", headers=[])
@@ -110,6 +111,7 @@ def over_a_unix_socket():
 
 
 def all_kinds_of_text_arrive_as_they_are():
+    need_postfix()
     with Workshop() as shop, Server(listen=None, config=(
             section("handler", shop.script("handler", HANDLER), "%{recipient}")
             + listeners(shop, "handler"))) as server, Postfix(transports(server, shop)) as postfix:

@@ -61,6 +61,23 @@ def several_recipients_get_one_each():
             assert message.endswith(b"Subject: to all\n\ntext\n")
 
 
+def equal_copies_are_one_file():
+    for config, links in (CONFIG.replace('" }', '"  headers = {} }'), 5), (CONFIG, 1):
+        with Server("-w", "1", config=config) as server, server.connect() as client:
+            client.greet()
+            client.command("MAIL FROM:<>", "250 ")
+            for number in range(5):
+                client.command(f"RCPT TO:<user{number}@example.net>", "250 ")
+            client.command("DATA", "354 ")
+            client.send(b"Subject: to all\r\n\r\ntext\r\n.\r\n")
+            client.expect("250 2.0.0 Ok: ")
+            paths = [os.path.join(directory, name)
+                     for directory, _, names in os.walk(server.path("mail")) for name in names]
+            assert [os.stat(path).st_nlink for path in paths] == [links] * 5, paths
+            for path in paths:
+                assert path.endswith(f",S={os.stat(path).st_size}"), path
+
+
 def a_link_in_the_way_is_not_followed():
     with Server("-w", "1", config=CONFIG) as server, server.connect() as client:
         client.greet()
@@ -74,4 +91,4 @@ def a_link_in_the_way_is_not_followed():
 
 
 run(each_recipient_has_a_mailbox, several_recipients_get_one_each,
-    a_link_in_the_way_is_not_followed)
+    equal_copies_are_one_file, a_link_in_the_way_is_not_followed)
