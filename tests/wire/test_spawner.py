@@ -8,7 +8,7 @@ import signal
 import socket
 
 from channels import channel_of
-from commands import HERE, PipeServer, equip, is_running, listen, section
+from commands import HERE, Gate, PipeServer, ask, equip, is_running, listen, section
 from sinkd_server import (BUILD, LEVEL, Server, built_with_sanitizers, read_file, status_of,
                           wait_until)
 from upgraded_server import Upgraded
@@ -27,28 +27,19 @@ def greeted(server, **options):
         yield client
 
 
-def ask(client, script, **envelope):
-    """Send a message as far as its end; the reply is still to come."""
-    client.open_message(**envelope)
-    client.send(script.replace("\n", "\r\n").encode() + b"\r\n.\r\n")
-
-
 class House:
     """A server whose commands may be held at a gate.  With its configuration and class."""
 
     def __init__(self, config=None, kind=Server, workers=1, **options):
         self.config = config or section("handler", SHELL, directory=HERE + "/work", **options)
         self.server = equip(kind(config=self.config, workers=workers))
-        path = self.server.path("work", "gate")
-        os.mkfifo(path)
-        os.chmod(path, 0o666)
-        self.gate = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self.gate = Gate(self.server)
 
     def __enter__(self):
         try:
             self.server.__enter__()
         except BaseException:
-            os.close(self.gate)
+            self.gate.close()
             raise
         return self
 
@@ -56,10 +47,7 @@ class House:
         try:
             self.server.__exit__(*failure)
         finally:
-            os.close(self.gate)
-
-    def let_go(self):
-        os.write(self.gate, b"\n")
+            self.gate.close()
 
     def pids_in(self, name):
         path = self.server.path("work", name)
@@ -242,7 +230,7 @@ def signals_do_not_end_it():
             ask(client, HELD)
             house.wait_for("started", len(house.pids_in("finished")) + 1)
             os.kill(pid, number)
-            house.let_go()
+            house.gate.let_go()
             client.expect("250 ")
         assert house.spawner() == pid and not house.server.events("spawner.exit")
 
@@ -315,7 +303,7 @@ def a_worker_that_is_killed_disturbs_no_command():
             [busy] = [worker for worker, title in server.titles().items() if title.endswith("]")]
             os.kill(busy, signal.SIGKILL)
             client.expect_closed()
-        house.let_go()
+        house.gate.let_go()
         house.wait_for("finished")
         wait_until(lambda: server.events("command.end"), what="its line")
         assert house.spawner() == pid
@@ -356,7 +344,7 @@ def a_reload_brings_new_ones():
                 after.expect("250 ")
             assert len(house.pids_in("other")) == 1
             # Who began with the old one goes on with it, even with its next message.
-            house.let_go()
+            house.gate.let_go()
             before.expect("250 ")
             ask(before, "echo $$ >> old\n")
             before.expect("250 ")
@@ -393,7 +381,7 @@ def an_upgrade_leaves_the_old_one_to_old_clients():
             with greeted(server) as after:
                 ask(after, "exit 0\n")
                 after.expect("250 ")
-            house.let_go()
+            house.gate.let_go()
             before.expect("250 ")
             before.command("QUIT", "221 ")
         titles = wait_until(lambda: (found := [title for title in server.all_titles().values()
