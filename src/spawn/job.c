@@ -92,6 +92,9 @@ static void log_end(struct job *j, enum command_end how, int number,
 		f[n++] = signal_field(number);
 	else if (how == COMMAND_START)
 		f[n++] = LOG_ERRNO(number);
+	if (how == COMMAND_START && j->pid > 0)
+		f[n++] = LOG_TEXT("path", j->start.is_about_directory ? j->start.directory
+								      : j->line.argv[0]);
 	f[n++] = LOG_NUM("ms", (end_us - j->start_us) / 1000);
 	f[n++] = LOG_NUM("code", a->code);
 	if (output.n > 0)

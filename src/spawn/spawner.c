@@ -126,6 +126,23 @@ static void raise_files_limit(struct spawner *s)
 	s->starter.files_limit = old;
 }
 
+/* As execve will say.  0 or an errno. */
+static int look_at_program(const char *path)
+{
+	struct stat st;
+
+	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 || stat(path, &st) < 0)
+		return errno;
+	return S_ISREG(st.st_mode) ? 0 : EACCES;
+}
+
+static void tell_of_path(const struct delivery_settings *d, const char *path, int error)
+{
+	if (error != 0)
+		log_event(LOG_WARN, EV_COMMAND_REFUSED, LOG_TEXT("delivery", d->name),
+			LOG_TEXT("path", path), LOG_ERRNO(error));
+}
+
 static void look_at_sections(struct spawner *s)
 {
 	struct stat here, there;
@@ -140,10 +157,9 @@ static void look_at_sections(struct spawner *s)
 		section->is_elsewhere =
 			!is_known || stat(d->pipe.directory, &there) < 0 ||
 			there.st_dev != here.st_dev || there.st_ino != here.st_ino;
-		if (faccessat(AT_FDCWD, d->pipe.command[0], X_OK, AT_EACCESS) < 0)
-			log_event(LOG_WARN, EV_COMMAND_REFUSED,
-				LOG_TEXT("delivery", d->name),
-				LOG_TEXT("path", d->pipe.command[0]), LOG_ERRNO(errno));
+		tell_of_path(d, d->pipe.command[0], look_at_program(d->pipe.command[0]));
+		if (faccessat(AT_FDCWD, d->pipe.directory, X_OK, AT_EACCESS) < 0)
+			tell_of_path(d, d->pipe.directory, errno);
 	}
 }
 

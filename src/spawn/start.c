@@ -84,7 +84,7 @@ void starter_init(struct starter *starter, bool is_waiting)
 
 /* What is not open on 0, 1 and 2 closes by itself.  Returns a negative errno, if at
  * all. */
-static long become_command(const struct start *s)
+static long become_command(struct start *s)
 {
 	const struct starter *starter = s->starter;
 	long r;
@@ -100,8 +100,10 @@ static long become_command(const struct start *s)
 		(r = call(SYS_dup3, (uintptr_t)s->output_fd, STDERR_FILENO, 0, 0)) < 0)
 		return r;
 	if (s->directory != NULL &&
-		(r = call(SYS_chdir, (uintptr_t)s->directory, 0, 0, 0)) < 0)
+		(r = call(SYS_chdir, (uintptr_t)s->directory, 0, 0, 0)) < 0) {
+		s->is_about_directory = true;
 		return r;
+	}
 	if (starter->has_files_limit &&
 		(r = call(SYS_prlimit64, 0, RLIMIT_NOFILE,
 			 (uintptr_t)&starter->files_limit, 0)) < 0)
@@ -142,6 +144,7 @@ int start_command(struct start *start, pid_t *ret_pid, int *ret_pidfd)
 	if (r < 0)
 		return r;
 	start->error = 0;
+	start->is_about_directory = false;
 	pid = clone(run_child, start->stack + STACK_SIZE,
 		SHARED_MEMORY | wait | CLONE_PIDFD | SIGCHLD, start, &pidfd);
 	if (pid < 0)

@@ -30,7 +30,8 @@ struct start {
 	/* Why it could not be executed, or 0: an errno, once it has ended.  In memory
 	 * that is shared with children. */
 	volatile int error;
-	char *stack; /* ours, for this command and others after it */
+	volatile bool is_about_directory; /* the error, not about the program */
+	char *stack;                      /* ours, for this command and others after it */
 };
 
 /* Start it: in a session of its own, with three descriptors and no signal handled,

@@ -141,11 +141,15 @@ static void test_programs(void)
 	CHECK_REPLY("good", spawn_reply(&f, 4, ""), "550 5.1.1 User unknown");
 	CHECK_REPLY("no directory", spawn_reply(&f, 5, ""), failed);
 	CU_ASSERT(spawn_end(&f));
-	CHECK("told at the start", spawn_logged(&f, "event=command.refused") == 2);
+	CHECK("told at the start", spawn_logged(&f, "event=command.refused") == 4);
+	CHECK("told at the start",
+		spawn_logged(&f, "path=/nonexistent reason=\"No such file") == 1);
 	CHECK("told at the start",
 		spawn_logged(&f, "path=/nonexistent/program reason=") == 1);
 	CHECK("log",
 		spawn_logged(&f, "how=start reason=\"No such file or directory\"") == 2);
+	CHECK("log", spawn_logged(&f, "directory\" path=/nonexistent/program ms=") == 1);
+	CHECK("log", spawn_logged(&f, "directory\" path=/nonexistent ms=") == 1);
 	CHECK("log", spawn_logged(&f, "how=start reason=\"Permission denied\"") == 2);
 	CHECK("log", spawn_logged(&f, "how=start reason=\"Exec format error\"") == 1);
 	spawn_close(&f);
