@@ -111,7 +111,7 @@ bool conn_loses_client(const struct conn *c, uint32_t ms)
 	return poll(&p, 1, (int)ms) > 0;
 }
 
-bool conn_has_lost_client(const struct conn *c)
+bool conn_has_lost_client(const struct conn *c, bool may_listen)
 {
 	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
 	char byte;
@@ -122,9 +122,10 @@ bool conn_has_lost_client(const struct conn *c)
 		return false;
 	/* What there is to read may be the end in words of TLS. */
 	if (c->tls != NULL)
-		return poll(&p, 1, 0) > 0;
+		return poll(&p, 1, 0) > 0 &&
+		       (!may_listen || (p.revents & (POLLERR | POLLHUP)) != 0);
 	n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+	return (n == 0 && !may_listen) || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 /* -------------------------------------------------------------------- under TLS */

@@ -61,8 +61,9 @@ void conn_wipe(struct conn *c);
 bool conn_loses_client(const struct conn *c, uint32_t ms);
 
 /* Whether the client has closed the connection, with nothing left of it to be read: what
- * we say now it will probably not hear. */
-bool conn_has_lost_client(const struct conn *c);
+ * we say now it will probably not hear.  may_listen: it has taken its leave, and who then
+ * closes one direction only may still wait for what we say. */
+bool conn_has_lost_client(const struct conn *c, bool may_listen);
 
 /* From here on speak TLS; only when all input has been used, so that nothing said in
  * plaintext is taken for what was said under it.  t must live as long as the connection.

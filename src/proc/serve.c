@@ -262,7 +262,7 @@ static void read_client(struct server *v)
 static void note_hearing(struct server *v)
 {
 	v->recorder.has_run_commands = false;
-	if (conn_has_lost_client(&v->conn))
+	if (conn_has_lost_client(&v->conn, smtp_next(v->engine) == SMTP_CLOSE))
 		recorder_note_unheard(&v->recorder);
 }
 

@@ -379,6 +379,19 @@ def who_stays_is_not():
         assert not server.events("message.unheard")
 
 
+def who_takes_leave_and_only_listens_is_not():
+    with ShellServer() as server, server.connect() as client:
+        client.greet()
+        client.open_message()
+        client.send(b"read line < gate\r\nexit 0\r\n.\r\nQUIT\r\n")
+        client.end_of_input()
+        server.gate.let_go()
+        client.expect("250 2.0.0 Ok: ")
+        client.expect("221 ")
+        wait_until(lambda: server.events("session.end"), what="the end of the session")
+        assert not server.events("message.unheard")
+
+
 def refused_messages_are_not_run():
     with PipeServer(section("handler", *TELL),
                     config='limits { message-size = "1K"  bare-newline = "reject" }\n',
@@ -400,4 +413,4 @@ run(the_first_use, all_that_follows_is_the_command, a_script_beside_the_server,
     its_message_is_whole_for_another_user, each_recipient_gets_a_whole_message,
     line_ends_and_headers_are_as_configured, one_that_reads_nothing,
     many_messages_in_one_session, no_end_no_run, who_leaves_while_it_runs_is_told_of,
-    who_stays_is_not, refused_messages_are_not_run)
+    who_stays_is_not, who_takes_leave_and_only_listens_is_not, refused_messages_are_not_run)
