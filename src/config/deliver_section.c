@@ -216,7 +216,7 @@ static void check_user(
 		reader_mistake(r, s, "user", "there is no account '%s'", name);
 	else if (geteuid() != 0 && account->pw_uid != geteuid())
 		reader_mistake(r, s, "user",
-			"'%s': started by root only can commands run as somebody else",
+			"'%s': only if root starts it can commands run as somebody else",
 			name);
 	else if (geteuid() == 0 && (account->pw_uid == 0 || account->pw_gid == 0))
 		reader_mistake(r, s, "user",

@@ -22,7 +22,13 @@ static bool is_program(const char *path)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
 }
 
-static const char *look_for(const char *name, char ret[PATH_MAX])
+#define NOWHERE "there is no such program in /usr/local/bin, /usr/bin and /bin"
+
+/* What a shell would take apart. */
+#define ALL_IN_ONE "each argument is a string of its own; no shell takes them apart"
+
+/* is_here: a name with a slash would be one in the current directory. */
+static const char *look_for(const char *name, bool is_here, char ret[PATH_MAX])
 {
 	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
 		char path[PATH_MAX];
@@ -33,7 +39,11 @@ static const char *look_for(const char *name, char ret[PATH_MAX])
 			return NULL;
 		}
 	}
-	return "there is no such program in /usr/local/bin, /usr/bin and /bin";
+	if (strchr(name, ' ') != NULL)
+		return ALL_IN_ONE;
+	return is_here && access(name, F_OK) == 0 ? NOWHERE
+		       "; one in the current directory is written with './'"
+						  : NOWHERE;
 }
 
 const char *program_find(const char *name, const char *directory, char ret[PATH_MAX])
@@ -48,10 +58,12 @@ const char *program_find(const char *name, const char *directory, char ret[PATH_
 		return "a program is expected";
 	/* It would look like a macro, and there are none here: what is run is never
 	 * for a client to choose. */
+	if (strchr(name, '%') != NULL && strchr(name, ' ') != NULL)
+		return ALL_IN_ONE;
 	if (strchr(name, '%') != NULL)
 		return "the path of a program must not have a percent sign";
 	if (strchr(name, '/') == NULL)
-		return look_for(name, ret);
+		return look_for(name, directory != NULL, ret);
 	if (!is_absolute && directory == NULL)
 		return "an absolute path, or a name without '/', is expected";
 	n = snprintf(ret, PATH_MAX, "%s%s%s", is_absolute ? "" : directory,

@@ -70,6 +70,8 @@ static void test_types(void)
 #define PIPE_WITH(options)     "deliver h { type = pipe " options " }"
 #define COMMAND_WITH(argument) PIPE_WITH("command = {/x,\n\"" argument "\"}")
 
+#define ALL_IN_ONE "each argument is a string of its own; no shell takes them apart\n"
+
 static void test_command(void)
 {
 	static const struct conf_mistake cases[] = {
@@ -95,6 +97,10 @@ static void test_command(void)
 		{"nowhere", PIPE_WITH("command = {no-such-program}"),
 			"1: deliver \"h\": command: 'no-such-program': there is no such "
 			"program in /usr/local/bin, /usr/bin and /bin\n"},
+		{"all in one", PIPE_WITH("command = {\"sh -c true\"}"),
+			"1: deliver \"h\": command: 'sh -c true': " ALL_IN_ONE},
+		{"all in one, with a macro", PIPE_WITH("command = {\"cat %{sender}\"}"),
+			"1: deliver \"h\": command: 'cat %{sender}': " ALL_IN_ONE},
 		{"a directory", PIPE_WITH("command = {\".\"}"),
 			"1: deliver \"h\": command: '.': there is no such program in "
 			"/usr/local/bin, /usr/bin and /bin\n"},

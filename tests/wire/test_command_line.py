@@ -110,6 +110,11 @@ def a_command_that_cannot_be_is_78():
     for command in ["no-such-program"], [""], ["sh", "%{nonsense}"], ["sh", "100%"], ["/%{helo}"]:
         text = sinkd("-t", "--pipe", *command, status=CONFIG)
         assert text.startswith(f"sinkd: --pipe: '{command[-1]}': "), text
+    with tempfile.TemporaryDirectory() as directory:
+        open(os.path.join(directory, "handler"), "wb").close()
+        for name, is_here in ("handler", True), ("nowhere", False):
+            text = output_of(SINKD, "-t", "--pipe", name, status=CONFIG, cwd=directory)
+            assert ("current directory" in text) == is_here, text
 
 
 def an_address_in_use_is_named():
