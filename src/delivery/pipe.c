@@ -27,6 +27,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -216,10 +217,17 @@ static struct smtp_result pipe_chunk(void *state, const void *text, size_t n)
 static void pipe_prepare(void *state, struct smtp_result *results)
 {
 	struct pipe *p = state;
+	size_t count = p->message.envelope->recipient_count;
 	int err = text_finish(&p->writer);
-	struct smtp_result result = err < 0 ? fail(p, "spool", err) : taken;
+	struct smtp_result result;
 
-	for (size_t i = 0; i < p->message.envelope->recipient_count; i++)
+	/* The command of one recipient could open it anew and change it for the next one;
+	 * a memfd is anybody's to write as it is made. */
+	if (err == 0 && count > 1 && p->settings->pipe.is_per_recipient &&
+		fchmod(p->message.fd, 0444) < 0)
+		err = -errno;
+	result = err < 0 ? fail(p, "spool", err) : taken;
+	for (size_t i = 0; i < count; i++)
 		results[i] = result;
 }
 

@@ -291,6 +291,19 @@ def each_recipient_gets_a_whole_message():
             [b"Delivered-To: %s@example.net\n" % name * len(headers) + text for name in (b"b", b"c")]
 
 
+def no_recipient_can_change_it_for_the_next():
+    spoil = section("handler", "/bin/sh", "-c",
+                    "wc -c >> $HERE/work/sizes; (: > /proc/self/fd/0) || echo kept >> $HERE/work/kept",
+                    per_recipient=True, environment=["HERE=" + HERE])
+    with PipeServer(spoil) as server, server.connect() as client:
+        client.greet()
+        for size in 100, 300 * 1024:
+            send(client, "b@example.net", "c@example.net", text=text_of_size(size))
+        sizes = server.out("sizes").split()
+        assert sizes == [b"100", b"100", b"307200", b"307200"], sizes
+        assert server.out("kept") == b"kept\n" * 4
+
+
 def line_ends_and_headers_are_as_configured():
     [run] = told(line_ending="crlf", headers=["Received", "Return-Path"])
     assert re.fullmatch(rb"Received: from client\.example (.+\r\n\t)*.+\r\n"
@@ -411,6 +424,7 @@ run(the_first_use, all_that_follows_is_the_command, a_script_beside_the_server,
     more_recipients_than_a_command_line_holds, a_run_for_each_recipient,
     recipients_after_one_that_failed_get_no_run, its_message_is_whole,
     its_message_is_whole_for_another_user, each_recipient_gets_a_whole_message,
+    no_recipient_can_change_it_for_the_next,
     line_ends_and_headers_are_as_configured, one_that_reads_nothing,
     many_messages_in_one_session, no_end_no_run, who_leaves_while_it_runs_is_told_of,
     who_stays_is_not, who_takes_leave_and_only_listens_is_not, refused_messages_are_not_run)
