@@ -107,7 +107,7 @@ def pipe_takes_the_rest_of_the_line():
 
 
 def a_command_that_cannot_be_is_78():
-    for command in ["no-such-program"], [""], ["sh", "%{nonsense}"], ["sh", "100%"], ["/%{helo}"]:
+    for command in ["no-such-program"], [""], ["sh -c true"], ["sh", "%{nonsense}"], ["sh", "100%"], ["/%{helo}"]:
         text = sinkd("-t", "--pipe", *command, status=CONFIG)
         assert text.startswith(f"sinkd: --pipe: '{command[-1]}': "), text
     with tempfile.TemporaryDirectory() as directory:
