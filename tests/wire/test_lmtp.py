@@ -427,5 +427,5 @@ run(each_transport_has_the_commands, smtp_does_not_know_it, a_reply_for_each_acc
     one_command_for_all_has_one_result, a_thousand_results_in_their_order,
     a_client_that_reads_late_gets_all_results, a_client_that_never_reads_results_is_let_go,
     a_client_that_reads_results_slowly_gets_all, a_client_that_leaves_amid_its_results,
-    a_server_that_stops_amid_results, all_in_one_packet, it_can_be_secured, both_protocols_in_one_server, mistakes_are_named, smtplib_delivers,
-    swaks_delivers)
+    a_server_that_stops_amid_results, all_in_one_packet, it_can_be_secured,
+    both_protocols_in_one_server, mistakes_are_named, smtplib_delivers, swaks_delivers)
