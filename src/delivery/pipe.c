@@ -120,7 +120,9 @@ static bool fits(const struct pipe *p, const struct envelope *e)
 	if (p->settings->pipe.is_per_recipient)
 		return true;
 	for (size_t i = 0; i < e->recipient_count; i++)
-		total += e->recipients[i].address.mailbox.n + SPAWN_RECIPIENT_EXTRA;
+		total += address_full_length(
+				 &e->recipients[i].address, p->settings->hostname) +
+			 SPAWN_RECIPIENT_EXTRA;
 	return total <= SPAWN_RECIPIENTS_MAX;
 }
 

@@ -251,6 +251,11 @@ enum address_outcome address_parse_path(struct str in, enum path_kind kind,
 	return ADDRESS_OK;
 }
 
+size_t address_full_length(const struct address *a, const char *hostname)
+{
+	return a->mailbox.n + (a->domain.n > 0 ? 0 : 1 + strlen(hostname));
+}
+
 struct str address_extension(struct str local)
 {
 	const char *plus = local.n > 0 ? memchr(local.p, '+', local.n) : NULL;

@@ -230,6 +230,12 @@ static bool take_rcpt_parameters(struct smtp *s, struct str rest)
 	return outcome == PARAMETER_END;
 }
 
+/* What a recipient takes of a command line. */
+static size_t recipient_text(const struct smtp *s, const struct address *a)
+{
+	return address_full_length(a, s->settings->hostname) + s->listen.recipient_extra;
+}
+
 /* As many recipients as are allowed, and as fit a command line where they have to. */
 static bool has_room_for(const struct smtp *s, const struct address *a)
 {
@@ -238,8 +244,7 @@ static bool has_room_for(const struct smtp *s, const struct address *a)
 	if (s->envelope.recipient_count >= s->settings->recipients_max)
 		return false;
 	return l->recipient_text_max == 0 ||
-	       s->recipient_text + a->mailbox.n + l->recipient_extra <=
-		       l->recipient_text_max;
+	       s->recipient_text + recipient_text(s, a) <= l->recipient_text_max;
 }
 
 void mail_run_rcpt(struct smtp *s, struct str argument)
@@ -266,7 +271,7 @@ void mail_run_rcpt(struct smtp *s, struct str argument)
 		engine_reply(s, 452, "4.3.1", "Too much for one session");
 		goto refused;
 	}
-	s->recipient_text += path.address.mailbox.n + s->listen.recipient_extra;
+	s->recipient_text += recipient_text(s, &path.address);
 	engine_reply(s, 250, "2.1.5", "Ok");
 	return;
 refused:

@@ -139,6 +139,28 @@ static void test_recipient_text(void)
 	}
 }
 
+/* <postmaster> is longer in a command line: with the name of the server. */
+static void test_postmaster_text(void)
+{
+	const size_t full = sizeof("postmaster@") - 1 + strlen("mx.example");
+	struct rig r;
+
+	rig_init(&r);
+	r.settings.hostname = "mx.example";
+	r.peer.settings.recipient_text_max = 2 * full + 2 * 9;
+	r.peer.settings.recipient_extra = 9;
+	rig_start(&r);
+	rig_say(&r, EHLO MAIL);
+	rig_forget(&r);
+	rig_say(&r, "RCPT TO:<postmaster>\r\nRCPT TO:<postmaster>\r\n"
+		    "RCPT TO:<postmaster>\r\n");
+	CHECK_STR("third", rig_output(&r),
+		STR("250 2.1.5 Ok\r\n250 2.1.5 Ok\r\n"
+		    "452 4.5.3 Too many recipients\r\n"));
+	rig_end(&r);
+	rig_done(&r);
+}
+
 void suite_mail(void)
 {
 	CU_pSuite s = CU_add_suite("mail", NULL, NULL);
@@ -146,4 +168,5 @@ void suite_mail(void)
 	CU_add_test(s, "hyphens", test_hyphens);
 	CU_add_test(s, "no hyphens", test_no_hyphens);
 	CU_add_test(s, "recipient text", test_recipient_text);
+	CU_add_test(s, "postmaster text", test_postmaster_text);
 }
