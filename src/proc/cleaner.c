@@ -123,3 +123,10 @@ bool cleaner_note_exit(struct cleaner *c, pid_t pid)
 	c->pid = 0;
 	return true;
 }
+
+void cleaner_done(struct cleaner *c)
+{
+	if (c->pid > 0)
+		child_end(c->pid);
+	c->pid = 0;
+}

@@ -243,7 +243,7 @@ def pid_1_stays():
             return [*isolate, self.program()]
 
         def terminate(self):
-            [init] = self.children()  # of unshare
+            [init] = self.children()  # the child of unshare
             os.kill(init, signal.SIGTERM)
 
     with Isolated("-w", "1") as server:
