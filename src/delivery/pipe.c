@@ -214,10 +214,17 @@ static struct smtp_result pipe_chunk(void *state, const void *text, size_t n)
 static void pipe_prepare(void *state, struct smtp_result *results)
 {
 	struct pipe *p = state;
+	size_t count = p->message.envelope->recipient_count;
 	int err = text_finish(&p->writer);
-	struct smtp_result result = err < 0 ? fail(p, "spool", err) : taken;
+	struct smtp_result result = taken;
 
-	for (size_t i = 0; i < p->message.envelope->recipient_count; i++)
+	/* A command can open its input for writing, and the next one reads the same. */
+	if (err == 0 && p->settings->pipe.is_per_recipient && count > 1 &&
+		p->message.is_in_memory)
+		err = spool_seal(p->message.fd);
+	if (err < 0)
+		result = fail(p, "spool", err);
+	for (size_t i = 0; i < count; i++)
 		results[i] = result;
 }
 

@@ -261,6 +261,17 @@ def recipients_after_one_that_failed_get_no_run():
         assert server.out("ran") == b"b@example.net\nc@example.net\n"
 
 
+def a_run_changes_nothing_for_the_next():
+    """Its input can be opened anew, by who may, but not written."""
+    text = (f'cat >> {HERE}/work/read; '
+            f'if echo spoilt 1<>/proc/self/fd/0; then echo wrote >> {HERE}/work/read; fi; :')
+    with PipeServer(section("handler", "/bin/sh", "-c", text, per_recipient=True),
+                    workers=1) as server, server.connect() as client:
+        client.greet()
+        send(client, "b@example.net", "c@example.net", beginning="250 ")
+        assert server.out("read") == b"Subject: x\n\ntext\n" * 2, server.out("read")
+
+
 # --- the message ------------------------------------------------------------------------
 
 
@@ -408,7 +419,8 @@ run(the_first_use, all_that_follows_is_the_command, a_script_beside_the_server,
     its_arguments, its_arguments_with_tls_and_a_name, its_arguments_without_port_and_domain,
     all_recipients_at_once,
     more_recipients_than_a_command_line_holds, a_run_for_each_recipient,
-    recipients_after_one_that_failed_get_no_run, its_message_is_whole,
+    recipients_after_one_that_failed_get_no_run,
+    a_run_changes_nothing_for_the_next, its_message_is_whole,
     its_message_is_whole_for_another_user, each_recipient_gets_a_whole_message,
     line_ends_and_headers_are_as_configured, one_that_reads_nothing,
     many_messages_in_one_session, no_end_no_run, who_leaves_while_it_runs_is_told_of,
