@@ -27,7 +27,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -83,11 +82,6 @@ static struct smtp_result fail(const struct pipe *p, const char *step, int err)
 
 /* ----------------------------------------------------------------- spooling */
 
-static bool has_hyphen(struct str value)
-{
-	return value.n > 0 && value.p[0] == '-';
-}
-
 /* Whether a value of the client's would be taken for an option of the command.  (The
  * engine has refused such addresses already, by name.) */
 static bool has_option(const struct pipe *p, const struct envelope *e)
@@ -104,14 +98,15 @@ static bool has_option(const struct pipe *p, const struct envelope *e)
 
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
 		if ((p->options & MACRO_BIT(values[i].macro)) != 0 &&
-			has_hyphen(values[i].value))
+			str_starts_nocase(values[i].value, STR("-")))
 			return true;
 	if ((p->options & (MACROS_OF_ONE_RECIPIENT | MACRO_BIT(MACRO_RECIPIENTS))) == 0)
 		return false;
 	for (size_t i = 0; i < e->recipient_count; i++) {
 		struct str local = e->recipients[i].address.local;
 
-		if (has_hyphen(local) || has_hyphen(macro_extension(local)))
+		if (str_starts_nocase(local, STR("-")) ||
+			str_starts_nocase(address_extension(local), STR("-")))
 			return true;
 	}
 	return false;
@@ -125,7 +120,9 @@ static bool fits(const struct pipe *p, const struct envelope *e)
 	if (p->settings->pipe.is_per_recipient)
 		return true;
 	for (size_t i = 0; i < e->recipient_count; i++)
-		total += e->recipients[i].address.mailbox.n + SPAWN_RECIPIENT_EXTRA;
+		total += address_full_length(
+				 &e->recipients[i].address, p->settings->hostname) +
+			 SPAWN_RECIPIENT_EXTRA;
 	return total <= SPAWN_RECIPIENTS_MAX;
 }
 
@@ -219,14 +216,14 @@ static void pipe_prepare(void *state, struct smtp_result *results)
 	struct pipe *p = state;
 	size_t count = p->message.envelope->recipient_count;
 	int err = text_finish(&p->writer);
-	struct smtp_result result;
+	struct smtp_result result = taken;
 
-	/* The command of one recipient could open it anew and change it for the next one;
-	 * a memfd is anybody's to write as it is made. */
-	if (err == 0 && count > 1 && p->settings->pipe.is_per_recipient &&
-		fchmod(p->message.fd, 0444) < 0)
-		err = -errno;
-	result = err < 0 ? fail(p, "spool", err) : taken;
+	/* A command can open its input for writing, and the next one reads the same. */
+	if (err == 0 && p->settings->pipe.is_per_recipient && count > 1 &&
+		p->message.is_in_memory)
+		err = spool_seal(p->message.fd);
+	if (err < 0)
+		result = fail(p, "spool", err);
 	for (size_t i = 0; i < count; i++)
 		results[i] = result;
 }

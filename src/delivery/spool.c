@@ -48,8 +48,9 @@ static int make_file(const struct spool_settings *s)
 		fd = make_and_unlink(s, access);
 	else if (fd < 0)
 		fd = -errno;
-	/* Now that it has no name: the spawner may be another user. */
-	if (fd >= 0 && fchmod(fd, 0644) < 0) {
+	/* Now that it has no name: the spawner may be another user, and no command
+	 * writes. */
+	if (fd >= 0 && fchmod(fd, 0444) < 0) {
 		int err = -errno;
 
 		(void)fdio_close(&fd);
@@ -65,8 +66,15 @@ int spool_make(const struct spool_settings *s, uint64_t size_bytes)
 	if (size_bytes > SPOOL_MEMORY_MAX)
 		return make_file(s);
 	/* Its mode is 0777, whatever the umask. */
-	fd = memfd_create("sinkd-message", MFD_CLOEXEC);
+	fd = memfd_create("sinkd-message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	return fd < 0 ? -errno : fd;
+}
+
+int spool_seal(int fd)
+{
+	const int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+
+	return fcntl(fd, F_ADD_SEALS, seals) < 0 ? -errno : 0;
 }
 
 int spool_move_out(const struct spool_settings *s, struct text_writer *w)

@@ -28,4 +28,7 @@ int spool_make(const struct spool_settings *s, uint64_t size_bytes);
  * Returns the descriptor there; the one it had is left to the caller. */
 int spool_move_out(const struct spool_settings *s, struct text_writer *w);
 
+/* Nobody changes what is in a file of memory any more.  Returns 0 or a negative errno. */
+int spool_seal(int fd);
+
 #endif

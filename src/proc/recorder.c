@@ -7,6 +7,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+/* A mailbox of its own for a recipient may take that long, on a slow disk. */
+#define MAILBOX_MS 1000
+
 /* --------------------------------------------------------- what the engine tells */
 
 static void stamp_message(void *user, struct message_stamp *ret)
@@ -90,7 +93,10 @@ void recorder_set_verbose(struct smtp_env *env, bool is_verbose)
 
 static struct smtp_result sink_begin(void *user, const struct envelope *envelope)
 {
-	return delivery_sink.begin(((struct recorder *)user)->delivery, envelope);
+	struct recorder *r = user;
+
+	r->recipient_count = envelope->recipient_count;
+	return delivery_sink.begin(r->delivery, envelope);
 }
 
 static struct smtp_result sink_chunk(void *user, const void *p, size_t n)
@@ -108,8 +114,8 @@ static void sink_prepare(void *user, struct smtp_result *results)
 	slot_set_state(r->slot, SLOT_DELIVERY);
 	patience_ms = delivery_patience_ms(r->delivery);
 	r->is_running_commands = patience_ms > 0;
-	slot_set_deadline(
-		r->slot, r->delivery_start_us / 1000 + r->delivery_ms + patience_ms);
+	slot_set_deadline(r->slot, r->delivery_start_us / 1000 + r->delivery_ms +
+					   r->recipient_count * MAILBOX_MS + patience_ms);
 	delivery_sink.prepare(r->delivery, results);
 }
 

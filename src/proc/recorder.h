@@ -26,6 +26,7 @@ struct recorder {
 	unsigned messages;          /* accepted */
 	bool has_new_message;       /* MAIL was accepted since the caller last looked */
 	uint64_t delivery_start_us; /* 0: none is under way */
+	size_t recipient_count;     /* of the message in hand */
 	/* A message was accepted, and commands have run for it, since the caller last
 	 * looked; its id. */
 	bool has_run_commands;

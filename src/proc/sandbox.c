@@ -10,6 +10,7 @@
 #include "proc/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
@@ -71,6 +72,7 @@ static const struct rule helper_calls[] = {
 		.args = {ARG_IS(0, AF_UNIX), ARG_IS(1, SOCK_SEQPACKET | SOCK_CLOEXEC)}},
 	{CALL(sendmsg)},      /* to a channel alone, see only_own */
 	{CALL(memfd_create)}, /* a message for a command */
+	{CALL(fcntl), .arg_count = 1, .args = {ARG_IS(1, F_ADD_SEALS)}}, /* for several */
 };
 
 /* The keys process: questions, answers, and the log. */

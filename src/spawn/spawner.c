@@ -136,6 +136,7 @@ static int look_at_program(const char *path)
 	return S_ISREG(st.st_mode) ? 0 : EACCES;
 }
 
+/* Somebody may put it right before a message comes. */
 static void tell_of_path(const struct delivery_settings *d, const char *path, int error)
 {
 	if (error != 0)
@@ -154,12 +155,14 @@ static void look_at_sections(struct spawner *s)
 
 		if (!s->settings->is_ours[i])
 			continue;
-		section->is_elsewhere =
-			!is_known || stat(d->pipe.directory, &there) < 0 ||
-			there.st_dev != here.st_dev || there.st_ino != here.st_ino;
-		tell_of_path(d, d->pipe.command[0], look_at_program(d->pipe.command[0]));
-		if (faccessat(AT_FDCWD, d->pipe.directory, X_OK, AT_EACCESS) < 0)
+		section->is_elsewhere = true;
+		if (stat(d->pipe.directory, &there) < 0 ||
+			faccessat(AT_FDCWD, d->pipe.directory, X_OK, AT_EACCESS) < 0)
 			tell_of_path(d, d->pipe.directory, errno);
+		else if (is_known)
+			section->is_elsewhere = there.st_dev != here.st_dev ||
+						there.st_ino != here.st_ino;
+		tell_of_path(d, d->pipe.command[0], look_at_program(d->pipe.command[0]));
 	}
 }
 

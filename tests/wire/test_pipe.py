@@ -197,6 +197,17 @@ def its_arguments_with_tls_and_a_name():
     assert (run.environment["AUTH_USER"], run.environment["SENDER"]) == (b"ann", b"")
 
 
+def its_arguments_without_port_and_domain():
+    config = 'hostname = "mx.example"\n' + listen("local", "handler", address=[f"unix:{HERE}/sink"])
+    macros = ("recipient", "recipient.local", "recipient.domain", "client.address", "client.port")
+    [run] = told(*(f"%{{{name}}}" for name in macros), config=config, listen_at=None,
+                 client=lambda client: (client.greet(), send(client, "postmaster")))
+    assert run.arguments[3:] == [
+        b"postmaster@mx.example", b"postmaster", b"mx.example", b"unix", b""], run.arguments
+    assert run.environment["RECIPIENTS"] == run.environment["RECIPIENT"] == run.arguments[3]
+    assert (run.environment["CLIENT_ADDRESS"], run.environment["CLIENT_PORT"]) == (b"unix", b"")
+
+
 def all_recipients_at_once():
     recipients = [f"user{number}@example.net" for number in range(300)]
     [run] = told("begin", "%{recipients}", "end",
@@ -248,6 +259,17 @@ def recipients_after_one_that_failed_get_no_run():
         client.greet()
         send(client, "b@example.net", "c@example.net", "d@example.net", beginning="550 5.1.1 ")
         assert server.out("ran") == b"b@example.net\nc@example.net\n"
+
+
+def a_run_changes_nothing_for_the_next():
+    """Its input can be opened anew, by who may, but not written."""
+    text = (f'cat >> {HERE}/work/read; '
+            f'if echo spoilt 1<>/proc/self/fd/0; then echo wrote >> {HERE}/work/read; fi; :')
+    with PipeServer(section("handler", "/bin/sh", "-c", text, per_recipient=True),
+                    workers=1) as server, server.connect() as client:
+        client.greet()
+        send(client, "b@example.net", "c@example.net", beginning="250 ")
+        assert server.out("read") == b"Subject: x\n\ntext\n" * 2, server.out("read")
 
 
 # --- the message ------------------------------------------------------------------------
@@ -420,9 +442,11 @@ def refused_messages_are_not_run():
 
 run(the_first_use, all_that_follows_is_the_command, a_script_beside_the_server,
     its_surroundings, its_directory_and_variables, its_user, started_by_an_ordinary_user,
-    its_arguments, its_arguments_with_tls_and_a_name, all_recipients_at_once,
+    its_arguments, its_arguments_with_tls_and_a_name, its_arguments_without_port_and_domain,
+    all_recipients_at_once,
     more_recipients_than_a_command_line_holds, a_run_for_each_recipient,
-    recipients_after_one_that_failed_get_no_run, its_message_is_whole,
+    recipients_after_one_that_failed_get_no_run,
+    a_run_changes_nothing_for_the_next, its_message_is_whole,
     its_message_is_whole_for_another_user, each_recipient_gets_a_whole_message,
     no_recipient_can_change_it_for_the_next,
     line_ends_and_headers_are_as_configured, one_that_reads_nothing,
