@@ -150,6 +150,7 @@ void job_start(struct job *j, const struct starter *starter, const char *directo
 
 	j->pid = 0;
 	j->is_output_non_blocking = false;
+	j->is_held = false;
 	j->start_us = clock_monotonic_us();
 	output_init(&j->output);
 	r = start(j, starter, directory);
@@ -208,6 +209,10 @@ void job_end(struct job *j)
 	do
 		r = waitid(P_PIDFD, (id_t)j->pidfd, &info, WEXITED | WNOHANG);
 	while (r < 0 && errno == EINTR);
+	/* Whoever traces it is told first (ptrace(2)), and may take its time. */
+	j->is_held = r == 0 && info.si_pid == 0;
+	if (j->is_held)
+		return;
 	/* It is our child, nobody else reaps, and it has ended. */
 	assert(r == 0 && info.si_pid == j->pid);
 	output_end(&j->output);
