@@ -47,6 +47,11 @@ void job_drop(struct job *j)
 	(void)fdio_close(&j->output_fds[1]);
 	(void)fdio_close(&j->pidfd);
 	(void)fdio_close(&j->answer_fd);
+	/* Who asks may ask for much, and fill all places at once. */
+	if (j->arena.used > JOB_ARENA_KEPT) {
+		arena_done(&j->arena);
+		arena_init(&j->arena, JOB_ARENA_MAX);
+	}
 	arena_rewind(&j->arena, (struct arena_mark){0});
 	j->state = JOB_OVER;
 }

@@ -47,8 +47,9 @@ struct job {
 	struct output output;
 };
 
-/* Most memory for a command line. */
-#define JOB_ARENA_MAX (2 * 1024 * 1024)
+/* Most memory for a command line; and what a place keeps of it for the next one. */
+#define JOB_ARENA_MAX  (2 * 1024 * 1024)
+#define JOB_ARENA_KEPT (32 * 1024)
 
 void job_init(struct job *j);
 void job_done(struct job *j);

@@ -492,6 +492,23 @@ static void test_stolen_output(void)
 	job_done(&j);
 }
 
+/* What a large question needed is given back, what all need is kept. */
+static void test_memory(void)
+{
+	struct job j;
+
+	job_init(&j);
+	CU_ASSERT(arena_alloc(&j.arena, JOB_ARENA_KEPT / 2) != NULL);
+	job_drop(&j);
+	CHECK("kept", j.arena.block != NULL && j.arena.used == 0);
+	CU_ASSERT(arena_alloc(&j.arena, JOB_ARENA_MAX / 2) != NULL);
+	job_drop(&j);
+	CHECK("given back", j.arena.block == NULL && j.arena.used == 0);
+	CU_ASSERT(arena_alloc(&j.arena, JOB_ARENA_MAX) != NULL);
+	CHECK("the limit is as it was", arena_alloc(&j.arena, 1) == NULL);
+	job_done(&j);
+}
+
 void suite_spawner(void)
 {
 	CU_pSuite s = CU_add_suite("spawner", NULL, NULL);
@@ -510,6 +527,7 @@ void suite_spawner(void)
 	CU_add_test(s, "timeout", test_timeout);
 	CU_add_test(s, "kill", test_kill);
 	CU_add_test(s, "grandchild", test_grandchild);
+	CU_add_test(s, "memory", test_memory);
 	CU_add_test(s, "traced", test_traced);
 	CU_add_test(s, "stolen output", test_stolen_output);
 }
