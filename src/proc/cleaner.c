@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fdio.h"
@@ -122,4 +123,14 @@ bool cleaner_note_exit(struct cleaner *c, pid_t pid)
 		return false;
 	c->pid = 0;
 	return true;
+}
+
+void cleaner_end(struct cleaner *c)
+{
+	if (c->pid <= 0)
+		return;
+	(void)kill(c->pid, SIGKILL);
+	while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	c->pid = 0;
 }
