@@ -307,7 +307,6 @@ EXTRA_DIST += \
 	tests/bench/bench.py \
 	tests/bench/deliveries.py \
 	tests/bench/measure.py \
-	tests/bench/postfix.py \
 	tests/bench/servers.py
 
 # What a message costs on this machine, beside smtp-sink; a minute or two.  With

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fdio.h"
@@ -23,4 +25,11 @@ int child_watch_master(pid_t master, int signal)
 	if (prctl(PR_SET_PDEATHSIG, signal) < 0)
 		return -errno;
 	return getppid() == master ? 0 : -ESRCH;
+}
+
+void child_end(pid_t pid)
+{
+	(void)kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
 }

@@ -12,4 +12,7 @@ int child_drop_standard_streams(void);
 /* The kernel sends this signal when the master dies; it may have died already. */
 int child_watch_master(pid_t master, int signal);
 
+/* For the master: end it, and wait for that. */
+void child_end(pid_t pid);
+
 #endif

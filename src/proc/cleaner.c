@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fdio.h"
@@ -125,12 +124,9 @@ bool cleaner_note_exit(struct cleaner *c, pid_t pid)
 	return true;
 }
 
-void cleaner_end(struct cleaner *c)
+void cleaner_done(struct cleaner *c)
 {
-	if (c->pid <= 0)
-		return;
-	(void)kill(c->pid, SIGKILL);
-	while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
-		continue;
+	if (c->pid > 0)
+		child_end(c->pid);
 	c->pid = 0;
 }

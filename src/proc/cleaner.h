@@ -23,7 +23,7 @@ uint64_t cleaner_tend(struct cleaner *c, const struct generation *g, uint64_t no
  * wrong. */
 bool cleaner_note_exit(struct cleaner *c, pid_t pid);
 
-/* End one that runs, and wait for that: there is another day. */
-void cleaner_end(struct cleaner *c);
+/* End it, and wait for that. */
+void cleaner_done(struct cleaner *c);
 
 #endif

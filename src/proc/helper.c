@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fdio.h"
+#include "proc/child.h"
 #include "proc/pool.h"
 
 /* One that is not ready by then hangs. */
@@ -133,10 +133,7 @@ uint64_t helper_tend(struct helper *h, const struct helper_kind *kind, const voi
 
 void helper_end(struct helper *h)
 {
-	if (h->pid <= 0)
-		return;
-	(void)kill(h->pid, SIGKILL);
-	while (waitpid(h->pid, NULL, 0) < 0 && errno == EINTR)
-		continue;
+	if (h->pid > 0)
+		child_end(h->pid);
 	h->pid = 0;
 }

@@ -447,7 +447,7 @@ static void tear_down(struct master *m)
 {
 	struct inherit *inherit = m->lineage.inherit;
 
-	cleaner_end(&m->cleaner);
+	cleaner_done(&m->cleaner);
 	lineage_done(&m->lineage);
 	inherit_done(inherit, inherit->sockets, inherit->count);
 	control_close(&m->control_fd, m->runtime_dir, CONTROL_NAME);

@@ -38,6 +38,7 @@ void job_done(struct job *j)
 {
 	job_drop(j);
 	arena_done(&j->arena);
+	start_done(&j->start);
 }
 
 void job_drop(struct job *j)
@@ -133,18 +134,18 @@ void job_give_up(struct job *j)
 /* Returns 0 or a negative errno; the descriptors are closed with the job. */
 static int start(struct job *j, const struct starter *starter, const char *directory)
 {
-	struct start s = {.line = &j->line,
-		.directory = directory,
-		.input_fd = j->input_fd,
-		.ret_error = &j->start_error};
 	int r;
 
 	/* The other end stays open: else its being closed, which comes just before a
 	 * process ends, would wake us once more for each. */
 	if (pipe2(j->output_fds, O_CLOEXEC) < 0)
 		return -errno;
-	s.output_fd = j->output_fds[1];
-	r = start_command(starter, &s, &j->pid, &j->pidfd);
+	j->start.starter = starter;
+	j->start.line = &j->line;
+	j->start.directory = directory;
+	j->start.input_fd = j->input_fd;
+	j->start.output_fd = j->output_fds[1];
+	r = start_command(&j->start, &j->pid, &j->pidfd);
 	(void)fdio_close(&j->input_fd);
 	return r;
 }
@@ -186,7 +187,9 @@ static void signal_group(const struct job *j, int signal)
 {
 	/* The pid is ours until it is reaped, and the group has its name for ever: who
 	 * leads a session cannot leave. */
-	(void)kill(-j->pid, signal);
+	if (kill(-j->pid, signal) < 0 && errno == ESRCH)
+		/* It has not come as far as that. */
+		(void)kill(j->pid, signal);
 }
 
 void job_hurry(struct job *j, uint64_t now_ms)
@@ -221,8 +224,8 @@ void job_end(struct job *j)
 	/* It is our child, nobody else reaps, and it has ended. */
 	assert(r == 0 && info.si_pid == j->pid);
 	output_end(&j->output);
-	if (j->start_error != 0)
-		conclude(j, COMMAND_START, j->start_error);
+	if (j->start.error != 0)
+		conclude(j, COMMAND_START, j->start.error);
 	else if (is_late)
 		conclude(j, COMMAND_TIMEOUT, 0);
 	else if (info.si_code == CLD_EXITED)

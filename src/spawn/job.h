@@ -25,16 +25,16 @@ enum job_state {
 	JOB_OVER, /* nothing is left of it but its place */
 };
 
-/* Lies in memory that is shared with children; but they write nothing else than
- * start_error.  Descriptors are -1 when there is none. */
+/* Lies in memory that is shared with children; but they write nothing else than the
+ * error in start.  Descriptors are -1 when there is none. */
 struct job {
 	enum job_state state;
-	volatile int start_error;
 	size_t section;
 	const struct delivery_settings *settings; /* of the section */
 	char id[JOB_ID_SIZE];                     /* of the message */
 	struct arena arena;                       /* for the command line */
 	struct command_line line;
+	struct start start;
 	int answer_fd;
 	int input_fd;                /* the message */
 	int output_fds[2];           /* a pipe */

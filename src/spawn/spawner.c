@@ -178,9 +178,9 @@ static int set_up(struct spawner *s)
 {
 	int r;
 
-	if ((r = set_signals()) < 0 || (r = make_room(s)) < 0 ||
-		(r = starter_init(&s->starter)) < 0)
+	if ((r = set_signals()) < 0 || (r = make_room(s)) < 0)
 		return r;
+	starter_init(&s->starter, s->settings->is_waiting);
 	/* Who takes the same channel after us, or beside us, may have been faster. */
 	if (fcntl(s->channel_fd, F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
@@ -194,7 +194,8 @@ static void done(struct spawner *s)
 {
 	/* None is active; but some have memory. */
 	for (size_t i = 0; i < s->free_count; i++)
-		arena_done(&s->free[i]->arena);
+		if (s->free[i]->state != JOB_FREE)
+			job_done(s->free[i]);
 	if (s->jobs != NULL)
 		(void)munmap(s->jobs, s->settings->questions_max * sizeof(*s->jobs));
 	free(s->sections);
@@ -203,7 +204,6 @@ static void done(struct spawner *s)
 	free(s->polls);
 	free(s->question);
 	free(s->scratch);
-	starter_done(&s->starter);
 }
 
 /* ---------------------------------------------------------------- questions */

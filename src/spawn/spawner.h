@@ -15,6 +15,7 @@ struct spawner_settings {
 	const bool *is_ours; /* for each section: its commands may be run here */
 	size_t delivery_count;
 	size_t questions_max; /* at the same time; those beyond get no answer */
+	bool is_waiting;      /* see starter_init */
 };
 
 /* Answer the questions on channel_fd, until nobody is left who could ask; commands that

@@ -10,32 +10,36 @@
 
 /* What all starts of a process share; a zeroed one is valid. */
 struct starter {
-	char *stack;
 	pid_t self;
+	bool is_waiting;      /* each start waits until the one before has succeeded */
 	bool has_files_limit; /* of a command, when ours is another */
 	struct rlimit files_limit;
 };
 
-/* Returns 0 or a negative errno. */
-int starter_init(struct starter *starter);
-void starter_done(struct starter *starter);
+/* is_waiting: for where it cannot be otherwise, valgrind for one. */
+void starter_init(struct starter *starter, bool is_waiting);
 
-/* One command. */
+/* One command; a zeroed one is valid.  It stays as it is, and where it is, until the
+ * command has ended: the new process reads it, and the line, while we go on. */
 struct start {
+	const struct starter *starter;
 	const struct command_line *line;
 	const char *directory; /* NULL: where we are */
 	int input_fd;          /* its standard input; and output and error; above 2 */
 	int output_fd;
 	/* Why it could not be executed, or 0: an errno, once it has ended.  In memory
 	 * that is shared with children. */
-	volatile int *ret_error;
+	volatile int error;
+	char *stack; /* ours, for this command and others after it */
 };
 
 /* Start it: in a session of its own, with three descriptors and no signal handled,
  * blocked or ignored, if so it is with us (handlers are forgotten).  It does not outlive
  * us.  Both descriptors stay the caller's.  Returns 0, and then the process, which is to
  * be reaped, and a descriptor of it; or a negative errno. */
-int start_command(const struct starter *starter, const struct start *start,
-	pid_t *ret_pid, int *ret_pidfd);
+int start_command(struct start *start, pid_t *ret_pid, int *ret_pidfd);
+
+/* When no command runs. */
+void start_done(struct start *start);
 
 #endif

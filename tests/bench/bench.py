@@ -142,6 +142,12 @@ def run_contests(arguments):
     print_growth(pairs)
 
 
+def unwind(*_):
+    """Told to stop, end in a way that stops the servers; once is enough."""
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    sys.exit("terminated")
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     options.add_argument("--rounds", type=int, default=3)
@@ -154,8 +160,7 @@ def main():
                          help="nothing but durable storage, on the file system of DIRECTORY: "
                               "sinkd, a limit and Postfix")
     arguments = options.parse_args()
-    # Told to stop, it unwinds, and so stops the servers.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
+    signal.signal(signal.SIGTERM, unwind)
     introduce(arguments)
     if arguments.pipe or arguments.maildir:
         deliveries.compare(arguments)

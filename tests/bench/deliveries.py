@@ -10,11 +10,11 @@ import shutil
 import tempfile
 import time
 
-import postfix
 from measure import (calls_per_message, cpu_seconds, load, measure, measure_limit, medians,
                      ratio)
-from servers import Sinkd
+from servers import PostfixServer, Sinkd, why_no_postfix
 from sinkd_server import read_file, wait_until
+from wire_test import output_of
 
 LIMIT, SINKD = "limit", "sinkd"
 ACCEPTED, DELIVERED = "Postfix, accepted", "Postfix, delivered"
@@ -53,7 +53,7 @@ class Comparison:
             result = measure(server, [*self.load_flags, duration])
             self.check_stored(server, warm["messages"] + result.messages)
         self.results[SINKD].append(result)
-        if not postfix.why_not():
+        if not why_no_postfix():
             self.run_postfix(duration)
 
     def run_postfix(self, duration):
@@ -106,7 +106,7 @@ def pipe(command):
         [f"-c{CLIENTS}", "-m100", "-s1K"],
         lambda duration: measure_limit("limit_pipe", f"-c{RUNNING}", "-s1K", duration, command),
         lambda prefix=(): Sinkd(PIPE % command, 1 if prefix else CLIENTS, prefix),
-        lambda: postfix.Postfix(RUNNING, command), is_stored=False)
+        lambda: PostfixServer(RUNNING, command), is_stored=False)
 
 
 def maildir():
@@ -119,7 +119,7 @@ def maildir():
         f"durable maildir: 10 KiB, {CLIENTS} connections",
         [f"-c{CLIENTS}", "-m100", "-s10K", f"-n{STORED_MAX}"], limit,
         lambda prefix=(): Sinkd(MAILDIR, 1 if prefix else CLIENTS, prefix),
-        lambda: postfix.Postfix(100), is_stored=True)
+        lambda: PostfixServer(100), is_stored=True)
 
 
 def file_system(directory):
@@ -141,8 +141,8 @@ def compare(arguments):
         # All that is stored, the queue of Postfix included.
         tempfile.tempdir = os.path.abspath(arguments.maildir)
         comparisons.append(maildir())
-    reason = postfix.why_not()
-    print(f"Postfix: {reason or postfix.default_of('mail_version')}")
+    version = why_no_postfix() or output_of("postconf", "-d", "-h", "mail_version").strip()
+    print(f"Postfix: {version}")
     print(f"{tempfile.gettempdir()}: {file_system(tempfile.gettempdir())}\n", flush=True)
     for _ in range(arguments.rounds):
         for comparison in comparisons:

@@ -23,11 +23,17 @@ Measured = collections.namedtuple("Measured", "messages rate cpu_us median_ms p9
 
 def run_program(name, *arguments):
     """Run one of ours that prints JSON; what it found."""
-    done = subprocess.run([os.path.join(PROGRAMS, name), *arguments], text=True,
-                          stdout=subprocess.PIPE)
-    if done.returncode != 0:
-        sys.exit(f"bench: {name} failed: {done.stdout}")
-    return json.loads(done.stdout)
+    with subprocess.Popen([os.path.join(PROGRAMS, name), *arguments], text=True,
+                          stdout=subprocess.PIPE) as program:
+        try:
+            said = program.stdout.read()
+        except BaseException:
+            program.terminate()
+            program.stdout.read()  # All its processes have left at the end of it.
+            raise
+    if program.returncode != 0:
+        sys.exit(f"bench: {name} failed: {said}")
+    return json.loads(said)
 
 
 def load(server, *arguments):

@@ -31,8 +31,11 @@ void spawn_open(struct spawn_fixture *f)
 {
 	*f = (struct spawn_fixture){.dir = "/tmp/sinkd-spawn-XXXXXX", .asker_fd = -1};
 	CU_ASSERT_FATAL(mkdtemp(f->dir) != NULL);
-	f->settings = (struct spawner_settings){
-		.deliveries = f->sections, .is_ours = f->is_ours, .questions_max = 8};
+	f->settings = (struct spawner_settings){.deliveries = f->sections,
+		.is_ours = f->is_ours,
+		.questions_max = 8,
+		/* valgrind knows no other way. */
+		.is_waiting = getenv("SINKD_TEST_SLOW") != NULL};
 }
 
 struct delivery_settings *spawn_add(struct spawn_fixture *f, const char *const *command)

@@ -492,6 +492,27 @@ static void test_stolen_output(void)
 	job_done(&j);
 }
 
+/* One that has not even made its session can be ended too. */
+static void test_kill_before_it_begins(void)
+{
+	struct job j;
+	int status = 0;
+
+	job_init(&j);
+	j.state = JOB_TERMINATED;
+	j.pid = fork();
+	CU_ASSERT_FATAL(j.pid >= 0);
+	if (j.pid == 0) {
+		(void)sleep(10);
+		_exit(0);
+	}
+	job_hurry(&j, 0);
+	CHECK("hurried", j.state == JOB_KILLED && j.deadline_ms == UINT64_MAX);
+	CU_ASSERT(waitpid(j.pid, &status, 0) == j.pid);
+	CHECK("killed", WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	job_done(&j);
+}
+
 /* What a large question needed is given back, what all need is kept. */
 static void test_memory(void)
 {
@@ -527,6 +548,7 @@ void suite_spawner(void)
 	CU_add_test(s, "timeout", test_timeout);
 	CU_add_test(s, "kill", test_kill);
 	CU_add_test(s, "grandchild", test_grandchild);
+	CU_add_test(s, "kill before it begins", test_kill_before_it_begins);
 	CU_add_test(s, "memory", test_memory);
 	CU_add_test(s, "traced", test_traced);
 	CU_add_test(s, "stolen output", test_stolen_output);

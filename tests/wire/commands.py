@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 
-from sinkd_server import BUILD, Server, read_file
+from sinkd_server import BUILD, Server, read_file, wait_until
 
 WITNESS = os.path.join(BUILD, "tests", "wire", "witness")
 
@@ -87,9 +87,55 @@ class PipeServer(Server):
         return [Run(self.path("work", name)) for name in sorted(os.listdir(self.path("work")))
                 if re.match(r"\d{12}\.", name)]
 
-    def ends(self):
-        """What the log has of each run, as {key: text}."""
-        return [keys_of(line) for line in self.events("command.end")]
+    def ends(self, count):
+        """What the log has of each run, as {key: text}, once all have their line; the client
+        has its reply before that."""
+        wait_until(lambda: len(self.events("command.end")) >= count, what=f"{count} ends")
+        ends = [keys_of(line) for line in self.events("command.end")]
+        assert len(ends) == count, ends
+        return ends
+
+
+class Gate:
+    """Where commands of a server wait until they are let go: "read line < gate" in `work`."""
+
+    def __init__(self, server):
+        path = server.path("work", "gate")
+        os.mkfifo(path)
+        os.chmod(path, 0o666)
+        self.end = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+    def let_go(self, count=1):
+        os.write(self.end, b"\n" * count)
+
+    def close(self):
+        os.close(self.end)
+
+
+class ShellServer(PipeServer):
+    """A server whose command is a shell: each message tells it what to do."""
+
+    def __init__(self, workers=1, **options):
+        super().__init__(section("handler", "/bin/sh", directory=HERE + "/work", **options),
+                         workers=workers)
+        self.gate = Gate(self)
+
+    def __exit__(self, *failure):
+        try:
+            super().__exit__(*failure)
+        finally:
+            self.gate.close()
+
+    def wait_for(self, name, lines=1):
+        """What commands have written to the file, once there are so many lines."""
+        wait_until(lambda: self.out(name).count(b"\n") >= lines, what=f"'{name}'")
+        return self.out(name).decode().split()
+
+
+def ask(client, script, **envelope):
+    """Send a message with a script as far as its end; the reply is still to come."""
+    client.open_message(**envelope)
+    client.send(script.replace("\n", "\r\n").encode() + b"\r\n.\r\n")
 
 
 class Run:

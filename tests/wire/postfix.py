@@ -20,7 +20,7 @@ from sinkd_server import PATIENCE, is_running_in_session, wait_until
 from wire_test import need_program, need_root, output_of, skip
 
 MAIN = """
-compatibility_level = 3.6
+compatibility_level = 2
 queue_directory = {directory}/spool
 data_directory = {directory}/data
 maillog_file = {directory}/log
@@ -70,9 +70,10 @@ def need_postfix():
 
 
 class Postfix:
-    """transports: {domain: transport and next hop}; options: more lines for main.cf."""
+    """transports: {domain: transport and next hop}; options: more lines for main.cf;
+    services: more of them for master.cf."""
 
-    def __init__(self, transports, options=""):
+    def __init__(self, transports, options="", services=""):
         self.program = need_postfix()
         self.directory = tempfile.mkdtemp(prefix="sinkd-postfix-")
         os.chmod(self.directory, 0o755)
@@ -83,7 +84,7 @@ class Postfix:
         routes = " ".join(f"{{ {domain} = {route} }}" for domain, route in transports.items())
         self.write("main.cf", MAIN.format(directory=self.directory, transports=routes,
                                           options=options))
-        self.write("master.cf", SERVICES)
+        self.write("master.cf", SERVICES + services)
         self.process = None
 
     def write(self, name, text):
@@ -153,16 +154,19 @@ class Postfix:
                 for entry in entries for recipient in entry["recipients"]}
 
     def wait_queue(self, *recipients):
-        """Wait until these wait for another try, and nothing else is on its way."""
+        """Wait until these wait for another try, and nothing else is on its way; the queue."""
+        queue = {}
+
         def is_so():
+            nonlocal queue
             queue = self.queue()
             return queue.keys() == set(recipients) and all(reason for _, reason in queue.values())
 
         try:
             wait_until(is_so, 20)
         except AssertionError:
-            raise AssertionError(f"in the queue: {self.queue()}, expected: {recipients}") from None
-        return self.queue()
+            raise AssertionError(f"in the queue: {queue}, expected: {recipients}") from None
+        return queue
 
     def text_of(self, queue_id):
         """A message as it stands in the queue: what a server is given of it."""

@@ -4,10 +4,11 @@ import os
 import re
 import smtplib
 import ssl
+import tempfile
 
 from commands import keys_of, listen, section
 from lmtp import TEXT, LmtpClient, lmtp_listener
-from sinkd_server import Client, Server, read_file, wait_until
+from sinkd_server import SINKD, Client, Server, read_file, wait_until
 from wire_test import need_program, output_of, run
 from workshop import Workshop
 
@@ -20,6 +21,7 @@ HANDLER = """
 case "$1" in
 never*) echo "5.1.1 No such user here"; exit 67 ;;
 later*) echo "not a code"; exit 75 ;;
+closing*) echo "421 4.3.2 Going away"; exit 1 ;;
 esac
 cat > "$SHOP/ran/$1 $$"
 """
@@ -187,6 +189,25 @@ def each_command_has_its_own_result():
         assert len(server.events("message.refused")) == 2
 
 
+def the_connection_ends_behind_all_results():
+    with Workshop() as shop, Server(listen=None, config=(
+            section("inbox", shop.script("handler", HANDLER), "%{recipient}")
+            + lmtp_listener("inbox"))) as server, connect(server) as client:
+        client.greet()
+        client.send(b"MAIL FROM:<>\r\n"
+                    + b"".join(b"RCPT TO:<%s@example.net>\r\n" % name
+                               for name in (b"b", b"closing", b"never", b"c"))
+                    + b"DATA\r\n")
+        for code in *["250 "] * 5, "354 ":
+            client.expect(code)
+        client.send(TEXT + b".\r\nNOOP\r\n")
+        for reply in ("250 2.0.0 Ok: ", "421 4.3.2 Going away", "550 5.1.1 No such user here",
+                      "250 2.0.0 Ok: "):
+            client.expect(reply)
+        client.expect_closed()
+        assert len(shop.ran()) == 2
+
+
 def one_command_for_all_has_one_result():
     body = 'case "$*" in *never*) exit 67 ;; esac; echo "$*" > "$SHOP/ran/$$"'
     with Workshop() as shop, Server(listen=None, config=(
@@ -340,27 +361,56 @@ def both_protocols_in_one_server():
         assert len(server.stored()) == 4
 
 
-def clients_that_others_have_written():
-    swaks = need_program("swaks")
-    with Workshop() as shop, Server(listen=None, config=ONE_MAILBOX + lmtp_listener(
-            "inbox", address=both(shop))) as server:
-        host, port = server.addresses[0]
-        # This one takes one reply, however many recipients there are.
-        for address in (host, port), (shop.path("sink"), 0):
+def mistakes_are_named():
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "x.conf")
+
+        def check(status, **options):
+            with open(path, "w") as file:
+                file.write(DISCARD + listen("l", "inbox", **options))
+            return output_of(SINKD, "-t", "-f", path, status=status, cwd=directory)
+
+        check(0, protocol="lmtp", address=["127.0.0.1:24", "unix:/run/sinkd/lmtp", "[::1]:2525"])
+        check(0, protocol="smtp", address=["127.0.0.1:25"])
+        for options, expected in (({"protocol": "uucp"}, "uucp|protocol"),
+                                  # RFC 2033, 5
+                                  ({"protocol": "lmtp", "address": ["127.0.0.1:25"]}, "25"),
+                                  ({"protocol": "lmtp", "address": ["unix:/x", "[::1]:25"]}, "25")):
+            text = check(78, **options)
+            assert re.search(rf"x\.conf:\d+: .*({expected})", text), (options, text)
+
+
+def serve_both(shop):
+    return Server(listen=None, config=ONE_MAILBOX + lmtp_listener("inbox", address=both(shop)))
+
+
+def smtplib_delivers():
+    """It reads one reply, however many recipients there are."""
+    with Workshop() as shop, serve_both(shop) as server:
+        for address in server.addresses[0], (shop.path("sink"), 0):
             with smtplib.LMTP(*address) as client:
                 for recipient in "b@example.net", "c@example.net":
                     assert client.sendmail("a@example.com", [recipient], TEXT) == {}
-        for where in (["--server", host, "--port", str(port)], ["--socket", shop.path("sink")]):
+        assert len(server.stored()) == 4
+
+
+def swaks_delivers():
+    swaks = need_program("swaks")
+    with Workshop() as shop, serve_both(shop) as server:
+        host, port = server.addresses[0]
+        for where in ["--server", host, "--port", str(port)], ["--socket", shop.path("sink")]:
             text = output_of(swaks, "--protocol", "LMTP", *where, "--from", "a@example.com",
                              "--to", "b@example.net,c@example.net")
-            assert "LHLO " in text and len(re.findall(r"^<-  250 2\.0\.0 Ok: ", text, re.M)) >= 1, text
-        assert len(server.stored()) == 6, len(server.stored())
+            assert "LHLO " in text and re.search(r"^<-  250 2\.0\.0 Ok: ", text, re.M), text
+        assert len(server.stored()) == 2
 
 
 run(each_transport_has_the_commands, smtp_does_not_know_it, a_reply_for_each_accepted_recipient,
     without_recipients_there_is_no_message, what_the_whole_message_suffers_each_is_told,
     each_mailbox_has_its_own_result, all_mailboxes_may_fail, each_command_has_its_own_result,
+    the_connection_ends_behind_all_results,
     one_command_for_all_has_one_result, a_thousand_results_in_their_order,
     a_client_that_reads_late_gets_all_results, a_client_that_never_reads_results_is_let_go,
     a_client_that_leaves_amid_its_results, a_server_that_stops_amid_results, all_in_one_packet,
-    it_can_be_secured, both_protocols_in_one_server, clients_that_others_have_written)
+    it_can_be_secured, both_protocols_in_one_server, mistakes_are_named, smtplib_delivers,
+    swaks_delivers)

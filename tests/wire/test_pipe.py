@@ -8,7 +8,7 @@ import re
 import resource
 
 from certificates import any_certificate
-from commands import ALWAYS, HERE, PipeServer, equip, listen, section
+from commands import ALWAYS, HERE, PipeServer, ShellServer, ask, equip, listen, section
 from sinkd_server import LEVEL, Server, built_with_sanitizers, wait_until
 from wire_test import need_root, run
 
@@ -304,7 +304,7 @@ def one_that_reads_nothing():
         client.greet()
         for size in 0, 100, 300 * 1024, 5_000_000:
             send(client, text=text_of_size(size))
-        assert len(server.ends()) == 4
+        server.ends(4)
 
 
 def many_messages_in_one_session():
@@ -340,6 +340,45 @@ def no_end_no_run():
         assert len(server.runs()) == 1
 
 
+def who_leaves_while_it_runs_is_told_of():
+    ways = ("close", False, 0), ("reset", False, 0), ("close", True, 0), ("reset", True, 0), \
+        ("close", False, 1)
+    with ShellServer(workers=2) as server:
+        for number, (leave, has_tls, status) in enumerate(ways, 1):
+            with server.connect() as client:
+                client.greet()
+                if has_tls:
+                    client.start_tls(any_certificate())
+                    client.command("EHLO client.example", "250-")
+                ask(client, f"echo >> started\nread line < gate\necho >> finished\nexit {status}\n")
+                server.wait_for("started", number)
+                getattr(client, leave)()
+            server.gate.let_go()
+            server.wait_for("finished", number)
+            wait_until(lambda number=number: len(server.events("session.end")) == number,
+                       what="the end of the session")
+        lines = server.events("message.unheard")
+        ends = server.ends(len(ways))
+        # Who does not know that it failed knows enough: the message is still the client's.
+        accepted = [end["id"] for end in ends if end["code"] == "250"]
+        assert len(lines) == len(accepted) == len(ways) - 1, lines
+        for line, identifier in zip(lines, accepted):
+            assert f" id={identifier}" in line and " delivery=handler" in line, line
+        assert len(server.events("message.accepted")) == len(accepted)
+
+
+def who_stays_is_not():
+    with ShellServer() as server, server.connect() as client:
+        client.greet()
+        ask(client, "exit 0\n")
+        client.expect("250 2.0.0 Ok: ")
+        ask(client, "exit 1\n")
+        client.expect("451 ")
+        client.command("QUIT", "221 ")
+        wait_until(lambda: server.events("session.end"), what="the end of the session")
+        assert not server.events("message.unheard")
+
+
 def refused_messages_are_not_run():
     with PipeServer(section("handler", *TELL),
                     config='limits { message-size = "1K"  bare-newline = "reject" }\n',
@@ -360,4 +399,5 @@ run(the_first_use, all_that_follows_is_the_command, a_script_beside_the_server,
     recipients_after_one_that_failed_get_no_run, its_message_is_whole,
     its_message_is_whole_for_another_user, each_recipient_gets_a_whole_message,
     line_ends_and_headers_are_as_configured, one_that_reads_nothing,
-    many_messages_in_one_session, no_end_no_run, refused_messages_are_not_run)
+    many_messages_in_one_session, no_end_no_run, who_leaves_while_it_runs_is_told_of,
+    who_stays_is_not, refused_messages_are_not_run)

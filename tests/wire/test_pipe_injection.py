@@ -84,7 +84,7 @@ class Injection(PipeServer):
 
     def stop(self):
         self.check_nothing_else_ran()
-        assert len(self.runs()) == self.seen == len(self.events("command.end"))
+        assert len(self.runs()) == len(self.ends(self.seen)) == self.seen
         super().stop()
 
 

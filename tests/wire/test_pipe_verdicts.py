@@ -76,7 +76,7 @@ def every_exit_status():
         for status in range(256):
             expected = OK if status == 0 else SYSEXITS.get(status, LATER)
             table.add(f"exit status {status}", outcome(client, f"exit {status}"), expected)
-        ends = server.ends()
+        ends = server.ends(256)
         assert [end["status"] for end in ends] == [str(status) for status in range(256)]
         assert all(end["how"] == "exit" for end in ends)
         assert [end["level"] for end in ends] == ["info"] + ["warn"] * 255
@@ -87,18 +87,16 @@ def every_exit_status():
 
 def every_signal():
     table = Table()
-    deadly = 0
+    # STOP is in another table.
+    tried = [number for number in range(1, signal.SIGRTMAX + 1) if number != signal.SIGSTOP]
     with PipeServer(shell(), workers=1) as server, server.connect() as client:
         client.greet()
-        for number in range(1, signal.SIGRTMAX + 1):
-            if number == signal.SIGSTOP:
-                continue  # It is in another table.
+        for number in tried:
             script = f"ulimit -c 0\nkill -{number} $$\nexit 0"
             expected = OK if number in HARMLESS else LATER
             table.add(f"signal {name_of(number)}", outcome(client, script), expected)
-            deadly += number not in HARMLESS
-        ends = [end for end in server.ends() if end["how"] == "signal"]
-        assert len(ends) == deadly, server.ends()
+        ends = [end for end in server.ends(len(tried)) if end["how"] == "signal"]
+        assert len(ends) == len(set(tried) - HARMLESS), ends
         for end in ends:
             assert end["code"] == "451" and end["level"] == "warn", end
         names = [end["signal"] for end in ends]
@@ -122,7 +120,7 @@ def no_end():
         for how, client in clients.items():
             table.add(f"timeout, {how}", client.reply(), LATER)
             client.close()
-        assert all(end["how"] == "timeout" for end in server.ends()) and len(server.ends()) == 5
+        assert all(end["how"] == "timeout" for end in server.ends(len(scripts)))
     table.show()
 
 
@@ -159,8 +157,7 @@ def what_cannot_be_run():
                 for _ in range(2):
                     reply = outcome(client, "text")
                 table.add(name, reply, LATER)
-        ends = server.ends()
-        assert len(ends) == 2 * (len(files) + 1), ends
+        ends = server.ends(2 * (len(files) + 1))
         assert all(end["how"] == "start" and end["code"] == "451" and end["level"] == "warn"
                    for end in ends), ends
         # What is seen to be wrong from outside was told of once, at the start.
@@ -256,7 +253,6 @@ def what_they_say_is_cleaned_and_bounded():
         assert reply == "550 5.7.1 %{sender} %s $HOME", reply
         for line in server.log().splitlines():
             assert re.fullmatch(r"[ -~]*", line) and len(line) <= 2048, line
-        assert not [line for line in server.events("command.end") if "forged\n" in line]
     table.show()
 
 
@@ -277,7 +273,7 @@ def refused_ones_are_in_the_log():
         outcome(client, "echo some words\necho 550 5.7.1 no thanks\nexit 1")
         [line] = server.events("message.refused")
         assert " code=550" in line and "no thanks" in line, line
-        [end] = server.ends()
+        [end] = server.ends(1)
         assert end["output"].startswith("some words") and end["delivery"] == "handler", end
         assert end["status"] == "1" and end["code"] == "550" and f" id={end['id']}" in line
         [pid] = server.spawners()

@@ -243,11 +243,11 @@ def pid_1_stays():
             return [*isolate, self.program()]
 
         def terminate(self):
-            [init] = self.workers()  # the child of unshare
+            [init] = self.children()  # the child of unshare
             os.kill(init, signal.SIGTERM)
 
     with Isolated("-w", "1") as server:
-        [init] = server.workers()
+        [init] = server.children()
         os.kill(init, signal.SIGUSR2)
         server.wait_result("refused")
         greeted(server).close()
