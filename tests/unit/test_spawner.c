@@ -503,7 +503,7 @@ static void test_kill_before_it_begins(void)
 	j.pid = fork();
 	CU_ASSERT_FATAL(j.pid >= 0);
 	if (j.pid == 0) {
-		(void)sleep(10);
+		(void)pause();
 		_exit(0);
 	}
 	job_hurry(&j, 0);
