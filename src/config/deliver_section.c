@@ -165,16 +165,11 @@ static void settle_runs(
  * The length of the name, or 0. */
 static size_t variable_name_length(const char *text)
 {
-	static const char letters[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
-	static const char digits[] = "0123456789";
-	size_t n = strspn(text, letters);
+	size_t n = 0;
 
-	if (n == 0)
-		return 0;
-	for (size_t more = 1; more > 0; n += more)
-		more = strspn(text + n, letters) + strspn(text + n, digits);
-	return text[n] == '=' ? n : 0;
+	while (str_is_alnum(text[n]) || text[n] == '_')
+		n++;
+	return text[n] == '=' && !str_is_digit(text[0]) ? n : 0;
 }
 
 static void read_environment(

@@ -39,7 +39,6 @@ static const char *look_for(const char *name, char ret[PATH_MAX])
 const char *program_find(const char *name, const char *directory, char ret[PATH_MAX])
 {
 	const char *wrong = option_check_file(name);
-	bool is_absolute = *name == '/';
 	int n;
 
 	if (wrong != NULL)
@@ -52,11 +51,18 @@ const char *program_find(const char *name, const char *directory, char ret[PATH_
 		return "the path of a program must not have a percent sign";
 	if (strchr(name, '/') == NULL)
 		return look_for(name, ret);
-	if (!is_absolute && directory == NULL)
+	if (*name == '/') {
+		(void)strlcpy(ret, name, PATH_MAX);
+		return NULL;
+	}
+	if (directory == NULL)
 		return "an absolute path, or a name without '/', is expected";
-	n = snprintf(ret, PATH_MAX, "%s%s%s", is_absolute ? "" : directory,
-		is_absolute ? "" : "/", name);
-	return n > 0 && n < PATH_MAX ? NULL : "longer than a path can be";
+	if (strchr(directory, '%') != NULL)
+		return "a relative path, and the current directory has a percent sign";
+	n = snprintf(ret, PATH_MAX, "%s/%s", directory, name);
+	if (n < 0 || n >= PATH_MAX)
+		return "longer than a path can be";
+	return option_check_file(ret);
 }
 
 uint32_t program_macros(const char *const *command)

@@ -43,7 +43,40 @@ static bool has_required(const struct config *c, const size_t *deliveries, size_
 	for (size_t i = 0; i < n; i++)
 		if (c->deliveries[deliveries[i]].is_required)
 			return true;
-	return n == 0;
+	return false;
+}
+
+/* The text up to the slashes at its end. */
+static struct str trim_slashes(const char *path)
+{
+	struct str s = str_of(path);
+
+	while (s.n > 0 && s.p[s.n - 1] == '/')
+		s.n--;
+	return s;
+}
+
+/* Of two that lead to the same Maildir the first would take the name that a message has
+ * there, so that the second always failed. */
+static void check_maildirs(
+	struct reader *r, const struct section *s, const size_t *deliveries, size_t n)
+{
+	const struct delivery_settings *all = r->config->deliveries;
+
+	for (size_t i = 0; i < n; i++) {
+		struct str path = trim_slashes(all[deliveries[i]].path);
+		char value[64];
+		size_t k = 0;
+
+		while (k < i && !str_equal(trim_slashes(all[deliveries[k]].path), path))
+			k++;
+		if (path.n == 0 || k == i)
+			continue;
+		(void)str_printable(
+			value, sizeof(value), str_of(schema_item(s, "deliver", i)));
+		reader_item_mistake(
+			r, s, "deliver", i, "'%s': has the path of one before it", value);
+	}
 }
 
 /* The first one, or the one that will be made. */
@@ -75,6 +108,9 @@ void routing_read(struct reader *r, const struct section *s, struct listen_setti
 	}
 	l->deliveries = deliveries;
 	l->delivery_count = n;
+	if (n < count)
+		return;
+	check_maildirs(r, s, deliveries, n);
 	if (count == 0 && schema_has(s, "deliver"))
 		reader_mistake(r, s, "deliver", "at least one must be given");
 	else if (count > 0 ? !has_required(c, deliveries, n) : !is_default_required(c))

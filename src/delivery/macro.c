@@ -108,10 +108,3 @@ uint32_t macro_used_as_options(const char *const *command)
 	}
 	return used;
 }
-
-struct str macro_extension(struct str local)
-{
-	const char *plus = local.n > 0 ? memchr(local.p, '+', local.n) : NULL;
-
-	return plus == NULL ? STR("") : str_skip(local, (size_t)(plus - local.p) + 1);
-}

@@ -73,7 +73,4 @@ const char *macro_check_argument(const char *template);
  * argument "--" there are none. */
 uint32_t macro_used_as_options(const char *const *command);
 
-/* The extension of a local part: what follows its first "+", or nothing. */
-struct str macro_extension(struct str local);
-
 #endif

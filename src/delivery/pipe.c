@@ -82,11 +82,6 @@ static struct smtp_result fail(const struct pipe *p, const char *step, int err)
 
 /* ----------------------------------------------------------------- spooling */
 
-static bool has_hyphen(struct str value)
-{
-	return value.n > 0 && value.p[0] == '-';
-}
-
 /* Whether a value of the client's would be taken for an option of the command.  (The
  * engine has refused such addresses already, by name.) */
 static bool has_option(const struct pipe *p, const struct envelope *e)
@@ -103,14 +98,15 @@ static bool has_option(const struct pipe *p, const struct envelope *e)
 
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
 		if ((p->options & MACRO_BIT(values[i].macro)) != 0 &&
-			has_hyphen(values[i].value))
+			str_starts_nocase(values[i].value, STR("-")))
 			return true;
 	if ((p->options & (MACROS_OF_ONE_RECIPIENT | MACRO_BIT(MACRO_RECIPIENTS))) == 0)
 		return false;
 	for (size_t i = 0; i < e->recipient_count; i++) {
 		struct str local = e->recipients[i].address.local;
 
-		if (has_hyphen(local) || has_hyphen(macro_extension(local)))
+		if (str_starts_nocase(local, STR("-")) ||
+			str_starts_nocase(address_extension(local), STR("-")))
 			return true;
 	}
 	return false;
@@ -124,7 +120,9 @@ static bool fits(const struct pipe *p, const struct envelope *e)
 	if (p->settings->pipe.is_per_recipient)
 		return true;
 	for (size_t i = 0; i < e->recipient_count; i++)
-		total += e->recipients[i].address.mailbox.n + SPAWN_RECIPIENT_EXTRA;
+		total += address_full_length(
+				 &e->recipients[i].address, p->settings->hostname) +
+			 SPAWN_RECIPIENT_EXTRA;
 	return total <= SPAWN_RECIPIENTS_MAX;
 }
 

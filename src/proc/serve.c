@@ -139,22 +139,34 @@ static void note_client(const struct server *v, uint64_t key)
  * while it does not, the notices are looked at as ever. */
 static void flush_output(struct server *v)
 {
+	const uint64_t data_ms = v->env->config->timeouts.data_ms;
 	uint64_t deadline_ms = 0, now_ms;
 	struct str out;
+	size_t owed = 0; /* of what there was when the deadline was set */
 
 	while (smtp_next(v->engine) != SMTP_DROP &&
 		(out = smtp_output(v->engine)).n > 0) {
 		ssize_t sent = conn_write(&v->conn, out);
 
-		if (sent > 0)
+		if (sent > 0) {
 			smtp_sent(v->engine, (size_t)sent);
-		if (sent == (ssize_t)out.n)
+			out = str_skip(out, (size_t)sent);
+			owed -= number_min(owed, (size_t)sent);
+		}
+		if (out.n == 0) {
+			/* With LMTP there may be far more. */
+			if (smtp_next(v->engine) == SMTP_FLUSH)
+				slot_set_deadline(
+					v->env->slot, clock_monotonic_ms() + data_ms);
 			continue;
+		}
 		/* While it does not take our last words it has not gone. */
 		note_client(v, v->is_refused ? 0 : v->client_key);
 		now_ms = clock_monotonic_ms();
-		if (deadline_ms == 0)
-			deadline_ms = now_ms + v->env->config->timeouts.data_ms;
+		if (owed == 0) {
+			owed = out.n;
+			deadline_ms = now_ms + data_ms;
+		}
 		slot_set_deadline(v->env->slot, deadline_ms);
 		look_at_notices(v, now_ms);
 		if (sent < 0 && sent != -EAGAIN) {

@@ -250,3 +250,15 @@ enum address_outcome address_parse_path(struct str in, enum path_kind kind,
 	*ret_rest = s;
 	return ADDRESS_OK;
 }
+
+size_t address_full_length(const struct address *a, const char *hostname)
+{
+	return a->mailbox.n + (a->domain.n > 0 ? 0 : 1 + strlen(hostname));
+}
+
+struct str address_extension(struct str local)
+{
+	const char *plus = local.n > 0 ? memchr(local.p, '+', local.n) : NULL;
+
+	return plus == NULL ? STR("") : str_skip(local, (size_t)(plus - local.p) + 1);
+}

@@ -34,6 +34,12 @@ enum path_kind {
 enum address_outcome address_parse_path(struct str in, enum path_kind kind,
 	struct arena *arena, struct address *ret, struct str *ret_rest);
 
+/* The length of the mailbox, with hostname where there is no domain. */
+size_t address_full_length(const struct address *a, const char *hostname);
+
+/* The extension of a local part: what follows its first "+", or nothing. */
+struct str address_extension(struct str local);
+
 /* A domain name (letters, digits, hyphens, underscores; at most 255 octets) or
  * an address literal in brackets. */
 bool address_is_domain(struct str s);

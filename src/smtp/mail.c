@@ -5,7 +5,6 @@
 #include "smtp/mail.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "smtp/address.h"
 #include "smtp/auth.h"
@@ -170,23 +169,14 @@ static bool take_mail_parameters(struct smtp *s, struct str rest, struct envelop
 	return outcome == PARAMETER_END;
 }
 
-static bool begins_with_hyphen(struct str s)
-{
-	return s.n > 0 && s.p[0] == '-';
-}
-
 /* Whether an address that will be an argument of a command could be taken for an option
  * of it, as a whole or in one of the parts that it may be taken apart into.  Replies if
  * so. */
-static bool is_like_option(struct smtp *s, const struct address *a)
+static bool is_like_option(struct smtp *s, const struct address *a, struct str extension)
 {
-	const char *plus = a->local.n > 0 ? memchr(a->local.p, '+', a->local.n) : NULL;
-	struct str extension = {0};
-
-	if (plus != NULL)
-		extension = str_skip(a->local, (size_t)(plus + 1 - a->local.p));
-	if (!begins_with_hyphen(a->mailbox) && !begins_with_hyphen(a->local) &&
-		!begins_with_hyphen(extension))
+	if (!str_starts_nocase(a->mailbox, STR("-")) &&
+		!str_starts_nocase(a->local, STR("-")) &&
+		!str_starts_nocase(extension, STR("-")))
 		return false;
 	engine_error(s, 553, "5.1.3", "Address must not begin with a hyphen");
 	return true;
@@ -205,7 +195,8 @@ void mail_run_mail(struct smtp *s, struct str argument)
 	}
 	if (!parse_path_argument(s, argument, STR("FROM:"), PATH_REVERSE, &path) ||
 		!take_mail_parameters(s, path.parameters, &e) ||
-		(s->listen.is_sender_argument && is_like_option(s, &path.address)))
+		(s->listen.is_sender_argument &&
+			is_like_option(s, &path.address, STR(""))))
 		goto refused;
 	e.sender = path.address;
 	e.sender_parameters = arena_copy(&s->arena, path.parameters);
@@ -239,6 +230,12 @@ static bool take_rcpt_parameters(struct smtp *s, struct str rest)
 	return outcome == PARAMETER_END;
 }
 
+/* What a recipient takes of a command line. */
+static size_t recipient_text(const struct smtp *s, const struct address *a)
+{
+	return address_full_length(a, s->settings->hostname) + s->listen.recipient_extra;
+}
+
 /* As many recipients as are allowed, and as fit a command line where they have to. */
 static bool has_room_for(const struct smtp *s, const struct address *a)
 {
@@ -247,8 +244,7 @@ static bool has_room_for(const struct smtp *s, const struct address *a)
 	if (s->envelope.recipient_count >= s->settings->recipients_max)
 		return false;
 	return l->recipient_text_max == 0 ||
-	       s->recipient_text + a->mailbox.n + l->recipient_extra <=
-		       l->recipient_text_max;
+	       s->recipient_text + recipient_text(s, a) <= l->recipient_text_max;
 }
 
 void mail_run_rcpt(struct smtp *s, struct str argument)
@@ -259,7 +255,9 @@ void mail_run_rcpt(struct smtp *s, struct str argument)
 
 	if (!parse_path_argument(s, argument, STR("TO:"), PATH_FORWARD, &path) ||
 		!take_rcpt_parameters(s, path.parameters) ||
-		(s->listen.is_recipient_argument && is_like_option(s, &path.address)))
+		(s->listen.is_recipient_argument &&
+			is_like_option(
+				s, &path.address, address_extension(path.address.local))))
 		goto refused;
 	if (!has_room_for(s, &path.address)) {
 		engine_reply(s, 452, "4.5.3", "Too many recipients");
@@ -273,7 +271,7 @@ void mail_run_rcpt(struct smtp *s, struct str argument)
 		engine_reply(s, 452, "4.3.1", "Too much for one session");
 		goto refused;
 	}
-	s->recipient_text += path.address.mailbox.n + s->listen.recipient_extra;
+	s->recipient_text += recipient_text(s, &path.address);
 	engine_reply(s, 250, "2.1.5", "Ok");
 	return;
 refused:

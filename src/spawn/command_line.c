@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "delivery/macro.h"
+#include "smtp/address.h"
 
 #define NUMBER_SIZE 24
 
@@ -45,7 +46,7 @@ static struct str value_of(const struct filling *f, enum macro macro)
 		[MACRO_RECIPIENT] = f->only_recipient,
 		[MACRO_RECIPIENT_LOCAL] = r->local,
 		[MACRO_RECIPIENT_DOMAIN] = r->domain,
-		[MACRO_RECIPIENT_EXTENSION] = macro_extension(r->local),
+		[MACRO_RECIPIENT_EXTENSION] = address_extension(r->local),
 		[MACRO_CLIENT_ADDRESS] = r->client_address,
 		[MACRO_CLIENT_PORT] = str_of(f->port),
 		[MACRO_HELO] = r->helo,
@@ -127,15 +128,10 @@ static int add_argument(const struct filling *f, const char *template, char ***n
 	return 0;
 }
 
-static bool begins_with_hyphen(struct str s)
-{
-	return s.n > 0 && s.p[0] == '-';
-}
-
 static bool has_recipient_with_hyphen(const struct spawn_request *r)
 {
 	for (size_t i = 0; i < r->recipient_count; i++)
-		if (begins_with_hyphen(r->recipients[i]))
+		if (str_starts_nocase(r->recipients[i], STR("-")))
 			return true;
 	return false;
 }
@@ -153,7 +149,7 @@ static bool is_clients_option(const struct filling *f, const char *template)
 		struct str value = value_of(f, token.macro);
 
 		if (value.n > 0)
-			return begins_with_hyphen(value);
+			return str_starts_nocase(value, STR("-"));
 	}
 	return false;
 }

@@ -129,6 +129,13 @@ static void raise_files_limit(struct spawner *s)
 	s->starter.files_limit = old;
 }
 
+/* Somebody may put it right before a message comes. */
+static void tell_unusable(const struct delivery_settings *d, const char *path)
+{
+	log_event(LOG_WARN, EV_COMMAND_REFUSED, LOG_TEXT("delivery", d->name),
+		LOG_TEXT("path", path), LOG_ERRNO(errno));
+}
+
 static void look_at_sections(struct spawner *s)
 {
 	struct stat here, there;
@@ -140,13 +147,14 @@ static void look_at_sections(struct spawner *s)
 
 		if (!s->settings->is_ours[i])
 			continue;
-		section->is_elsewhere =
-			!is_known || stat(d->pipe.directory, &there) < 0 ||
-			there.st_dev != here.st_dev || there.st_ino != here.st_ino;
+		section->is_elsewhere = true;
+		if (stat(d->pipe.directory, &there) < 0)
+			tell_unusable(d, d->pipe.directory);
+		else if (is_known)
+			section->is_elsewhere = there.st_dev != here.st_dev ||
+						there.st_ino != here.st_ino;
 		if (faccessat(AT_FDCWD, d->pipe.command[0], X_OK, AT_EACCESS) < 0)
-			log_event(LOG_WARN, EV_COMMAND_REFUSED,
-				LOG_TEXT("delivery", d->name),
-				LOG_TEXT("path", d->pipe.command[0]), LOG_ERRNO(errno));
+			tell_unusable(d, d->pipe.command[0]);
 	}
 }
 

@@ -208,6 +208,26 @@ static void test_domains(void)
 	CHECK("256 octets", !address_is_domain((struct str){longest, 256}));
 }
 
+static void extension(void)
+{
+	static const struct {
+		const char *local, *expected;
+	} cases[] = {
+		{"", ""},
+		{"joe", ""},
+		{"joe+", ""},
+		{"joe+lists", "lists"},
+		{"joe+a+b", "a+b"},
+		{"+x", "x"},
+		{"joe+-x", "-x"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		CHECK_STR(cases[i].local, address_extension(str_of(cases[i].local)),
+			str_of(cases[i].expected));
+	CHECK("no slice", address_extension((struct str){0}).n == 0);
+}
+
 void suite_address(void)
 {
 	CU_pSuite s = CU_add_suite("address", NULL, NULL);
@@ -216,4 +236,5 @@ void suite_address(void)
 	CU_add_test(s, "bad paths", test_bad_paths);
 	CU_add_test(s, "memory", test_memory);
 	CU_add_test(s, "domains", test_domains);
+	CU_add_test(s, "extension", extension);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "config/conf.h"
+#include "config/program.h"
 #include "delivery/spawn_request.h"
 
 #define WRONG_MODE            "the owner must be able to read and write, and nobody to execute\n"
@@ -286,6 +287,8 @@ static void test_required(void)
 			"2: deliver \"o\": required: " NOBODY_REQUIRED},
 		{"not known", OPTIONAL LISTEN("deliver = {x}"),
 			"2: listen \"a\": deliver: there is no section deliver \"x\"\n"},
+		{"one of them not known", OPTIONAL LISTEN("deliver = {o, x}"),
+			"2: listen \"a\": deliver: there is no section deliver \"x\"\n"},
 	};
 	static const char *const address = "127.0.0.1:0";
 	const struct config_overrides listen = {.listen = &address, .listen_count = 1};
@@ -300,6 +303,37 @@ static void test_required(void)
 	CHECK_STR("--listen", str_of(told),
 		STR("sinkd: listen \"command-line\": " NOBODY_REQUIRED));
 	free(told);
+}
+
+#define MAILDIR_AT(name, path) "deliver " name " { type = maildir path = " path " }\n"
+
+/* A message has one file name, which is taken by the first. */
+static void test_same_maildir(void)
+{
+	static const struct conf_mistake cases[] = {
+		{"two Maildirs",
+			MAILDIR_AT("a", "/a") MAILDIR_AT("b", "/b")
+				LISTEN("deliver = {a, b}"),
+			""},
+		{"the same",
+			MAILDIR_AT("a", "/a/b") MAILDIR_AT("b", "/c")
+				MAILDIR_AT("c", "/a/b") LISTEN("deliver = {a, b,\nc}"),
+			"5: listen \"a\": deliver: 'c': has the path of one before it\n"},
+		{"the same, and a slash",
+			MAILDIR_AT("a", "/a//") MAILDIR_AT("b", "/a")
+				LISTEN("deliver = {a, b}"),
+			"3: listen \"a\": deliver: 'b': has the path of one before it\n"},
+		{"one longer",
+			MAILDIR_AT("a", "/a/b") MAILDIR_AT("b", "/a")
+				LISTEN("deliver = {a, b}"),
+			""},
+		{"no path",
+			MAILDIR_AT("a", "/a") "deliver b { type = maildir }\n" LISTEN(
+				"deliver = {a, b}"),
+			"2: deliver \"b\": path: must be given\n"},
+	};
+
+	CHECK_CONF_MISTAKES(cases);
 }
 
 /* Load what must be right. */
@@ -469,6 +503,35 @@ static void test_override(void)
 	free(told);
 }
 
+/* What is run is never for a client to choose, wherever the server is started. */
+static void test_programs(void)
+{
+	static const struct {
+		const char *name, *directory, *found;
+	} cases[] = {
+		{"/a/x", NULL, "/a/x"},
+		{"/a/x", "/%{helo}", "/a/x"},
+		{"./x", "/a", "/a/./x"},
+		{"b/x", "/", "//b/x"},
+		{"./x", NULL, NULL},
+		{"./x", "/a/%{helo}", NULL},
+		{"./x", "/100%", NULL},
+		{"./x", "/a\nb", NULL},
+		{"/100%/x", NULL, NULL},
+		{"b%/x", "/a", NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char found[PATH_MAX] = "";
+		const char *wrong =
+			program_find(cases[i].name, cases[i].directory, found);
+
+		CHECK(cases[i].name, (wrong == NULL) == (cases[i].found != NULL));
+		if (wrong == NULL)
+			CHECK_STR(cases[i].name, str_of(found), str_of(cases[i].found));
+	}
+}
+
 void suite_conf_deliver(void)
 {
 	CU_pSuite s =
@@ -476,11 +539,13 @@ void suite_conf_deliver(void)
 
 	CU_add_test(s, "types", test_types);
 	CU_add_test(s, "command", test_command);
+	CU_add_test(s, "programs", test_programs);
 	CU_add_test(s, "pipe", test_pipe);
 	CU_add_test(s, "environment", test_environment);
 	CU_add_test(s, "long lists", test_long_lists);
 	CU_add_test(s, "user", test_user);
 	CU_add_test(s, "required", test_required);
+	CU_add_test(s, "same maildir", test_same_maildir);
 	CU_add_test(s, "what is kept", test_kept);
 	CU_add_test(s, "bounds", test_bounds);
 	CU_add_test(s, "override", test_override);

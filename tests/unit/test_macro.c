@@ -185,26 +185,6 @@ static void options(void)
 			macro_used_as_options(cases[i].command) == cases[i].expected);
 }
 
-static void extension(void)
-{
-	static const struct {
-		const char *local, *expected;
-	} cases[] = {
-		{"", ""},
-		{"joe", ""},
-		{"joe+", ""},
-		{"joe+lists", "lists"},
-		{"joe+a+b", "a+b"},
-		{"+x", "x"},
-		{"joe+-x", "-x"},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		CHECK_STR(cases[i].local, macro_extension(str_of(cases[i].local)),
-			str_of(cases[i].expected));
-	CHECK("no slice", macro_extension((struct str){0}).n == 0);
-}
-
 void suite_macro(void)
 {
 	CU_pSuite s = CU_add_suite("macro", NULL, NULL);
@@ -215,5 +195,4 @@ void suite_macro(void)
 	CU_add_test(s, "used", used);
 	CU_add_test(s, "arguments", arguments);
 	CU_add_test(s, "options", options);
-	CU_add_test(s, "extension", extension);
 }

@@ -10,30 +10,32 @@
 #define EHLO "EHLO client.example\r\n"
 #define MAIL "MAIL FROM:<a@example.org>\r\n"
 
-/* An address that could be taken for an option, or that could not. */
+/* An address that could be taken for an option, or that could not; or an extension,
+ * which is an argument of recipients alone. */
 static void test_hyphens(void)
 {
 	static const struct {
 		const char *path;
 		bool is_bad;
+		bool is_extension;
 	} cases[] = {
-		{"<-a@example.org>", true},
-		{"<--@example.org>", true},
-		{"<-@example.org>", true},
-		{"<\"-a\"@example.org>", true},
-		{"<\"\\-a\"@example.org>", true},
-		{"<@relay.example:-a@example.org>", true},
-		{"<a+-b@example.org>", true},
-		{"<\"a+-b\"@example.org>", true},
-		{"<\"a\"@example.org>", false},
-		{"<a-b@example.org>", false},
-		{"<a-@example.org>", false},
-		{"<a+b-c@example.org>", false},
-		{"<a+b+-c@example.org>", false},
-		{"<a+@example.org>", false},
-		{"<+@example.org>", false},
-		{"<\" -a\"@example.org>", false},
-		{"<postmaster@example.org>", false},
+		{"<-a@example.org>", true, false},
+		{"<--@example.org>", true, false},
+		{"<-@example.org>", true, false},
+		{"<\"-a\"@example.org>", true, false},
+		{"<\"\\-a\"@example.org>", true, false},
+		{"<@relay.example:-a@example.org>", true, false},
+		{"<a+-b@example.org>", true, true},
+		{"<\"a+-b\"@example.org>", true, true},
+		{"<\"a\"@example.org>", false, false},
+		{"<a-b@example.org>", false, false},
+		{"<a-@example.org>", false, false},
+		{"<a+b-c@example.org>", false, false},
+		{"<a+b+-c@example.org>", false, false},
+		{"<a+@example.org>", false, false},
+		{"<+@example.org>", false, false},
+		{"<\" -a\"@example.org>", false, false},
+		{"<postmaster@example.org>", false, false},
 	};
 	static const char *const verbs[] = {"MAIL FROM:", "RCPT TO:"};
 
@@ -42,7 +44,8 @@ static void test_hyphens(void)
 	for (size_t i = 0; i < COUNT_OF(cases) * 4; i++) {
 		bool is_rcpt = (i & 1) != 0, is_own = (i & 2) != 0;
 		const char *path = cases[i / 4].path;
-		bool is_bad = cases[i / 4].is_bad && is_own;
+		bool is_bad = cases[i / 4].is_bad && is_own &&
+			      (is_rcpt || !cases[i / 4].is_extension);
 		char name[80];
 		struct rig r;
 
@@ -136,6 +139,28 @@ static void test_recipient_text(void)
 	}
 }
 
+/* <postmaster> is longer in a command line: with the name of the server. */
+static void test_postmaster_text(void)
+{
+	const size_t full = sizeof("postmaster@") - 1 + strlen("mx.example");
+	struct rig r;
+
+	rig_init(&r);
+	r.settings.hostname = "mx.example";
+	r.peer.settings.recipient_text_max = 2 * full + 2 * 9;
+	r.peer.settings.recipient_extra = 9;
+	rig_start(&r);
+	rig_say(&r, EHLO MAIL);
+	rig_forget(&r);
+	rig_say(&r, "RCPT TO:<postmaster>\r\nRCPT TO:<postmaster>\r\n"
+		    "RCPT TO:<postmaster>\r\n");
+	CHECK_STR("third", rig_output(&r),
+		STR("250 2.1.5 Ok\r\n250 2.1.5 Ok\r\n"
+		    "452 4.5.3 Too many recipients\r\n"));
+	rig_end(&r);
+	rig_done(&r);
+}
+
 void suite_mail(void)
 {
 	CU_pSuite s = CU_add_suite("mail", NULL, NULL);
@@ -143,4 +168,5 @@ void suite_mail(void)
 	CU_add_test(s, "hyphens", test_hyphens);
 	CU_add_test(s, "no hyphens", test_no_hyphens);
 	CU_add_test(s, "recipient text", test_recipient_text);
+	CU_add_test(s, "postmaster text", test_postmaster_text);
 }

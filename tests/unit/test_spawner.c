@@ -142,7 +142,8 @@ static void test_programs(void)
 	CHECK_REPLY("good", spawn_reply(&f, 4, ""), "550 5.1.1 User unknown");
 	CHECK_REPLY("no directory", spawn_reply(&f, 5, ""), failed);
 	CU_ASSERT(spawn_end(&f));
-	CHECK("told at the start", spawn_logged(&f, "event=command.refused") == 2);
+	CHECK("told at the start", spawn_logged(&f, "event=command.refused") == 3);
+	CHECK("told at the start", spawn_logged(&f, "path=/nonexistent reason=") == 1);
 	CHECK("told at the start",
 		spawn_logged(&f, "path=/nonexistent/program reason=") == 1);
 	CHECK("log",

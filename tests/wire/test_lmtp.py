@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import smtplib
 import ssl
 import tempfile
@@ -293,6 +294,20 @@ def a_client_that_never_reads_results_is_let_go():
             following.greet()
 
 
+def a_client_that_reads_results_slowly_gets_all():
+    """All in all for longer than one that does not read may take."""
+    with Workshop() as shop, server_for_many(shop, 'timeouts { data = "3s" }\n') as server, \
+            connect(server) as client:
+        send_to_many(client)
+        stored_once(server)
+        for _ in range(4):
+            select.select([], [], [], 1.5)
+            for _ in range(MANY // 4):
+                client.expect("250 2.0.0 Ok: ")
+        client.expect("221 ")
+        client.expect_closed()
+
+
 def a_client_that_leaves_amid_its_results():
     with Workshop() as shop, server_for_many(shop) as server:
         with connect(server) as client:
@@ -411,6 +426,6 @@ run(each_transport_has_the_commands, smtp_does_not_know_it, a_reply_for_each_acc
     the_connection_ends_behind_all_results,
     one_command_for_all_has_one_result, a_thousand_results_in_their_order,
     a_client_that_reads_late_gets_all_results, a_client_that_never_reads_results_is_let_go,
-    a_client_that_leaves_amid_its_results, a_server_that_stops_amid_results, all_in_one_packet,
-    it_can_be_secured, both_protocols_in_one_server, mistakes_are_named, smtplib_delivers,
-    swaks_delivers)
+    a_client_that_reads_results_slowly_gets_all, a_client_that_leaves_amid_its_results,
+    a_server_that_stops_amid_results, all_in_one_packet, it_can_be_secured,
+    both_protocols_in_one_server, mistakes_are_named, smtplib_delivers, swaks_delivers)

@@ -197,6 +197,17 @@ def its_arguments_with_tls_and_a_name():
     assert (run.environment["AUTH_USER"], run.environment["SENDER"]) == (b"ann", b"")
 
 
+def its_arguments_without_port_and_domain():
+    config = 'hostname = "mx.example"\n' + listen("local", "handler", address=[f"unix:{HERE}/sink"])
+    macros = ("recipient", "recipient.local", "recipient.domain", "client.address", "client.port")
+    [run] = told(*(f"%{{{name}}}" for name in macros), config=config, listen_at=None,
+                 client=lambda client: (client.greet(), send(client, "postmaster")))
+    assert run.arguments[3:] == [
+        b"postmaster@mx.example", b"postmaster", b"mx.example", b"unix", b""], run.arguments
+    assert run.environment["RECIPIENTS"] == run.environment["RECIPIENT"] == run.arguments[3]
+    assert (run.environment["CLIENT_ADDRESS"], run.environment["CLIENT_PORT"]) == (b"unix", b"")
+
+
 def all_recipients_at_once():
     recipients = [f"user{number}@example.net" for number in range(300)]
     [run] = told("begin", "%{recipients}", "end",
@@ -394,7 +405,8 @@ def refused_messages_are_not_run():
 
 run(the_first_use, all_that_follows_is_the_command, a_script_beside_the_server,
     its_surroundings, its_directory_and_variables, its_user, started_by_an_ordinary_user,
-    its_arguments, its_arguments_with_tls_and_a_name, all_recipients_at_once,
+    its_arguments, its_arguments_with_tls_and_a_name, its_arguments_without_port_and_domain,
+    all_recipients_at_once,
     more_recipients_than_a_command_line_holds, a_run_for_each_recipient,
     recipients_after_one_that_failed_get_no_run, its_message_is_whole,
     its_message_is_whole_for_another_user, each_recipient_gets_a_whole_message,
