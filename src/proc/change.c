@@ -11,20 +11,9 @@
 #include "proc/ready.h"
 #include "proc/reload.h"
 
-/* The log that was opened has the level of its configuration; sinkctl may have said
- * otherwise. */
-static void keep_log_level(const struct master *m)
-{
-	int32_t level = atomic_load(&m->crew.board->log_level);
-
-	if (level >= 0)
-		log_set_level((enum log_level)level);
-}
-
 void change_abandon(struct master *m)
 {
 	lineage_abandon(&m->lineage);
-	keep_log_level(m);
 	reload_log(LOG_ERROR, "failed, going on as before",
 		"no worker could be started; what it said is in the log that it was to "
 		"have");
@@ -45,7 +34,6 @@ static bool start_candidate(
 	}
 	/* The log was opened with the rest. */
 	m->is_reopen_wanted = false;
-	keep_log_level(m);
 	r = crew_start_worker(&m->crew, m->lineage.candidate);
 	if (r < 0) {
 		log_event(LOG_ERROR, EV_WORKER_FAILED, LOG_TEXT("step", "fork"),

@@ -177,17 +177,24 @@ static struct keys_env keys_env_of(const struct generation *g)
 }
 
 /* Workers inherit the certificates; the keys are in a process of their own. */
-static int start_tls(struct generation *g, enum log_level level)
+static int prepare_tls(struct generation *g, enum log_level level)
 {
-	const struct keys_env env = keys_env_of(g);
 	const char *wrong;
 	int r;
 
 	if (keyring_count(g->keyring) == 0)
 		return 0;
 	r = keyring_make_tls(g->keyring, g->keys.asker_fd, &g->tls, &wrong);
-	if (r < 0)
-		return fail(level, "prepare TLS", wrong, r, status_of(r));
+	return r < 0 ? fail(level, "prepare TLS", wrong, r, status_of(r)) : 0;
+}
+
+static int start_keys(struct generation *g, enum log_level level)
+{
+	const struct keys_env env = keys_env_of(g);
+	int r;
+
+	if (keyring_count(g->keyring) == 0)
+		return 0;
 	r = keys_start(&g->keys, &env);
 	if (r < 0)
 		return fail(level, "start the keys process", "", r, EXIT_FAILURE);
@@ -260,7 +267,14 @@ int generation_prepare(struct generation *g, enum log_level level)
 	if (status == 0)
 		status = prepare_sasl(g, level);
 	if (status == 0)
-		status = start_tls(g, level);
+		status = prepare_tls(g, level);
+	return status;
+}
+
+int generation_start_helpers(struct generation *g, enum log_level level)
+{
+	int status = start_keys(g, level);
+
 	if (status == 0)
 		status = start_spawners(g, level);
 	settle_heap();

@@ -41,12 +41,14 @@ struct generation *generation_new(
 	uint32_t number, const struct config *config, struct keyring *keyring);
 
 /* Find the account of its workers and open its listeners; those that are among existing
- * are shared, see listeners_open.  Then, when the log is where it belongs, the rest:
- * sandbox, deliveries, TLS, keys processes and spawners.  What goes wrong is logged, at
- * this level.  Return 0, or the exit status that says what is wrong. */
+ * are shared, see listeners_open.  Then prepare the rest: sandbox, deliveries, TLS. Last,
+ * when the log is where it belongs, since it is theirs from then on, start the keys
+ * processes and spawners.  What goes wrong is logged, at this level.  Return 0, or the
+ * exit status that says what is wrong. */
 int generation_open(struct generation *g, const struct listener *existing,
 	size_t existing_count, enum log_level level);
 int generation_prepare(struct generation *g, enum log_level level);
+int generation_start_helpers(struct generation *g, enum log_level level);
 
 /* Close what is left of it, and end its helper processes.  Unix sockets stay in the file
  * system. */

@@ -33,10 +33,13 @@ static void drop(struct lineage *l, struct generation *g)
 	release_config(l, config);
 }
 
-static int open_log(const struct config *c, enum log_level level)
+static int open_log(const struct lineage *l, const struct config *c, enum log_level level)
 {
+	int32_t said = l->log_level != NULL ? atomic_load(l->log_level) : -1;
 	int r = log_open(c->log_target, c->log_format, c->log_level);
 
+	if (r == 0 && said >= 0)
+		log_set_level((enum log_level)said);
 	if (r == 0)
 		return 0;
 	log_event(level, EV_SERVER_FAILED, LOG_TEXT("step", "open the log"),
@@ -82,18 +85,24 @@ static void close_sockets(const struct lineage *l, struct generation *g)
 
 /* At the start lines go to whoever started us until the listeners are open, and then to
  * the log.  At a reload the log of the current generation hears of all that goes wrong,
- * and is not left before nothing can. */
+ * and is not left before little can: helper processes have the log that they were
+ * started with. */
 static int open_parts(struct lineage *l, struct generation *g, enum log_level level)
 {
 	bool is_first = l->current == NULL;
 	int status = open_sockets(l, g, level);
 
 	if (status == 0 && is_first)
-		status = open_log(g->config, level);
+		status = open_log(l, g->config, level);
 	if (status == 0)
 		status = generation_prepare(g, level);
 	if (status == 0 && !is_first)
-		status = open_log(g->config, level);
+		status = open_log(l, g->config, level);
+	if (status != 0)
+		return status;
+	status = generation_start_helpers(g, level);
+	if (status != 0 && !is_first)
+		(void)open_log(l, l->current->config, LOG_ERROR);
 	return status;
 }
 
@@ -150,7 +159,7 @@ void lineage_abandon(struct lineage *l)
 
 	l->candidate = NULL;
 	dismiss(l, g);
-	(void)open_log(l->current->config, LOG_ERROR);
+	(void)open_log(l, l->current->config, LOG_ERROR);
 }
 
 void lineage_dismiss_all(struct lineage *l, bool is_kept)

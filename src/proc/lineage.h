@@ -3,6 +3,10 @@
 #ifndef SINKD_PROC_LINEAGE_H
 #define SINKD_PROC_LINEAGE_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "proc/generation.h"
 #include "proc/inherit.h"
 
@@ -13,6 +17,9 @@ struct lineage {
 	uint32_t last_number;
 	bool is_daemon;          /* nobody reads standard error after the start */
 	struct inherit *inherit; /* sockets we were started with; of the caller */
+	/* What sinkctl has said of the level of the log, or -1; NULL: it cannot.  Of the
+	 * caller. */
+	const _Atomic int32_t *log_level;
 };
 
 /* Open what this configuration needs, the log too; listeners that the current generation

@@ -63,6 +63,7 @@ static int set_up(struct master *m, struct config *c)
 	}
 	m->crew.is_daemon = m->options->is_daemon;
 	m->lineage.is_daemon = m->options->is_daemon;
+	m->lineage.log_level = &m->crew.board->log_level;
 	/* Before listeners, which may be sockets in it. */
 	runtime = runtime_prepare(c->runtime_dir, m->runtime_dir);
 	r = lineage_open(

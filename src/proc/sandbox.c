@@ -352,7 +352,7 @@ int sandbox_drop_bounding_set(void)
 	return 0;
 }
 
-static int drop_capabilities(void)
+int sandbox_drop_capabilities(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
@@ -375,7 +375,7 @@ int sandbox_renounce(void)
 	if (prctl(PR_SET_DUMPABLE, 0) < 0 || setrlimit(RLIMIT_NPROC, &none) < 0)
 		return -errno;
 #endif
-	return drop_capabilities();
+	return sandbox_drop_capabilities();
 }
 
 static int load(const struct sock_fprog *program)

@@ -44,6 +44,10 @@ void sandbox_done(struct sandbox *s);
  * where we are not it does nothing, and need not: see sandbox_renounce. */
 int sandbox_drop_bounding_set(void);
 
+/* No capability of our own, nor one that a program we run would get from us: also where
+ * we were not root, but were started with some. */
+int sandbox_drop_capabilities(void);
+
 /* No new privileges, no capability, no core file, no new process; and no other
  * process of this user looks into our memory. */
 int sandbox_renounce(void);

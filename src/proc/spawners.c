@@ -18,6 +18,7 @@
 #include "base/ipc.h"
 #include "base/log.h"
 #include "proc/child.h"
+#include "proc/sandbox.h"
 #include "spawn/spawner.h"
 
 /* A question that waits beside one for each worker is none of theirs. */
@@ -54,6 +55,9 @@ static int set_up(const struct process *p, const struct helper_birth *birth)
 		return fail_step("drop standard streams", r);
 	if ((r = identity_assume(&p->spawner->identity)) < 0)
 		return fail_step("give up root", r);
+	/* What commands may on top of that is for their files to say. */
+	if ((r = sandbox_drop_capabilities()) < 0)
+		return fail_step("give up capabilities", r);
 	if ((r = child_watch_master(birth->master, SIGKILL)) < 0)
 		return fail_step("watch the master", r);
 #ifndef WITH_SANITIZERS

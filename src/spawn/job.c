@@ -48,6 +48,11 @@ void job_drop(struct job *j)
 	(void)fdio_close(&j->output_fds[1]);
 	(void)fdio_close(&j->pidfd);
 	(void)fdio_close(&j->answer_fd);
+	/* Who asks may ask for much, and fill all places at once. */
+	if (j->arena.used > JOB_ARENA_KEPT) {
+		arena_done(&j->arena);
+		arena_init(&j->arena, JOB_ARENA_MAX);
+	}
 	arena_rewind(&j->arena, (struct arena_mark){0});
 	j->state = JOB_OVER;
 }
@@ -154,6 +159,7 @@ void job_start(struct job *j, const struct starter *starter, const char *directo
 
 	j->pid = 0;
 	j->is_output_non_blocking = false;
+	j->is_held = false;
 	j->start_us = clock_monotonic_us();
 	output_init(&j->output);
 	r = start(j, starter, directory);
@@ -184,7 +190,9 @@ static void signal_group(const struct job *j, int signal)
 {
 	/* The pid is ours until it is reaped, and the group has its name for ever: who
 	 * leads a session cannot leave. */
-	(void)kill(-j->pid, signal);
+	if (kill(-j->pid, signal) < 0 && errno == ESRCH)
+		/* It has not come as far as that. */
+		(void)kill(j->pid, signal);
 }
 
 void job_hurry(struct job *j, uint64_t now_ms)
@@ -212,6 +220,10 @@ void job_end(struct job *j)
 	do
 		r = waitid(P_PIDFD, (id_t)j->pidfd, &info, WEXITED | WNOHANG);
 	while (r < 0 && errno == EINTR);
+	/* Whoever traces it is told first (ptrace(2)), and may take its time. */
+	j->is_held = r == 0 && info.si_pid == 0;
+	if (j->is_held)
+		return;
 	/* It is our child, nobody else reaps, and it has ended. */
 	assert(r == 0 && info.si_pid == j->pid);
 	output_end(&j->output);

@@ -39,6 +39,7 @@ struct job {
 	int input_fd;                /* the message */
 	int output_fds[2];           /* a pipe */
 	bool is_output_non_blocking; /* our end of it */
+	bool is_held;                /* it has ended, and a tracer has not let go of it */
 	int pidfd;
 	pid_t pid; /* 0: it was not started */
 	uint64_t start_us;
@@ -46,8 +47,9 @@ struct job {
 	struct output output;
 };
 
-/* Most memory for a command line. */
-#define JOB_ARENA_MAX (2 * 1024 * 1024)
+/* Most memory for a command line; and what a place keeps of it for the next one. */
+#define JOB_ARENA_MAX  (2 * 1024 * 1024)
+#define JOB_ARENA_KEPT (32 * 1024)
 
 void job_init(struct job *j);
 void job_done(struct job *j);
@@ -59,7 +61,8 @@ void job_start(struct job *j, const struct starter *starter, const char *directo
 /* There is output: take as much of it as there is, but for the size of scratch. */
 void job_read(struct job *j, char *scratch, size_t size);
 
-/* Its process has ended; what it said is read.  Give the answer; the job is over. */
+/* Its process has ended; what it said is read.  Give the answer; the job is over.  While
+ * somebody traces the process the job is held instead: then try again after a while. */
 void job_end(struct job *j);
 
 /* Its deadline has come: go on to the next state.  For one that runs. */

@@ -32,6 +32,9 @@
 /* A machine out of memory gets this long to recover. */
 #define RETRY_MS 100
 
+/* So often is a process looked at that has ended and is traced. */
+#define HELD_MS 50
+
 /* Output that is taken from one command at a time; a pipe holds as much. */
 #define SCRATCH_SIZE (64 * 1024)
 
@@ -393,7 +396,9 @@ static nfds_t list_polls(struct spawner *s)
 			/* Only whether it has gone. */
 			s->polls[n++] = (struct pollfd){j->answer_fd, 0, 0};
 		} else {
-			s->polls[n++] = (struct pollfd){j->pidfd, POLLIN, 0};
+			/* What is held has ended, and would wake us all the time. */
+			s->polls[n++] =
+				(struct pollfd){j->is_held ? -1 : j->pidfd, POLLIN, 0};
 			s->polls[n++] = (struct pollfd){j->output_fds[0], POLLIN, 0};
 		}
 	}
@@ -418,8 +423,13 @@ static int time_left(const struct spawner *s)
 	uint64_t until_ms = s->retry_ms > 0 ? s->retry_ms : UINT64_MAX;
 	uint64_t now = now_ms();
 
-	for (size_t i = 0; i < s->active_count; i++)
-		until_ms = number_min(until_ms, s->active[i]->deadline_ms);
+	for (size_t i = 0; i < s->active_count; i++) {
+		const struct job *j = s->active[i];
+
+		until_ms = number_min(until_ms, j->deadline_ms);
+		if (job_is_running(j) && j->is_held)
+			until_ms = number_min(until_ms, now + HELD_MS);
+	}
 	if (until_ms == UINT64_MAX)
 		return -1;
 	return until_ms > now ? (int)number_min(until_ms - now, INT_MAX) : 0;
@@ -432,9 +442,9 @@ static void attend_running(
 
 	if (output->revents != 0)
 		job_read(j, s->scratch, SCRATCH_SIZE);
-	if (process->revents != 0)
+	if (process->revents != 0 || j->is_held)
 		job_end(j);
-	else if (now >= j->deadline_ms)
+	if (job_is_running(j) && now >= j->deadline_ms)
 		job_hurry(j, now);
 	if (j->state == JOB_OVER)
 		s->sections[j->section].running--;

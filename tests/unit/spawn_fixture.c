@@ -220,6 +220,25 @@ const char *spawn_hear(int fd)
 	return n == sizeof(a) && spawn_answer_is_right(&a) ? line_of(&a) : "none";
 }
 
+bool spawn_has_answer(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) > 0;
+}
+
+int spawn_gate(const struct spawn_fixture *f)
+{
+	char path[sizeof(f->dir) + 8];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/gate", f->dir);
+	CU_ASSERT_FATAL(mkfifo(path, 0600) == 0);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	CU_ASSERT_FATAL(fd >= 0);
+	return fd;
+}
+
 const char *spawn_file(const struct spawn_fixture *f, const char *name)
 {
 	static char text[8192];

@@ -69,6 +69,12 @@ const char *spawn_reply(const struct spawn_fixture *f, size_t section, const cha
 int spawn_post(const struct spawn_fixture *f, const struct spawn_request *r);
 const char *spawn_hear(int fd);
 
+/* Whether there is anything to hear already. */
+bool spawn_has_answer(int fd);
+
+/* A FIFO "gate" in the directory, open for both: for what commands wait. */
+int spawn_gate(const struct spawn_fixture *f);
+
 /* What a file in the directory holds, "" if there is none; valid until the next call. */
 const char *spawn_file(const struct spawn_fixture *f, const char *name);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -440,6 +441,40 @@ static void test_grandchild(void)
 	CHECK("gone", spawn_wait_end(pid));
 }
 
+/* Who looks into a command with a debugger hears of its end first, maybe long before it
+ * lets go of it.  Nobody else waits for that. */
+static void test_traced(void)
+{
+	struct spawn_fixture f;
+	struct spawn_request r;
+	int asker, gate, status = 0;
+	pid_t pid;
+
+	(void)open_script(&f, SPAWN_SCRIPT("echo $$ >pid; read line <gate; exit 67"));
+	(void)spawn_add(&f, SPAWN_SCRIPT("exit 0"));
+	gate = spawn_gate(&f);
+	spawn_start(&f);
+	r = spawn_request(0, "");
+	asker = spawn_post(&f, &r);
+	pid = (pid_t)spawn_wait_number(&f, "pid");
+	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0) {
+		CU_ASSERT(fdio_write_all(gate, "\n", 1) == 0);
+		CHECK("it has ended", spawn_wait_end(pid));
+		for (int i = 0; i < 3; i++)
+			CHECK_REPLY("others", spawn_reply(&f, 1, ""), "250 2.0.0 Ok");
+		CHECK("not answered", !spawn_has_answer(asker));
+		/* That lets it go. */
+		CHECK("traced", waitpid(pid, &status, __WALL) == pid);
+		CHECK("traced", WIFEXITED(status) && WEXITSTATUS(status) == 67);
+	} else {
+		/* Not everywhere may one do so. */
+		CU_ASSERT(fdio_write_all(gate, "\n", 1) == 0);
+	}
+	CHECK_REPLY("in the end", spawn_hear(asker), "550 5.1.1 User unknown");
+	(void)fdio_close(&gate);
+	end(&f);
+}
+
 /* A command can open what it says for reading, and be there before us: then there is
  * nothing, and nobody waits for more. */
 static void test_stolen_output(void)
@@ -461,6 +496,44 @@ static void test_stolen_output(void)
 	job_done(&j);
 }
 
+/* One that has not even made its session can be ended too. */
+static void test_kill_before_it_begins(void)
+{
+	struct job j;
+	int status = 0;
+
+	job_init(&j);
+	j.state = JOB_TERMINATED;
+	j.pid = fork();
+	CU_ASSERT_FATAL(j.pid >= 0);
+	if (j.pid == 0) {
+		(void)pause();
+		_exit(0);
+	}
+	job_hurry(&j, 0);
+	CHECK("hurried", j.state == JOB_KILLED && j.deadline_ms == UINT64_MAX);
+	CU_ASSERT(waitpid(j.pid, &status, 0) == j.pid);
+	CHECK("killed", WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	job_done(&j);
+}
+
+/* What a large question needed is given back, what all need is kept. */
+static void test_memory(void)
+{
+	struct job j;
+
+	job_init(&j);
+	CU_ASSERT(arena_alloc(&j.arena, JOB_ARENA_KEPT / 2) != NULL);
+	job_drop(&j);
+	CHECK("kept", j.arena.block != NULL && j.arena.used == 0);
+	CU_ASSERT(arena_alloc(&j.arena, JOB_ARENA_MAX / 2) != NULL);
+	job_drop(&j);
+	CHECK("given back", j.arena.block == NULL && j.arena.used == 0);
+	CU_ASSERT(arena_alloc(&j.arena, JOB_ARENA_MAX) != NULL);
+	CHECK("the limit is as it was", arena_alloc(&j.arena, 1) == NULL);
+	job_done(&j);
+}
+
 void suite_spawner(void)
 {
 	CU_pSuite s = CU_add_suite("spawner", NULL, NULL);
@@ -479,5 +552,8 @@ void suite_spawner(void)
 	CU_add_test(s, "timeout", test_timeout);
 	CU_add_test(s, "kill", test_kill);
 	CU_add_test(s, "grandchild", test_grandchild);
+	CU_add_test(s, "kill before it begins", test_kill_before_it_begins);
+	CU_add_test(s, "memory", test_memory);
+	CU_add_test(s, "traced", test_traced);
 	CU_add_test(s, "stolen output", test_stolen_output);
 }

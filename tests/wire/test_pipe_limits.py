@@ -212,6 +212,20 @@ def a_stop_waits_for_the_command():
         server.wait_exit()
 
 
+def a_second_stop_does_not():
+    with ShellServer(workers=1) as server, connected(server) as client:
+        ask(client, "echo $$ > started\nread line < gate\necho > finished\n")
+        [command] = map(int, server.wait_for("started"))
+        for count in 1, 2:
+            server.terminate()
+            wait_until(lambda count=count: len(server.events("server.signal")) == count,
+                       what="the signal")
+        server.wait_exit()
+        wait_for_end_of(command)
+        client.expect_closed()
+        assert not server.out("finished") and not server.events("message.accepted")
+
+
 def commands_side_by_side():
     """As many workers as there are, each with a command; all have one reply and one run."""
     clients, messages = 12, 15
@@ -242,4 +256,5 @@ run(term_comes_first, kill_comes_next_to_all_of_them, what_is_left_after_term_is
     one_that_is_stopped_ends_too, the_session_goes_on_after_a_timeout,
     who_holds_the_output_is_not_waited_for, a_flood_harms_nobody,
     a_flood_without_end_ends_in_time, never_more_than_may_run, who_waits_too_long_is_told_so,
-    one_section_does_not_wait_for_another, a_stop_waits_for_the_command, commands_side_by_side, together=True)
+    one_section_does_not_wait_for_another, a_stop_waits_for_the_command, a_second_stop_does_not,
+    commands_side_by_side, together=True)

@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 
+from commands import section
 from sinkd_server import PATIENCE, Client, read_file, wait_until
 from upgraded_server import Upgraded, greeted, slow_start
 from wire_test import run
@@ -368,6 +369,33 @@ def a_log_is_opened_anew():
         assert size_of(server.path("first.1")) == size
 
 
+def runs_of_commands_are_in_the_new_log():
+    def runs_in(name):
+        events = logged_by(server.path(name)) if os.path.exists(server.path(name)) else {}
+        return sum(names.count("command.end") for names in events.values())
+
+    def run_one(name):
+        before = runs_in(name)
+        with greeted(server) as client:
+            client.open_message()
+            client.send(b"text\r\n.\r\n")
+            client.expect("250 ")
+        wait_until(lambda: runs_in(name) == before + 1, what=f"its line in '{name}'")
+
+    with Logging(section("handler", "/bin/true")) as server:
+        run_one("first")
+        os.rename(server.path("first"), server.path("first.1"))
+        server.reload(number=signal.SIGUSR1)
+        run_one("first")
+        assert runs_in("first.1") == 1
+        # What sinkctl has said of the level is so for them too.
+        server.sinkctl("log-level", "info")
+        server.reload(server.to("second").replace("}", ' level = "error" }')
+                      + section("handler", "/bin/true"))
+        run_one("second")
+        assert runs_in("second") == 1 and runs_in("first") == 1
+
+
 def a_log_is_opened_anew_after_a_reload_under_way():
     with Logging(FEW % 4) as server:
         for number in range(10):
@@ -489,7 +517,7 @@ run(each_session_has_the_settings_it_began_with, a_reload_that_is_over_is_over_f
     mistakes_change_nothing, an_address_that_is_taken_changes_nothing,
     a_directory_that_cannot_be_used_changes_nothing,
     a_log_that_cannot_be_opened_changes_nothing, nothing_leaks, a_log_is_opened_anew,
-    a_log_is_opened_anew_after_a_reload_under_way, the_last_file_wins,
+    runs_of_commands_are_in_the_new_log, a_log_is_opened_anew_after_a_reload_under_way, the_last_file_wins,
     a_reload_waits_for_the_first_worker, a_reload_waits_for_an_upgrade,
     a_reload_is_made_up_for_after_a_failed_upgrade, an_upgrade_waits_for_a_reload,
     whoever_started_us_is_told, together=True)

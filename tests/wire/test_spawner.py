@@ -12,11 +12,12 @@ from commands import HERE, Gate, PipeServer, ask, equip, is_running, listen, sec
 from sinkd_server import (BUILD, LEVEL, Server, built_with_sanitizers, read_file, status_of,
                           wait_until)
 from upgraded_server import Upgraded
-from wire_test import Skip, need_root, run
+from wire_test import Skip, need_program, need_root, run
 
 INTRUDER = os.path.join(BUILD, "tests", "wire", "intruder")
 # The message is the script.
 SHELL = "/bin/sh"
+NOBODY = (65534, 65534)
 HELD = "echo $$ >> started\nread line < gate\necho $$ >> finished\n"
 
 
@@ -110,6 +111,36 @@ def it_has_given_up_what_it_does_not_need():
         held = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
         assert len(held) == 4 and sum(name.startswith("socket:") for name in held) == 1, held
         assert not [name for name in held if "memfd" in name], held
+
+
+class Privileged(PipeServer):
+    """A server that is not root, and has been given a capability to be handed on, as
+    AmbientCapabilities= of systemd does it."""
+
+    def start(self):
+        user, group = self.user
+        self.words = ["setpriv", "--clear-groups", f"--regid={group}", f"--reuid={user}",
+                      "--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service",
+                      self.program()]
+        self.user = None  # setpriv does it.
+        super().start()
+
+    def command(self):
+        return self.words
+
+
+def commands_get_no_right_that_a_server_was_given():
+    need_root()
+    need_program("setpriv")
+    sections = section("handler", HERE + "/witness", "tell", HERE + "/work")
+    with Privileged(sections, workers=1, user=NOBODY) as server:
+        assert int(status_of(server.process.pid)["CapAmb"][0], 16) != 0
+        with greeted(server) as client:
+            ask(client, "text\n")
+            client.expect("250 ")
+        [run] = server.runs()
+        for kind in "CapInh", "CapPrm", "CapEff", "CapAmb":
+            assert int(run.status[kind][0], 16) == 0, (kind, run.status)
 
 
 def it_stays_small():
@@ -406,7 +437,8 @@ def clients_of_a_server_that_drains_have_it():
 
 
 run(there_is_one_for_each_user, without_commands_there_is_none,
-    it_has_given_up_what_it_does_not_need, it_stays_small, its_workers_are_as_without_it,
+    it_has_given_up_what_it_does_not_need, commands_get_no_right_that_a_server_was_given,
+    it_stays_small, its_workers_are_as_without_it,
     its_workers_cannot_run_programs_themselves, whatever_it_is_asked_it_stays,
     signals_do_not_end_it, one_that_is_killed_comes_back, a_question_waits_for_the_next_one,
     one_that_hangs_is_not_waited_for_for_ever, a_worker_that_is_killed_disturbs_no_command,
