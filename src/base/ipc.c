@@ -131,6 +131,31 @@ ssize_t ipc_ask(int fd, const void *p, size_t n, const int *fds, size_t fd_count
 	return r;
 }
 
+int ipc_post(int fd, const void *p, size_t n, int *ret_answer_fd)
+{
+	union {
+		const void *in;
+		void *out;
+	} question = {.in = p};
+	struct iovec part = {.iov_base = question.out, .iov_len = n};
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
+	union control control = {0};
+	int ends[2], r = 0;
+
+	assert(n > 0);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	put_fds(&m, &control, ends[1], NULL, 0);
+	if (sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		r = -errno;
+	(void)fdio_close(&ends[1]);
+	if (r < 0)
+		(void)fdio_close(&ends[0]);
+	else
+		*ret_answer_fd = ends[0];
+	return r;
+}
+
 /* ---------------------------------------------------------------- answering */
 
 /* All descriptors that came are ours to close now, however many and in whatever form

@@ -23,6 +23,10 @@
 #define SPAWN_RECIPIENTS_MAX  (96 * 1024)
 #define SPAWN_RECIPIENT_EXTRA 8
 
+/* A question of this length is none but whether somebody is there; the answer is as
+ * long. */
+#define SPAWN_PING_SIZE 1
+
 /* Of a descriptor with a question. */
 #define SPAWN_FDS 1
 

@@ -12,17 +12,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/fdio.h"
 #include "base/ipc.h"
 #include "base/log.h"
+#include "base/number.h"
+#include "delivery/spawn_request.h"
 #include "proc/child.h"
 #include "proc/sandbox.h"
 #include "spawn/spawner.h"
 
 /* A question that waits beside one for each worker is none of theirs. */
 #define QUESTIONS_SPARE 16
+
+/* So often a spawner is asked whether it is there, and so long it has to say so. */
+#define PING_PERIOD_MS   5000
+#define PING_PATIENCE_MS 5000
+#define PING_DOUBT_MS    1000
 
 /* ---------------------------------------------------------- in the process */
 
@@ -131,7 +139,8 @@ static struct spawner *find(struct spawners *s, const struct identity *identity)
 static struct spawner *add(
 	struct spawners *s, const struct identity *identity, int *ret_error)
 {
-	struct spawner one = {.identity = *identity, .asker_fd = -1, .helper_fd = -1};
+	struct spawner one = {
+		.identity = *identity, .asker_fd = -1, .helper_fd = -1, .ping_fd = -1};
 
 	*ret_error = -E2BIG;
 	if (s->count == SPAWNERS_MAX)
@@ -198,6 +207,7 @@ void spawners_done(struct spawners *s)
 {
 	for (size_t i = 0; i < s->count; i++) {
 		helper_end(&s->list[i].helper);
+		(void)fdio_close(&s->list[i].ping_fd);
 		(void)fdio_close(&s->list[i].asker_fd);
 		(void)fdio_close(&s->list[i].helper_fd);
 		free(s->list[i].is_ours);
@@ -228,6 +238,52 @@ bool spawners_note_exit(struct spawners *s, pid_t pid, int status, bool is_expec
 	return false;
 }
 
+static void note_life(struct spawner *p, uint64_t now_ms)
+{
+	(void)fdio_close(&p->ping_fd);
+	p->heard_ms = now_ms;
+	p->asked_ms = 0;
+	p->is_doubted = false;
+}
+
+/* Ask again while the channel is full. */
+static void ask_for_life(struct spawner *p, uint64_t now_ms)
+{
+	static const char ping[SPAWN_PING_SIZE];
+
+	if (p->asked_ms == 0)
+		p->asked_ms = now_ms;
+	if (p->ping_fd < 0)
+		(void)ipc_post(p->asker_fd, ping, sizeof(ping), &p->ping_fd);
+}
+
+/* One that hangs, or that somebody has stopped, would hold its workers for all of their
+ * patience, each time.  Where we were not running either, it gets a last moment.  Returns
+ * when to look again. */
+static uint64_t watch_life(struct spawner *p, uint64_t now_ms)
+{
+	char answer[SPAWN_PING_SIZE];
+
+	if (p->helper.pid == 0 || p->helper.birth_ms > p->heard_ms ||
+		(p->ping_fd >= 0 &&
+			recv(p->ping_fd, answer, sizeof(answer), MSG_DONTWAIT) > 0))
+		note_life(p, now_ms);
+	if (now_ms < p->heard_ms + PING_PERIOD_MS)
+		return p->heard_ms + PING_PERIOD_MS;
+	ask_for_life(p, now_ms);
+	if (now_ms < p->asked_ms + PING_PATIENCE_MS)
+		return p->asked_ms + PING_PATIENCE_MS;
+	if (!p->is_doubted) {
+		p->is_doubted = true;
+		return now_ms + PING_DOUBT_MS;
+	}
+	log_event(LOG_ERROR, EV_SPAWNER_FAILED, LOG_TEXT("step", "answer"),
+		LOG_NUM("spawner", p->helper.pid));
+	(void)kill(p->helper.pid, SIGKILL);
+	note_life(p, now_ms);
+	return now_ms + PING_PERIOD_MS;
+}
+
 uint64_t spawners_tend(struct spawners *s, uint64_t now_ms)
 {
 	uint64_t until_ms = UINT64_MAX;
@@ -237,7 +293,8 @@ uint64_t spawners_tend(struct spawners *s, uint64_t now_ms)
 		uint64_t due_ms =
 			helper_tend(&s->list[i].helper, &spawner_kind, &p, now_ms);
 
-		until_ms = due_ms < until_ms ? due_ms : until_ms;
+		due_ms = number_min(due_ms, watch_life(&s->list[i], now_ms));
+		until_ms = number_min(until_ms, due_ms);
 	}
 	return until_ms;
 }

@@ -27,6 +27,11 @@ struct spawner {
 	/* Both ends of the channel (base/ipc.h) stay open in the master: the next process
 	 * takes the same one, with the questions that wait in it. */
 	int asker_fd, helper_fd;
+	/* Whether it is there: when it was last known to be, and when it was asked, 0:
+	 * not yet. */
+	uint64_t heard_ms, asked_ms;
+	int ping_fd; /* for its answer, or -1 */
+	bool is_doubted;
 };
 
 /* A zeroed one is empty. */
@@ -52,7 +57,7 @@ void spawners_done(struct spawners *s);
  * what stopped one is in the log. */
 int spawners_start(struct spawners *s);
 
-/* See proc/helper.h. */
+/* See proc/helper.h.  One that does not answer any more is ended, and so replaced. */
 bool spawners_note_exit(struct spawners *s, pid_t pid, int status, bool is_expected);
 uint64_t spawners_tend(struct spawners *s, uint64_t now_ms);
 

@@ -362,7 +362,10 @@ static void take_question(struct spawner *s)
 	struct ipc_question q = {.p = s->question, .size = SPAWN_REQUEST_MAX};
 	int r = ipc_receive(s->channel_fd, &q);
 
-	if (r == 0 && s->free_count > 0) {
+	if (r == 0 && q.n == SPAWN_PING_SIZE) {
+		/* Who asked may have gone. */
+		(void)ipc_answer(&q, q.p, q.n);
+	} else if (r == 0 && s->free_count > 0) {
 		take_job(s, &q);
 	} else if (r == 0) {
 		refuse_question(STR("too many questions"));

@@ -105,8 +105,14 @@ bool verdict_parse_line(struct str line, struct spawn_answer *ret)
 	struct spawn_answer a = {0};
 	int code = take_code(&line);
 
-	if (!take_enhanced(&line, a.enhanced, sizeof(a.enhanced)))
-		return false;
+	/* A code alone is one of mail systems (RFC 5321, 4.2.1: the second digit is 5);
+	 * what begins with 404 or 500 may be anybody's. */
+	if (!take_enhanced(&line, a.enhanced, sizeof(a.enhanced))) {
+		if ((code / 10 != 45 && code / 10 != 55) || str_trim_end(line).n == 0)
+			return false;
+		(void)str_copy(a.enhanced, sizeof(a.enhanced),
+			code < 500 ? STR("4.0.0") : STR("5.0.0"));
+	}
 	if (code == 0)
 		code = a.enhanced[0] == '4' ? 451 : 550;
 	if (!reply_enhanced_fits(a.enhanced, code))

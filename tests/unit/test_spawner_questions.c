@@ -173,6 +173,27 @@ static void test_too_many(void)
 	spawn_close(&f);
 }
 
+/* Whoever only wants to know whether somebody is there is told so, jobs or not. */
+static void test_ping(void)
+{
+	static const char ping[SPAWN_PING_SIZE];
+	struct spawn_fixture f;
+	char answer[8];
+	int fd = -1;
+
+	open_gated(&f, SPAWN_TIMEOUT_MS);
+	for (size_t i = 0; i < 8; i++)
+		(void)post(&f, i == 0 ? "1" : "x");
+	CU_ASSERT(spawn_wait_number(&f, "begun") == 1);
+	CU_ASSERT(ipc_post(f.asker_fd, ping, sizeof(ping), &fd) == 0);
+	CU_ASSERT(recv(fd, answer, sizeof(answer), 0) == SPAWN_PING_SIZE);
+	(void)close(fd);
+	open_gate(&f);
+	CU_ASSERT(spawn_end(&f));
+	CHECK("log", spawn_logged(&f, "too many questions") == 0);
+	spawn_close(&f);
+}
+
 /* ------------------------------------------------------------ bad questions */
 
 /* What a worker could send instead of a message; -1: cannot be had here. */
@@ -363,7 +384,7 @@ static void test_garbage(void)
 	r = spawn_request(0, "");
 	buf_init(&bytes, SPAWN_REQUEST_MAX);
 	spawn_request_encode(&r, &bytes);
-	for (size_t n = 1; n < bytes.len; n++)
+	for (size_t n = SPAWN_PING_SIZE + 1; n < bytes.len; n++)
 		CHECK("truncated", ipc_ask(f.asker_fd, bytes.p, n, &fd, 1, &a, sizeof(a),
 					   deadline_ms) == -EPIPE);
 	CHECK("garbage", ipc_ask(f.asker_fd, garbage, sizeof(garbage), &fd, 1, &a,
@@ -410,6 +431,7 @@ void suite_spawner_questions(void)
 	CU_add_test(s, "waiting in vain", test_waiting_in_vain);
 	CU_add_test(s, "leaving", test_leaving);
 	CU_add_test(s, "too many", test_too_many);
+	CU_add_test(s, "is somebody there?", test_ping);
 	CU_add_test(s, "bad descriptors", test_bad_descriptors);
 	CU_add_test(s, "bad requests", test_bad_requests);
 	CU_add_test(s, "garbage", test_garbage);

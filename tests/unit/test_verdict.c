@@ -102,7 +102,14 @@ static const struct line_case {
 	{"250 2.0.0 fine", 0, NULL, NULL},
 	{"550 4.1.1 two classes", 0, NULL, NULL},
 	{"450 5.1.1 two classes", 0, NULL, NULL},
-	{"550 no enhanced code", 0, NULL, NULL},
+	{"550 no enhanced code", 550, "5.0.0", "no enhanced code"},
+	{"452 Mailbox full", 452, "4.0.0", "Mailbox full"},
+	{"550 5.1 two parts", 550, "5.0.0", "5.1 two parts"},
+	{"404 Not Found", 0, NULL, NULL},
+	{"421 Too busy", 0, NULL, NULL},
+	{"500 Internal Server Error", 0, NULL, NULL},
+	{"503 Service Unavailable", 0, NULL, NULL},
+	{"560 no such code", 0, NULL, NULL},
 	{"550-5.1.1 hyphen", 0, NULL, NULL},
 	{"5501 5.1.1 four digits", 0, NULL, NULL},
 	{"55 5.1.1 two digits", 0, NULL, NULL},
@@ -116,6 +123,7 @@ static const struct line_case {
 	{"5.1.1: text", 0, NULL, NULL},
 	{"5", 0, NULL, NULL},
 	{"550 ", 0, NULL, NULL},
+	{"550  ", 0, NULL, NULL},
 };
 
 static void test_lines(void)

@@ -185,10 +185,15 @@ SAID = [
     ("554 5.6.0 worse than the status", 75, "554 5.6.0 worse than the status"),
     ("450 4.2.0 better than the status", 67, "450 4.2.0 better than the status"),
     ("5.123.456 three digits", 1, "550 5.123.456 three digits"),
+    ("550 No such user", 1, "550 5.0.0 No such user"),
+    ("452 Mailbox full", 67, "452 4.0.0 Mailbox full"),
     # It has been accepted, whatever it says.
     ("550 5.7.1 No thanks", 0, OK),
     # What is no reply that could be given leaves it to the status.
     ("hello", 1, LATER),
+    # Codes of other protocols.
+    ("500 Internal Server Error", 1, LATER),
+    ("404 Not Found", 67, "550 5.1.1 "),
     ("hello", 67, "550 5.1.1 "),
     ("250 2.0.0 fine", 1, LATER),
     ("2.0.0 fine", 67, "550 5.1.1 "),
