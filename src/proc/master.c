@@ -84,6 +84,14 @@ static void note_failed_birth(struct master *m)
 	log_event(LOG_WARN, EV_WORKER_THROTTLE, LOG_NUM("wait_ms", wait_ms));
 }
 
+/* It is not in the way of the first worker, nor of the end. */
+static uint64_t tend_cleaner(struct master *m)
+{
+	if (m->is_stopping || !m->keeper.pool.was_ever_ready)
+		return UINT64_MAX;
+	return cleaner_tend(&m->cleaner, m->lineage.current, clock_monotonic_ms());
+}
+
 /* The first worker is idle: clients are served from here on. */
 static void announce(struct master *m)
 {
@@ -91,6 +99,7 @@ static void announce(struct master *m)
 	const struct generation *g = m->lineage.current;
 	const struct config *c = g->config;
 
+	(void)tend_cleaner(m);
 	ready_log(c, g->listeners, g->listener_count);
 	if (g->identity.is_fallback)
 		log_event(LOG_WARN, EV_SERVER_START, LOG_TEXT("user", g->identity.name),
@@ -276,14 +285,6 @@ static uint64_t tend_pool(struct master *m)
 	if (r < 0)
 		note_failed_fork(m, r);
 	return until_ms;
-}
-
-/* It is not in the way of the start, nor of the end. */
-static uint64_t tend_cleaner(struct master *m)
-{
-	if (m->is_stopping || !m->keeper.pool.was_ever_ready)
-		return UINT64_MAX;
-	return cleaner_tend(&m->cleaner, m->lineage.current, clock_monotonic_ms());
 }
 
 /* ----------------------------------------------------------------- signals */

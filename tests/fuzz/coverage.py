@@ -17,7 +17,7 @@ import sys
 
 TARGETS = ("session", "address", "data")
 SHARED = ("src/base/arena.c", "src/base/base64.c", "src/base/buf.c", "src/base/date.c", "src/base/str.c",
-          "src/delivery/mailbox.c", "tests/tools/rig.c", "tests/tools/rig_hooks.c",
+          "src/delivery/macro.c", "src/delivery/mailbox.c", "tests/tools/rig.c", "tests/tools/rig_hooks.c",
           "tests/tools/rig_sasl.c", "tests/tools/fuzz.c", "tests/tools/fuzz_main.c")
 
 

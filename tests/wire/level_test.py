@@ -12,7 +12,8 @@ from sinkd_server import built_with_sanitizers
 # wait for the master's clocks, or are many programs that do the same, where workers do
 # nothing that they do not elsewhere.
 LEFT_OUT = {"test_command_line.py", "test_first_start.py", "test_sandbox.py",
-            "test_lmtp_postfix.py", "test_mail_clients.py", "test_pool_faults.py",
+            "test_lmtp_postfix.py", "test_mail_clients.py", "test_pipe_limits.py",
+            "test_pipe_storm.py", "test_pipe_verdicts.py", "test_pool_faults.py",
             "test_pool_full.py", "test_pool_ramp.py"}
 
 

@@ -276,6 +276,12 @@ class Server:
         names = {pid: title.partition(": ")[2] for pid, title in self.children().items()}
         return {pid: name[8:] for pid, name in names.items() if name.startswith("spawner ")}
 
+    def wait_cleaned(self):
+        """Until the cleaner, which is started before the server is ready, has gone."""
+        lasting = "sinkd: worker", "sinkd: keys", "sinkd: spawner"
+        wait_until(lambda: all(title.startswith(lasting) for title in self.children().values()),
+                   what="the end of the cleaner")
+
     def idle_workers(self):
         return [pid for pid, title in self.titles().items() if title.endswith("(idle)")]
 

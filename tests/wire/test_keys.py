@@ -111,6 +111,7 @@ def only_keys_processes_have_the_key():
     for kind in "rsa:2048", "P-256":
         with KeyServer(kind) as server:
             server.wait_idle(2)
+            server.wait_cleaned()
             keys = server.key_processes()
             secrets = secrets_of(server.key)
             for pid in server.processes():

@@ -14,7 +14,7 @@ from load import Load
 from sinkd_server import LEVEL, PATIENCE, built_with_sanitizers, read_file, wait_until
 from wire_test import run
 
-IS_SHORT = LEVEL or "SINKD_TEST_SHORT" in os.environ or built_with_sanitizers()
+IS_SHORT = LEVEL or built_with_sanitizers()
 MESSAGES = 1000 if IS_SHORT else 20000
 # One that is killed in its first second is young, and the next one has to wait.
 YOUNG = 1.2

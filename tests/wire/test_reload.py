@@ -292,6 +292,7 @@ def nothing_leaks():
         # The address is that of the command line.
         bad.append(f'{good}listen "b" {{ address = {{"127.0.0.1:{taken.getsockname()[1]}"}} }}\n')
         server.wait_idle(1)
+        server.wait_cleaned()
 
         def descriptors():
             return sorted(os.listdir(f"/proc/{server.pid}/fd"), key=int)
