@@ -1,6 +1,7 @@
 """USR2: a new server takes over the sockets; nobody is refused, cut off or told to go."""
 
 import concurrent.futures
+import contextlib
 import os
 import signal
 import socket
@@ -100,7 +101,10 @@ def closed_its_listeners(worker):
     """Whether no socket of it listens; only root may look."""
     if os.geteuid() != 0:
         return True
-    inodes = {os.readlink(f"/proc/{worker}/fd/{fd}") for fd in os.listdir(f"/proc/{worker}/fd")}
+    inodes = set()
+    for fd in os.listdir(f"/proc/{worker}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # It has just been closed.
+            inodes.add(os.readlink(f"/proc/{worker}/fd/{fd}"))
     lines = read_file("/proc/net/tcp").decode().splitlines()[1:]
     listening = {f"socket:[{fields[9]}]" for fields in map(str.split, lines) if fields[3] == "0A"}
     return not inodes & listening
