@@ -10,9 +10,8 @@ HERE stands for the directory of the server; below it, everybody may write to `w
 
 import os
 import re
-import shutil
 
-from sinkd_server import BUILD, Server, read_file, wait_until
+from sinkd_server import BUILD, Server, copy_program, read_file, wait_until
 
 WITNESS = os.path.join(BUILD, "tests", "wire", "witness")
 
@@ -56,7 +55,7 @@ def equip(server):
     try:
         os.mkdir(server.path("work"))
         os.chmod(server.path("work"), 0o777)
-        shutil.copy(WITNESS, server.path("witness"))
+        copy_program(WITNESS, server.path("witness"))
     except BaseException:
         server.discard_all()
         raise

@@ -60,6 +60,13 @@ def wait_until(predicate, seconds=5, what="the expected state"):
     return result
 
 
+def copy_program(source, target):
+    """By another process: a child that a thread of ours forks meanwhile would have the copy
+    open for writing, and then it cannot be run."""
+    subprocess.run(["cp", source, target], check=True)
+    return target
+
+
 def read_file(path):
     with open(path, "rb") as file:
         return file.read()
@@ -152,7 +159,7 @@ class Server:
         """The program; for another user a copy that this user can reach."""
         if not self.user:
             return self.binary
-        return shutil.copy(self.binary, self.path("sinkd"))
+        return copy_program(self.binary, self.path("sinkd"))
 
     def read_addresses(self, ready):
         os.set_blocking(ready, False)

@@ -5,14 +5,13 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import struct
 import tempfile
 import time
 
-from sinkd_server import SINKCTL, SINKD, Server, wait_until
+from sinkd_server import SINKCTL, SINKD, Server, copy_program, wait_until
 from wire_test import need_root, output_of, run
 
 MAGIC, VERSION = b"sink", 2
@@ -481,7 +480,7 @@ def strangers_are_refused():
     need_root()
     with Server("-w", "1") as server:
         # Where the build is, others may not look.
-        program = shutil.copy(SINKCTL, server.path("sinkctl"))
+        program = copy_program(SINKCTL, server.path("sinkctl"))
         text = output_of(program, "-s", control_of(server), "stop", status=69,
                          user=65534, group=65534, extra_groups=[])
         assert "Permission denied" in text and "only root" in text, text
