@@ -104,8 +104,8 @@ static ssize_t receive_answer(int fd, void *p, size_t size, uint64_t deadline_ms
 	return (size_t)n > size ? -EMSGSIZE : n;
 }
 
-ssize_t ipc_ask(int fd, const void *p, size_t n, const int *fds, size_t fd_count,
-	void *ret_answer, size_t size, uint64_t deadline_ms)
+int ipc_post(int fd, const void *p, size_t n, const int *fds, size_t fd_count,
+	uint64_t deadline_ms, int *ret_answer_fd)
 {
 	/* sendmsg wants a pointer that it may write through; it does not. */
 	union {
@@ -115,8 +115,7 @@ ssize_t ipc_ask(int fd, const void *p, size_t n, const int *fds, size_t fd_count
 	struct iovec part = {.iov_base = question.out, .iov_len = n};
 	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
 	union control control = {0};
-	int ends[2];
-	ssize_t r;
+	int ends[2], r;
 
 	assert(n > 0 && fd_count <= IPC_FDS_MAX);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
@@ -125,34 +124,23 @@ ssize_t ipc_ask(int fd, const void *p, size_t n, const int *fds, size_t fd_count
 	r = send_question(fd, &m, deadline_ms);
 	/* From here on only the helper, or the channel, holds the other end. */
 	(void)fdio_close(&ends[1]);
-	if (r == 0)
-		r = receive_answer(ends[0], ret_answer, size, deadline_ms);
-	(void)fdio_close(&ends[0]);
-	return r;
-}
-
-int ipc_post(int fd, const void *p, size_t n, int *ret_answer_fd)
-{
-	union {
-		const void *in;
-		void *out;
-	} question = {.in = p};
-	struct iovec part = {.iov_base = question.out, .iov_len = n};
-	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
-	union control control = {0};
-	int ends[2], r = 0;
-
-	assert(n > 0);
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-		return -errno;
-	put_fds(&m, &control, ends[1], NULL, 0);
-	if (sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		r = -errno;
-	(void)fdio_close(&ends[1]);
 	if (r < 0)
 		(void)fdio_close(&ends[0]);
 	else
 		*ret_answer_fd = ends[0];
+	return r;
+}
+
+ssize_t ipc_ask(int fd, const void *p, size_t n, const int *fds, size_t fd_count,
+	void *ret_answer, size_t size, uint64_t deadline_ms)
+{
+	int answer_fd;
+	ssize_t r = ipc_post(fd, p, n, fds, fd_count, deadline_ms, &answer_fd);
+
+	if (r < 0)
+		return r;
+	r = receive_answer(answer_fd, ret_answer, size, deadline_ms);
+	(void)fdio_close(&answer_fd);
 	return r;
 }
 

@@ -28,9 +28,10 @@ int ipc_open(int *ret_asker_fd, int *ret_helper_fd);
 ssize_t ipc_ask(int fd, const void *p, size_t n, const int *fds, size_t fd_count,
 	void *ret_answer, size_t size, uint64_t deadline_ms);
 
-/* Ask, and do not wait; the answer can be received from *ret_answer_fd, which is the
- * caller's.  -EAGAIN: there is no room in the channel. */
-int ipc_post(int fd, const void *p, size_t n, int *ret_answer_fd);
+/* Only ask; the answer can be received from *ret_answer_fd, which is the caller's.
+ * -ETIME: there was no room in the channel until then (0: now). */
+int ipc_post(int fd, const void *p, size_t n, const int *fds, size_t fd_count,
+	uint64_t deadline_ms, int *ret_answer_fd);
 
 struct ipc_question {
 	void *p; /* room for it, and how much; of the caller */

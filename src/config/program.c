@@ -12,9 +12,6 @@
 #include "config/tables.h"
 #include "delivery/macro.h"
 
-/* PATH of every command; not ours, so that the same file means the same for anyone. */
-static const char *const directories[] = {"/usr/local/bin", "/usr/bin", "/bin"};
-
 static bool is_program(const char *path)
 {
 	struct stat st;
@@ -30,9 +27,12 @@ static bool is_program(const char *path)
 /* is_here: a name with a slash would be one in the current directory. */
 static const char *look_for(const char *name, bool is_here, char ret[PATH_MAX])
 {
-	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+	for (const char *at = PIPE_PATH; *at != '\0'; at += strspn(at, ":")) {
+		size_t length = strcspn(at, ":");
 		char path[PATH_MAX];
-		int n = snprintf(path, sizeof(path), "%s/%s", directories[i], name);
+		int n = snprintf(path, sizeof(path), "%.*s/%s", (int)length, at, name);
+
+		at += length;
 
 		if (n > 0 && (size_t)n < sizeof(path) && is_program(path)) {
 			memcpy(ret, path, (size_t)n + 1);

@@ -54,7 +54,7 @@ struct delivery {
 	struct section sections[];
 };
 
-static const struct smtp_result taken = {RESULT_OK, 250, "2.0.0", "Ok"};
+const struct smtp_result delivery_taken = {RESULT_OK, 250, "2.0.0", "Ok"};
 static const size_t first_section;
 
 const struct delivery_backend *delivery_backend_find(const char *name)
@@ -358,7 +358,7 @@ static struct smtp_result sink_begin(void *user, const struct envelope *envelope
 			log_skipped(s, STEP_BEGIN, &r);
 		}
 	}
-	return taken;
+	return delivery_taken;
 }
 
 static struct smtp_result sink_chunk(void *user, const void *p, size_t n)
@@ -379,7 +379,7 @@ static struct smtp_result sink_chunk(void *user, const void *p, size_t n)
 		log_skipped(s, STEP_CHUNK, &r);
 		end(s, NULL);
 	}
-	return taken;
+	return delivery_taken;
 }
 
 static void sink_prepare(void *user, struct smtp_result *results)
@@ -387,7 +387,7 @@ static void sink_prepare(void *user, struct smtp_result *results)
 	struct delivery *d = user;
 
 	for (size_t i = 0; i < d->recipient_count; i++)
-		results[i] = taken;
+		results[i] = delivery_taken;
 	/* What has failed need not be made durable in the sections that follow. */
 	for (size_t i = 0; i < d->selected_count && is_alive(d, NULL, results); i++)
 		if (selected(d, i)->has_message)
@@ -407,7 +407,7 @@ static void sink_commit(void *user, const bool *keep, struct smtp_result *result
 
 	for (size_t i = 0; i < d->recipient_count; i++)
 		if (keep[i])
-			results[i] = taken;
+			results[i] = delivery_taken;
 	for (size_t i = 0; i < d->selected_count && is_alive(d, keep, results); i++)
 		if (selected(d, i)->has_message)
 			ask(d, selected(d, i), STEP_COMMIT, keep, results);

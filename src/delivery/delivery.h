@@ -28,6 +28,10 @@ enum header_field {
 };
 #define DELIVERY_HEADERS_MAX 3
 
+/* Where commands, and what they call, are looked for; not where we look ourselves, so
+ * that the same file means the same for anyone. */
+#define PIPE_PATH "/usr/local/bin:/usr/bin:/bin"
+
 /* What a section of type "pipe" says of its command.  Lists end with NULL. */
 struct pipe_settings {
 	/* The program, an absolute path, and its arguments, with macros (macro.h). */
@@ -177,6 +181,9 @@ uint64_t delivery_patience_ms(const struct delivery *d);
  * stays published of it.  A section that is not required and fails is left out, with a
  * line in the log. */
 extern const struct smtp_sink delivery_sink;
+
+/* The backend has taken it. */
+extern const struct smtp_result delivery_taken;
 
 /* Results for local faults: 452 4.3.1 for a full disk (ENOSPC, EDQUOT, EFBIG),
  * 451 4.3.0 for all else.  error is a positive or negative errno. */

@@ -17,8 +17,6 @@ struct discard {
 	size_t recipient_count; /* of the message in hand */
 };
 
-static const struct smtp_result taken = {RESULT_OK, 250, "2.0.0", "Ok"};
-
 static int discard_open(const struct delivery_settings *settings, size_t section,
 	const struct delivery_env *env, void **ret_state)
 {
@@ -43,7 +41,7 @@ static struct smtp_result discard_begin(void *state, const struct envelope *enve
 	struct discard *d = state;
 
 	d->recipient_count = envelope->recipient_count;
-	return taken;
+	return delivery_taken;
 }
 
 static struct smtp_result discard_chunk(void *state, const void *p, size_t n)
@@ -51,7 +49,7 @@ static struct smtp_result discard_chunk(void *state, const void *p, size_t n)
 	(void)state;
 	(void)p;
 	(void)n;
-	return taken;
+	return delivery_taken;
 }
 
 static void discard_prepare(void *state, struct smtp_result *results)
@@ -59,7 +57,7 @@ static void discard_prepare(void *state, struct smtp_result *results)
 	const struct discard *d = state;
 
 	for (size_t i = 0; i < d->recipient_count; i++)
-		results[i] = taken;
+		results[i] = delivery_taken;
 }
 
 static void discard_commit(void *state, const bool *keep, struct smtp_result *results)
@@ -68,7 +66,7 @@ static void discard_commit(void *state, const bool *keep, struct smtp_result *re
 
 	for (size_t i = 0; i < d->recipient_count; i++)
 		if (keep[i])
-			results[i] = taken;
+			results[i] = delivery_taken;
 }
 
 /* Nothing was stored, so there is nothing to take back. */

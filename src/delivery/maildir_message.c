@@ -31,8 +31,6 @@
 #include "base/log.h"
 #include "base/str.h"
 
-static const struct smtp_result stored = {RESULT_OK, 250, "2.0.0", "Ok"};
-
 static void log_failure(const struct maildir *m, size_t i, const char *step, int err)
 {
 	char path[PATH_MAX];
@@ -89,7 +87,7 @@ static void tell_results(
 		const struct mailbox *mailbox = &msg->plan.mailboxes[i];
 		const struct smtp_result *result = has_failed(m) ? &msg->result
 						   : is_good(m, i)
-							   ? &stored
+							   ? &delivery_taken
 							   : &msg->copies[i].failure;
 
 		for (size_t k = 0; k < mailbox->recipient_count; k++)
@@ -323,7 +321,7 @@ struct smtp_result maildir_begin(void *state, const struct envelope *envelope)
 	int err;
 
 	msg->envelope = envelope;
-	msg->result = stored;
+	msg->result = delivery_taken;
 	(void)snprintf(msg->name, sizeof(msg->name), "%" PRIu64 ".%.*s.%s",
 		envelope->stamp.unix_seconds, MESSAGE_ID_SIZE - 1, envelope->stamp.id,
 		m->host);

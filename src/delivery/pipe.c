@@ -70,8 +70,6 @@ struct pipe {
 	struct text_writer writer;
 };
 
-static const struct smtp_result taken = {RESULT_OK, 250, "2.0.0", "Ok"};
-
 /* Make a failure known in the log.  Returns the result of it; err is negative. */
 static struct smtp_result fail(const struct pipe *p, const char *step, int err)
 {
@@ -183,7 +181,7 @@ static struct smtp_result pipe_begin(void *state, const struct envelope *envelop
 		end_message(p);
 		return fail(p, "spool", err);
 	}
-	return taken;
+	return delivery_taken;
 }
 
 /* What a client declares is not what it sends. */
@@ -208,7 +206,7 @@ static struct smtp_result pipe_chunk(void *state, const void *text, size_t n)
 		err = move_out(p);
 	if (err == 0)
 		err = text_write(&p->writer, text, n);
-	return err < 0 ? fail(p, "spool", err) : taken;
+	return err < 0 ? fail(p, "spool", err) : delivery_taken;
 }
 
 static void pipe_prepare(void *state, struct smtp_result *results)
@@ -216,7 +214,7 @@ static void pipe_prepare(void *state, struct smtp_result *results)
 	struct pipe *p = state;
 	size_t count = p->message.envelope->recipient_count;
 	int err = text_finish(&p->writer);
-	struct smtp_result result = taken;
+	struct smtp_result result = delivery_taken;
 
 	/* A command can open its input for writing, and the next one reads the same. */
 	if (err == 0 && p->settings->pipe.is_per_recipient && count > 1 &&
@@ -255,7 +253,7 @@ static struct smtp_result result_of(struct pipe *p, const struct spawn_answer *a
 		NULL, NULL};
 
 	if (answer->code == 250)
-		return taken;
+		return delivery_taken;
 	result.enhanced = keep_text(p, answer->enhanced);
 	result.text = keep_text(p, answer->text);
 	if (result.enhanced == NULL || result.text == NULL)
@@ -389,7 +387,7 @@ static struct smtp_result ask_for_one(struct pipe *p, size_t i)
 static void run_for_each(struct pipe *p, const bool *keep, struct smtp_result *results)
 {
 	const struct envelope *e = p->message.envelope;
-	struct smtp_result result = taken;
+	struct smtp_result result = delivery_taken;
 
 	for (size_t i = 0; i < e->recipient_count; i++) {
 		if (!keep[i])
@@ -404,7 +402,7 @@ static void run_for_all(struct pipe *p, const bool *keep, struct smtp_result *re
 {
 	size_t count = p->message.envelope->recipient_count, n = 0;
 	size_t *indexes = arena_alloc(&p->arena, count * sizeof(*indexes));
-	struct smtp_result result = taken;
+	struct smtp_result result = delivery_taken;
 
 	for (size_t i = 0; indexes != NULL && i < count; i++)
 		if (keep[i])
@@ -434,7 +432,7 @@ static void pipe_commit(void *state, const bool *keep, struct smtp_result *resul
 
 	for (size_t i = 0; i < p->message.envelope->recipient_count; i++)
 		if (keep[i])
-			results[i] = taken;
+			results[i] = delivery_taken;
 }
 
 static void pipe_end(void *state, const bool *keep)

@@ -254,7 +254,7 @@ static void ask_for_life(struct spawner *p, uint64_t now_ms)
 	if (p->asked_ms == 0)
 		p->asked_ms = now_ms;
 	if (p->ping_fd < 0)
-		(void)ipc_post(p->asker_fd, ping, sizeof(ping), &p->ping_fd);
+		(void)ipc_post(p->asker_fd, ping, sizeof(ping), NULL, 0, 0, &p->ping_fd);
 }
 
 /* One that hangs, or that somebody has stopped, would hold its workers for all of their

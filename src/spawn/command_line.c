@@ -243,7 +243,7 @@ static int make_environment(
 {
 	const struct spawn_request *r = f->request;
 	const struct variable ours[] = {
-		{"PATH", STR("/usr/local/bin:/usr/bin:/bin")}, {"SENDER", r->sender},
+		{"PATH", STR(PIPE_PATH)}, {"SENDER", r->sender},
 		{"RECIPIENTS", join_recipients(f)}, {"CLIENT_ADDRESS", r->client_address},
 		{"CLIENT_PORT", str_of(f->port)}, {"HELO", r->helo},
 		{"AUTH_USER", r->user}, {"TLS", r->tls_version},

@@ -185,7 +185,7 @@ static void test_ping(void)
 	for (size_t i = 0; i < 8; i++)
 		(void)post(&f, i == 0 ? "1" : "x");
 	CU_ASSERT(spawn_wait_number(&f, "begun") == 1);
-	CU_ASSERT(ipc_post(f.asker_fd, ping, sizeof(ping), &fd) == 0);
+	CU_ASSERT(ipc_post(f.asker_fd, ping, sizeof(ping), NULL, 0, 0, &fd) == 0);
 	CU_ASSERT(recv(fd, answer, sizeof(answer), 0) == SPAWN_PING_SIZE);
 	(void)close(fd);
 	open_gate(&f);
