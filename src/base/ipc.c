@@ -134,7 +134,7 @@ int ipc_post(int fd, const void *p, size_t n, const int *fds, size_t fd_count,
 ssize_t ipc_ask(int fd, const void *p, size_t n, const int *fds, size_t fd_count,
 	void *ret_answer, size_t size, uint64_t deadline_ms)
 {
-	int answer_fd;
+	int answer_fd = -1;
 	ssize_t r = ipc_post(fd, p, n, fds, fd_count, deadline_ms, &answer_fd);
 
 	if (r < 0)
