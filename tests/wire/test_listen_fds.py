@@ -74,6 +74,10 @@ def is_master(pid):
     return read_file(f"/proc/{pid}/cmdline").startswith(b"sinkd: master")
 
 
+def masters(server):
+    return [pid for pid in server.processes() if is_master(pid)]
+
+
 def the_socket_of_a_listener_is_used():
     with listening() as s, Activated("-w", "2", sockets=[s], listen=address_of(s)) as server:
         inherited(server, s)
@@ -114,8 +118,9 @@ def a_unix_socket_keeps_its_path():
             server.process.send_signal(signal.SIGUSR2)
             server.wait_exit()
             inherited(server, s)
-            [master] = [pid for pid in server.processes() if is_master(pid)]
-            os.kill(master, signal.SIGTERM)
+            # A child has its parent's title until it has one of its own.
+            wait_until(lambda: len(masters(server)) == 1, 10, "the titles of the children")
+            os.kill(masters(server)[0], signal.SIGTERM)
             wait_until(lambda: not server.processes(), 10, "the end of the second server")
             assert os.path.exists(path)
 
