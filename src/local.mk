@@ -17,12 +17,15 @@ src_libsinkproto_a_SOURCES = \
 	src/base/date.c src/base/date.h \
 	src/base/siphash.c src/base/siphash.h \
 	src/base/str.c src/base/str.h \
+	src/base/utf8.c src/base/utf8.h \
 	src/smtp/address.c src/smtp/address.h \
 	src/smtp/auth.c src/smtp/auth.h \
+	src/smtp/chunk.c src/smtp/chunk.h \
 	src/smtp/command.c src/smtp/command.h \
 	src/smtp/data.c src/smtp/data.h \
 	src/smtp/engine.h \
 	src/smtp/envelope.c src/smtp/envelope.h \
+	src/smtp/extensions.c src/smtp/extensions.h \
 	src/smtp/hooks.c src/smtp/hooks.h \
 	src/smtp/line.c src/smtp/line.h \
 	src/smtp/mail.c src/smtp/mail.h \
@@ -32,7 +35,8 @@ src_libsinkproto_a_SOURCES = \
 	src/smtp/settings.h \
 	src/smtp/sink.h \
 	src/smtp/transaction.c src/smtp/transaction.h \
-	src/smtp/verbs.c src/smtp/verbs.h
+	src/smtp/verbs.c src/smtp/verbs.h \
+	src/smtp/xclient.c src/smtp/xclient.h
 
 src_libsinkd_a_SOURCES = \
 	src/base/clock.h \
@@ -40,6 +44,7 @@ src_libsinkd_a_SOURCES = \
 	src/base/fdio.c src/base/fdio.h \
 	src/base/ipc.c src/base/ipc.h \
 	src/base/log.c src/base/log.h \
+	src/base/network.c src/base/network.h \
 	src/base/syslogd.c src/base/syslogd.h \
 	src/delivery/delivery.c src/delivery/delivery.h \
 	src/delivery/dirs.c src/delivery/dirs.h \

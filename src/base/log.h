@@ -38,6 +38,9 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 	X(EV_POOL_FULL, "pool.full")                                                     \
 	X(EV_SESSION_START, "session.start")                                             \
 	X(EV_SESSION_REFUSED, "session.refused")                                         \
+	X(EV_SESSION_EARLY, "session.early")                                             \
+	X(EV_SESSION_PROXY, "session.proxy")                                             \
+	X(EV_SESSION_XCLIENT, "session.xclient")                                         \
 	X(EV_TLS_ACCEPTED, "tls.accepted")                                               \
 	X(EV_TLS_FAILED, "tls.failed")                                                   \
 	X(EV_AUTH_ACCEPTED, "auth.accepted")                                             \

@@ -42,6 +42,7 @@ static int replace_listeners(struct config *c, const char *name, size_t n)
 	l->endpoints = endpoints;
 	c->listeners = l;
 	c->listener_count = 1;
+	l->smtp.extensions = EXTENSIONS_ALL;
 	return option_set_defaults(option_listen, l, &c->arena);
 }
 

@@ -64,6 +64,7 @@ struct config {
 	const char *spool_dir;   /* absolute; for large messages of pipe sections */
 	struct worker_settings workers;
 	unsigned sessions_per_client; /* at the same time; 0: any number */
+	enum early_talker early_talker;
 	struct smtp_settings smtp;
 	struct timeout_settings timeouts;
 	struct listen_settings *listeners;

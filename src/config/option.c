@@ -26,8 +26,8 @@ static const struct unit size_units[] = {{"G", G}, {"M", M}, {"K", K}, {"", 1}};
 static const struct unit time_units[] = {
 	{"d", DAY}, {"h", HOUR}, {"m", MINUTE}, {"s", SECOND}, {"ms", 1}};
 
-static const char *const header_words[] = {
-	"Return-Path", "Delivered-To", "Received", NULL};
+static const char *const header_words[] = {"Return-Path", "Delivered-To", "Received",
+	"X-Original-To", "X-Sinkd-Envelope", NULL};
 
 /* Members that hold numbers are unsigned, int, enum, bool, size_t or uint64_t. */
 static void store_number(const struct option *o, uint64_t number, void *base)
@@ -270,8 +270,11 @@ const char *option_header_name(enum header_field header)
 
 void option_default_headers(enum header_field headers[DELIVERY_HEADERS_MAX])
 {
+	static const enum header_field fields[] = {
+		HEADER_RETURN_PATH, HEADER_DELIVERED_TO, HEADER_RECEIVED};
+
 	for (size_t i = 0; i < DELIVERY_HEADERS_MAX; i++)
-		headers[i] = (enum header_field)(1U << i);
+		headers[i] = i < sizeof(fields) / sizeof(fields[0]) ? fields[i] : 0;
 }
 
 /* The quote, the backslash and "${" (the environment) mean something inside

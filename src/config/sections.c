@@ -143,6 +143,7 @@ static void read_listeners(struct reader *r, const struct section *file)
 
 		l->name = reader_copy_text(r, schema_title(&s));
 		c->listener_count++; /* counted first: its own addresses collide too */
+		l->smtp.extensions = EXTENSIONS_ALL;
 		reader_set_options(r, &s, option_listen, l);
 		read_addresses(r, &s, l);
 		routing_read(r, &s, l);

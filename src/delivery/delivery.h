@@ -25,8 +25,10 @@ enum header_field {
 	HEADER_RETURN_PATH = 1,
 	HEADER_DELIVERED_TO = 2,
 	HEADER_RECEIVED = 4,
+	HEADER_ORIGINAL_TO = 8, /* X-Original-To: recipients as they were sent */
+	HEADER_ENVELOPE = 16,   /* X-Sinkd-Envelope: all that is known of the envelope */
 };
-#define DELIVERY_HEADERS_MAX 3
+#define DELIVERY_HEADERS_MAX 5
 
 /* Where commands, and what they call, are looked for; not where we look ourselves, so
  * that the same file means the same for anyone. */

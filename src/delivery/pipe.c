@@ -298,7 +298,7 @@ static struct spawn_request make_request(const struct pipe *p)
 		.listener = client->listener,
 		.message_id = str_of(e->stamp.id),
 		.envid = e->envid,
-		.protocol = str_of(envelope_protocol(client)),
+		.protocol = str_of(envelope_protocol(e)),
 		.tls_version = client->tls.version,
 		.tls_cipher = client->tls.cipher,
 		.tls_subject = client->tls.subject,

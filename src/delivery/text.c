@@ -179,6 +179,9 @@ void text_add_headers(const struct delivery_settings *settings,
 					&envelope->recipients[recipients[k]].address,
 					settings->hostname, eol, out);
 			break;
+		case HEADER_ORIGINAL_TO:
+		case HEADER_ENVELOPE:
+			break;
 		case HEADER_RECEIVED:
 			envelope_add_received(envelope, eol, out);
 			break;

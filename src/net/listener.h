@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
+#include "base/network.h"
 #include "smtp/settings.h"
 
 /* Sockets that all sections may have together; each worker holds them all. */
@@ -46,6 +47,11 @@ struct listen_settings {
 	size_t delivery_count;      /* one at least */
 	const char *delivery_names; /* of all of them, for the log: "handler,inbox" */
 	struct smtp_listen_settings smtp;
+	/* Peers that must begin with a PROXY header, and that may use XCLIENT. */
+	const struct network *proxies;
+	size_t proxy_count;
+	const struct network *xclients;
+	size_t xclient_count;
 };
 
 /* One bound socket.  endpoint is where it really listens (port 0 resolved). */

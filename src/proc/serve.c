@@ -498,7 +498,7 @@ static void refuse(struct server *v, const struct smtp_peer *peer, unsigned sess
 	log_event(LOG_INFO, EV_SESSION_REFUSED, LOG_STR("client", peer->address),
 		LOG_NUM("sessions", sessions),
 		LOG_NUM("limit", v->env->config->sessions_per_client));
-	smtp_refuse(v->engine, peer, "4.7.0", "Too many sessions from your address");
+	smtp_refuse(v->engine, peer, 421, "4.7.0", "Too many sessions from your address");
 }
 
 /* Forget the last client. */

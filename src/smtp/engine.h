@@ -25,12 +25,20 @@
 enum smtp_mode {
 	MODE_COMMAND,
 	MODE_DATA,
-	MODE_RESULTS,  /* a message was delivered; not all replies to it had room yet */
-	MODE_AUTH,     /* a line of an AUTH exchange comes next */
+	MODE_CHUNK,   /* octets of BDAT come next, for the message or to be thrown away */
+	MODE_RESULTS, /* a message was delivered; not all replies to it had room yet */
+	MODE_AUTH,    /* a line of an AUTH exchange comes next */
 	MODE_STARTTLS, /* the command was given, and not answered yet */
 	MODE_HANDSHAKE,
 	MODE_CLOSING,
 	MODE_DROPPED
+};
+
+/* How far a message is that comes by BDAT. */
+enum chunks {
+	CHUNKS_NONE,
+	CHUNKS_BEGUN,  /* the first was accepted; more will come */
+	CHUNKS_FAILED, /* one was not: only RSET leads out (RFC 3030, 2) */
 };
 
 /* What a mechanism says at once, before base64: with that it keeps to the margin. */
@@ -59,6 +67,7 @@ struct smtp {
 	bool is_open; /* the hooks know of it, and do not know that it has ended */
 	bool is_tls;
 	bool is_loopback;
+	bool may_xclient;
 	bool has_secret;  /* see smtp_has_secret */
 	bool has_greeted; /* EHLO or HELO was accepted */
 	bool has_quit;
@@ -67,6 +76,8 @@ struct smtp {
 	const char *drain_text;
 	int reply_code; /* of the last whole reply; 0: none since the command */
 	unsigned errors;
+	unsigned idle_commands; /* since the last message that was accepted */
+	unsigned message_count; /* mail transactions */
 	uint64_t line_count;
 	uint32_t pause_ms;
 	size_t held_at; /* while pausing: output from here on has to wait */
@@ -78,6 +89,7 @@ struct smtp {
 	struct envelope envelope;
 	bool has_sender;
 	bool has_refused_recipient;
+	enum chunks chunks;
 	size_t recipient_text; /* of all recipients, as the listener counts it */
 
 	/* the message in flight */

@@ -13,8 +13,9 @@
 #define RECIPIENTS_FIRST 8
 #define WORD_MAX         255
 
-const char *envelope_protocol(const struct envelope_client *client)
+const char *envelope_protocol(const struct envelope *e)
 {
+	const struct envelope_client *client = &e->client;
 	static const char *const names[2][4] = {
 		{"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA"},
 		{"LMTP", "LMTPA", "LMTPS", "LMTPSA"},
@@ -129,7 +130,7 @@ void envelope_add_received(const struct envelope *e, const char *eol, struct buf
 	(void)buf_add_text(out, "\tby ");
 	add_word(out, client->server);
 	(void)buf_add_text(out, " (sinkd) with ");
-	(void)buf_add_text(out, envelope_protocol(client));
+	(void)buf_add_text(out, envelope_protocol(e));
 	(void)buf_add_text(out, " id ");
 	(void)buf_add_text(out, e->stamp.id);
 	/* More than one recipient here would tell each of the others (RFC 5321, 7.2). */

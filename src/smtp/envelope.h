@@ -21,8 +21,19 @@ struct message_stamp {
 	uint64_t unix_seconds;
 };
 
-/* RFC 1652 and 6152 */
-enum body_type { BODY_UNSPECIFIED, BODY_7BIT, BODY_8BITMIME };
+/* RFC 6152 and 3030 */
+enum body_type { BODY_UNSPECIFIED, BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME };
+
+/* How much of the message a notification returns (RFC 3461, 4.3). */
+enum dsn_return { DSN_RETURN_UNSPECIFIED, DSN_RETURN_FULL, DSN_RETURN_HEADERS };
+
+/* When a sender wants to be notified (RFC 3461, 4.1), as a set; 0: not said. */
+enum dsn_notify {
+	DSN_NOTIFY_NEVER = 1,
+	DSN_NOTIFY_SUCCESS = 2,
+	DSN_NOTIFY_FAILURE = 4,
+	DSN_NOTIFY_DELAY = 8,
+};
 
 /* The TLS session of a client; all empty without one. */
 struct envelope_tls {
@@ -32,10 +43,15 @@ struct envelope_tls {
 		subject; /* of the client's certificate, if it was verified (RFC 4514) */
 };
 
-/* The connection's part, the same for all its messages. */
+/* The connection's part, the same for all its messages.  What a proxy says of its client
+ * takes the place of what we see (PROXY; XCLIENT). */
 struct envelope_client {
-	struct str address;  /* "192.0.2.7", "2001:db8::1" or "unix" */
-	uint16_t port;       /* 0 for a Unix socket */
+	struct str address; /* "192.0.2.7", "2001:db8::1", "unix", or "unknown" */
+	uint16_t port;      /* 0 for a Unix socket, or unknown */
+	struct str name;    /* by XCLIENT: the name of the host; empty: unknown */
+	/* By a proxy: where the client connected to; empty and 0: not told. */
+	struct str proxy_address;
+	uint16_t proxy_port;
 	struct str listener; /* name of the listen section */
 	struct str server;   /* the name we go by */
 	struct str helo;
@@ -47,17 +63,27 @@ struct envelope_client {
 
 struct recipient {
 	struct address address;
+	struct str argument; /* of RCPT as it was sent: "TO:<a@b> NOTIFY=NEVER" */
+	unsigned notify;     /* NOTIFY=, a set of enum dsn_notify */
+	/* ORCPT= (RFC 3461, 4.2): "rfc822" and the address, decoded; empty without. */
+	struct str original_type;
+	struct str original;
 };
 
 struct envelope {
 	struct envelope_client client;
 	struct message_stamp stamp;
-	struct address sender; /* mailbox empty: the null sender */
-	struct str sender_parameters;
+	struct address sender;        /* mailbox empty: the null sender */
+	struct str argument;          /* of MAIL as it was sent: "FROM:<a@b> SIZE=100" */
+	struct str sender_parameters; /* the end of it */
+	bool is_smtputf8;  /* SMTPUTF8 (RFC 6531): addresses and headers may be UTF-8 */
+	bool requires_tls; /* REQUIRETLS (RFC 8689) */
+	enum dsn_return dsn_return; /* RET= */
 	/* Who handed the message in first, as a client says who has authenticated (RFC
 	 * 4954, 5); p NULL: not said; else empty: unknown, or not to be believed. */
 	struct str auth_sender;
-	struct str envid;       /* ENVID=; empty without */
+	struct str envid;       /* ENVID=, decoded; empty without */
+	struct str solicit;     /* SOLICIT= (RFC 3865), keywords; empty without */
 	uint64_t declared_size; /* SIZE=, 0 without */
 	enum body_type body;
 	struct recipient *recipients;
@@ -69,8 +95,8 @@ struct envelope {
 /* Room for one more recipient in the arena.  Returns NULL when it is full. */
 struct recipient *envelope_add_recipient(struct envelope *e, struct arena *arena);
 
-/* How it came: "SMTP", "ESMTPSA", "LMTPS" and so on (RFC 3848). */
-const char *envelope_protocol(const struct envelope_client *client);
+/* How it came: "SMTP", "ESMTPSA", "UTF8LMTPS" and so on (RFC 3848; 6531, 4.3). */
+const char *envelope_protocol(const struct envelope *e);
 
 /* Append "Received: ..." with its end of line (RFC 5321, 4.4), folded with
  * eol.  Client text appears only as printable ASCII without comment and quote

@@ -193,6 +193,11 @@ void mail_run_mail(struct smtp *s, struct str argument)
 		engine_error(s, 530, "5.7.0", "Authentication required");
 		return;
 	}
+	if (s->settings->messages_max > 0 &&
+		s->message_count >= s->settings->messages_max) {
+		engine_close(s, "4.7.0", "Too many messages in one session");
+		return;
+	}
 	if (!parse_path_argument(s, argument, STR("FROM:"), PATH_REVERSE, &path) ||
 		!take_mail_parameters(s, path.parameters, &e) ||
 		(s->listen.is_sender_argument &&
@@ -211,6 +216,7 @@ void mail_run_mail(struct smtp *s, struct str argument)
 	s->env->stamp(s->env->user, &e.stamp);
 	s->envelope = e;
 	s->has_sender = true;
+	s->message_count++;
 	engine_reply(s, 250, "2.1.0", "Ok");
 	return;
 refused:

@@ -158,6 +158,7 @@ static void begin(struct smtp *s, const struct smtp_peer *peer)
 	s->mode = MODE_COMMAND;
 	s->listen = peer->settings;
 	s->is_loopback = peer->is_loopback;
+	s->may_xclient = peer->may_xclient;
 	s->is_open = false;
 	s->is_tls = false;
 	s->has_secret = false;
@@ -165,15 +166,20 @@ static void begin(struct smtp *s, const struct smtp_peer *peer)
 	s->has_quit = false;
 	s->is_draining = false;
 	s->errors = 0;
+	s->idle_commands = 0;
+	s->message_count = 0;
 	s->line_count = 0;
 	s->pause_ms = 0;
 	s->envelope = (struct envelope){
 		.client = {.address = peer->address,
 			.port = peer->port,
 			.listener = peer->listener,
+			.proxy_address = peer->proxy_address,
+			.proxy_port = peer->proxy_port,
 			.is_lmtp = peer->settings.protocol == LISTEN_LMTP}};
 	s->has_sender = false;
 	s->has_refused_recipient = false;
+	s->chunks = CHUNKS_NONE;
 	s->recipient_text = 0;
 	auth_begin(s);
 }
@@ -202,14 +208,18 @@ void smtp_start(struct smtp *s, const struct smtp_peer *peer)
 		open_session(s);
 }
 
-void smtp_refuse(struct smtp *s, const struct smtp_peer *peer, const char *enhanced,
-	const char *text)
+void smtp_refuse(struct smtp *s, const struct smtp_peer *peer, int code,
+	const char *enhanced, const char *text)
 {
 	begin(s, peer);
-	if (s->listen.tls == LISTEN_TLS_IMPLICIT)
+	if (s->listen.tls == LISTEN_TLS_IMPLICIT) {
 		engine_drop(s);
-	else
+	} else if (code == 421) {
 		engine_close(s, enhanced, text);
+	} else {
+		engine_reply(s, code, enhanced, text);
+		s->mode = MODE_CLOSING;
+	}
 }
 
 /* Whose business a line is. */

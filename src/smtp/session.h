@@ -56,6 +56,7 @@ enum smtp_event {
 	X(MAIL)                                                                          \
 	X(RCPT)                                                                          \
 	X(DATA)                                                                          \
+	X(BDAT)                                                                          \
 	X(EHLO)                                                                          \
 	X(HELO)                                                                          \
 	X(LHLO)                                                                          \
@@ -66,7 +67,9 @@ enum smtp_event {
 	X(AUTH)                                                                          \
 	X(VRFY)                                                                          \
 	X(EXPN)                                                                          \
+	X(ETRN)                                                                          \
 	X(HELP)                                                                          \
+	X(XCLIENT)                                                                       \
 	X(OTHER)
 
 enum smtp_verb {
@@ -89,15 +92,16 @@ struct smtp_outcome {
 
 /* The world around the engine.  hooks may be NULL.  sasl may be NULL: AUTH is never
  * offered.  command and reply (the seed's `verbose`), answered, outcome and
- * authenticated may be NULL, and may come and go while the engine is in use.  All else
- * must be there.
+ * authenticated and introduced may be NULL, and may come and go while the engine is in
+ * use.  All else must be there.
  *
  * command and reply never hold a password, or what one could be found by: what belongs
  * to AUTH is told as "(hidden)", but for the challenges before the last.
  * answered is told of each command with the code of its reply: of DATA the one before
  * the message, of AUTH the last one; 0 for no reply.  authenticated is told of each AUTH
  * exchange that a reply is about to end: its mechanism, who the client is (code 235) or
- * said to be, as far as is known, and the code; 0 if a hook closes instead. */
+ * said to be, as far as is known, and the code; 0 if a hook closes instead.
+ * introduced is told when XCLIENT was accepted, with what is now known of the client. */
 struct smtp_env {
 	const struct sinkd_hooks *hooks;
 	const struct smtp_sasl *sasl;
@@ -112,14 +116,19 @@ struct smtp_env {
 	void (*outcome)(void *user, const struct smtp_outcome *outcome);
 	void (*authenticated)(
 		void *user, struct str mechanism, struct str name, int code);
+	void (*introduced)(void *user, const struct envelope_client *client);
 };
 
 struct smtp_peer {
 	struct str address;
 	uint16_t port;
 	struct str listener;
+	struct str
+		proxy_address; /* where a proxy says it connected to; empty: not told */
+	uint16_t proxy_port;
 	struct smtp_listen_settings settings;
 	bool is_loopback; /* on this machine; a Unix socket is, too */
+	bool may_xclient; /* it may say on whose behalf it speaks */
 };
 
 /* An engine to be used for one session after the other.  settings and env are
@@ -131,10 +140,10 @@ void smtp_free(struct smtp *s);
  * The strings of peer must live as long as the session. */
 void smtp_start(struct smtp *s, const struct smtp_peer *peer);
 
-/* Begin a session that is over: 421 takes the place of the greeting (with implicit TLS
- * nothing does), and no hook is asked. */
-void smtp_refuse(struct smtp *s, const struct smtp_peer *peer, const char *enhanced,
-	const char *text);
+/* Begin a session that is over: this reply (421 gets our name before the text) takes the
+ * place of the greeting, with implicit TLS nothing does, and no hook is asked. */
+void smtp_refuse(struct smtp *s, const struct smtp_peer *peer, int code,
+	const char *enhanced, const char *text);
 
 /* Consume bytes from the client, up to n; fewer when the engine wants something
  * else first (see smtp_next).  Returns how many. */

@@ -35,11 +35,48 @@ enum plaintext_auth {
 
 enum listen_protocol { LISTEN_SMTP, LISTEN_LMTP };
 
+/* What a listener may offer (option "extensions"), by the names that EHLO, or a user,
+ * calls them.  STARTTLS, AUTH and XCLIENT are not among them: they have options of
+ * their own. */
+#define SMTP_EXTENSIONS(X)                                                               \
+	X(PIPELINING, "PIPELINING")                                                      \
+	X(SIZE, "SIZE")                                                                  \
+	X(8BITMIME, "8BITMIME")                                                          \
+	X(ENHANCEDSTATUSCODES, "ENHANCEDSTATUSCODES")                                    \
+	X(CHUNKING, "CHUNKING")                                                          \
+	X(BINARYMIME, "BINARYMIME")                                                      \
+	X(SMTPUTF8, "SMTPUTF8")                                                          \
+	X(DSN, "DSN")                                                                    \
+	X(LIMITS, "LIMITS")                                                              \
+	X(NO_SOLICITING, "NO-SOLICITING")                                                \
+	X(REQUIRETLS, "REQUIRETLS")                                                      \
+	X(HELP, "HELP")                                                                  \
+	X(VRFY, "VRFY")                                                                  \
+	X(EXPN, "EXPN")                                                                  \
+	X(ETRN, "ETRN")
+
+enum smtp_extension {
+#define SMTP_EXTENSION_ENUM(id, name) EXTENSION_##id,
+	SMTP_EXTENSIONS(SMTP_EXTENSION_ENUM)
+#undef SMTP_EXTENSION_ENUM
+		EXTENSIONS
+};
+
+/* A set of them: bit 1 << e for each. */
+#define EXTENSION_BIT(e) (UINT32_C(1) << (e))
+#define EXTENSIONS_ALL   (EXTENSION_BIT(EXTENSIONS) - 1)
+
+/* What becomes of a client that speaks before it was greeted. */
+enum early_talker { EARLY_TALKER_ALLOW, EARLY_TALKER_REFUSE };
+
 /* What one listen section decides; the last three follow from where its mail goes. */
 struct smtp_listen_settings {
 	enum listen_protocol protocol;
 	enum listen_tls tls;
 	enum listen_auth auth;
+	/* What EHLO offers, as a set of EXTENSION_BIT; empty: EHLO is not known, and the
+	 * client has to do with HELO.  LHLO always is. */
+	uint32_t extensions;
 	/* An address that begins with "-" could be taken for an option of a command. */
 	bool is_sender_argument;    /* so MAIL does not take one */
 	bool is_recipient_argument; /* nor RCPT */
@@ -59,6 +96,10 @@ struct smtp_settings {
 	size_t line_length_max;     /* command lines, with their CR LF */
 	unsigned errors_max;        /* 5xx of ours without a message delivered */
 	unsigned auth_failures_max; /* of one session; then 421 */
+	/* Commands outside mail transactions since the last message that was accepted,
+	 * and mail transactions in one session; more: 421.  0: any number. */
+	unsigned idle_commands_max;
+	unsigned messages_max;
 	enum plaintext_auth plaintext_auth;
 	size_t memory_max; /* bytes per session */
 	enum bare_newline bare_newline;

@@ -21,6 +21,7 @@ void transaction_reset(struct smtp *s)
 	s->envelope = (struct envelope){.client = client};
 	s->has_sender = false;
 	s->has_refused_recipient = false;
+	s->chunks = CHUNKS_NONE;
 	s->recipient_text = 0;
 	s->results = NULL;
 	s->keep = NULL;
@@ -229,8 +230,10 @@ static void tell_outcomes(struct smtp *s)
 			first = i;
 		}
 	}
-	if (accepted > 0)
+	if (accepted > 0) {
 		s->errors = 0;
+		s->idle_commands = 0;
+	}
 	if (accepted > 0 || !is_lmtp) {
 		answer_to(s, first, &answer);
 		tell_outcome(s, first, is_lmtp ? accepted : count, &answer);

@@ -5,16 +5,18 @@
  * the effect; a refusal anywhere leaves the state as it was. */
 #include "smtp/verbs.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "smtp/auth.h"
+#include "smtp/chunk.h"
 #include "smtp/command.h"
 #include "smtp/engine.h"
+#include "smtp/extensions.h"
 #include "smtp/hooks.h"
 #include "smtp/mail.h"
 #include "smtp/transaction.h"
+#include "smtp/xclient.h"
 
 /* What must have come before a command, and what must not. */
 enum order {
@@ -23,6 +25,7 @@ enum order {
 	AFTER_EHLO,      /* the same, but not HELO */
 	AFTER_SENDER,    /* MAIL */
 	AFTER_RECIPIENT, /* MAIL and at least one good RCPT */
+	BEFORE_CHUNK,    /* the same, or a chunk of the message before it */
 };
 
 enum argument { ARGUMENT_NONE, ARGUMENT_OPTIONAL, ARGUMENT_REQUIRED };
@@ -43,7 +46,9 @@ struct verb {
 	enum home home;
 	enum order order;
 	enum argument argument;
+	enum smtp_extension extension; /* must be offered; EXTENSIONS: none */
 	bool is_open; /* where TLS is required also before it (RFC 3207, 4) */
+	bool is_idle; /* it brings no mail nearer: limits.commands-without-mail */
 	const char *syntax;
 	void (*run)(struct smtp *s, struct str argument);
 };
@@ -76,32 +81,6 @@ static void run_helo(struct smtp *s, struct str domain)
 	enter_session(s, domain, false);
 }
 
-static bool may_start_tls(const struct smtp *s)
-{
-	return s->listen.tls != LISTEN_TLS_OFF && !s->is_tls;
-}
-
-/* What EHLO offers, each on a line of the reply, which has begun. */
-static void list_extensions(struct smtp *s)
-{
-	uint64_t size_max = s->settings->message_size_max;
-	struct str auth = auth_offer(s);
-	char size[32];
-
-	/* RFC 1870, 3: zero stands for no limit. */
-	(void)snprintf(size, sizeof(size), "SIZE %" PRIu64,
-		size_max == UINT64_MAX ? 0 : size_max);
-	engine_reply_line(s, REPLY_MORE, 250, "", STR("PIPELINING"));
-	engine_reply_line(s, REPLY_MORE, 250, "", str_of(size));
-	engine_reply_line(s, REPLY_MORE, 250, "", STR("8BITMIME"));
-	if (may_start_tls(s))
-		engine_reply_line(s, REPLY_MORE, 250, "", STR("STARTTLS"));
-	if (auth.n > 0)
-		engine_reply_line(s, REPLY_MORE, 250, "", auth);
-	engine_reply_line(s, REPLY_MORE, 250, "", STR("HELP"));
-	engine_reply_line(s, REPLY_LAST, 250, "", STR("ENHANCEDSTATUSCODES"));
-}
-
 /* LHLO, too (RFC 2033, 4.1). */
 static void run_ehlo(struct smtp *s, struct str domain)
 {
@@ -111,8 +90,9 @@ static void run_ehlo(struct smtp *s, struct str domain)
 		engine_answer(s, &refusal);
 		return;
 	}
-	engine_reply_line(s, REPLY_MORE, 250, "", hooks_server_domain(s));
-	list_extensions(s);
+	engine_reply_line(s, extensions_count(s) > 0 ? REPLY_MORE : REPLY_LAST, 250, "",
+		hooks_server_domain(s));
+	extensions_list(s);
 	enter_session(s, domain, true);
 }
 
@@ -121,7 +101,10 @@ static void run_data(struct smtp *s, struct str argument)
 	struct reply refusal;
 
 	(void)argument;
-	if (!hooks_data_command(s, &refusal))
+	if (s->envelope.body == BODY_BINARYMIME)
+		/* RFC 3030, 3 */
+		engine_error(s, 503, "5.5.1", "BODY=BINARYMIME needs BDAT");
+	else if (!hooks_data_command(s, &refusal))
 		engine_answer(s, &refusal);
 	else
 		transaction_begin_message(s);
@@ -162,6 +145,13 @@ static void run_expn(struct smtp *s, struct str argument)
 	engine_reply(s, 502, "5.5.1", "Lists are not expanded here");
 }
 
+/* Nothing is kept for anyone to ask for (RFC 1985). */
+static void run_etrn(struct smtp *s, struct str argument)
+{
+	(void)argument;
+	engine_reply(s, 502, "5.5.1", "There is no queue here");
+}
+
 static void run_starttls(struct smtp *s, struct str argument)
 {
 	(void)argument;
@@ -180,52 +170,70 @@ static bool is_spoken(const struct smtp *s, enum home home)
 static void run_help(struct smtp *s, struct str argument);
 
 static const struct verb verbs[] = {
-	[VERB_MAIL] = {STR("MAIL"), IN_BOTH, AFTER_GREETING, ARGUMENT_REQUIRED, false,
-		"MAIL FROM:<address>", mail_run_mail},
-	[VERB_RCPT] = {STR("RCPT"), IN_BOTH, AFTER_SENDER, ARGUMENT_REQUIRED, false,
-		"RCPT TO:<address>", mail_run_rcpt},
-	[VERB_DATA] = {STR("DATA"), IN_BOTH, AFTER_RECIPIENT, ARGUMENT_NONE, false,
-		"DATA", run_data},
-	[VERB_EHLO] = {STR("EHLO"), IN_SMTP, ANY_TIME, ARGUMENT_REQUIRED, true,
-		"EHLO domain", run_ehlo},
-	[VERB_HELO] = {STR("HELO"), IN_SMTP, ANY_TIME, ARGUMENT_REQUIRED, true,
-		"HELO domain", run_helo},
-	[VERB_LHLO] = {STR("LHLO"), IN_LMTP, ANY_TIME, ARGUMENT_REQUIRED, true,
-		"LHLO domain", run_ehlo},
-	[VERB_RSET] = {STR("RSET"), IN_BOTH, ANY_TIME, ARGUMENT_NONE, true, "RSET",
-		run_rset},
-	[VERB_NOOP] = {STR("NOOP"), IN_BOTH, ANY_TIME, ARGUMENT_OPTIONAL, true,
-		"NOOP [text]", run_noop},
-	[VERB_QUIT] = {STR("QUIT"), IN_BOTH, ANY_TIME, ARGUMENT_NONE, true, "QUIT",
-		run_quit},
-	[VERB_STARTTLS] = {STR("STARTTLS"), IN_BOTH, ANY_TIME, ARGUMENT_NONE, true,
-		"STARTTLS", run_starttls},
-	[VERB_AUTH] = {STR("AUTH"), IN_BOTH, AFTER_EHLO, ARGUMENT_REQUIRED, false,
-		"AUTH mechanism [response]", auth_start},
-	[VERB_VRFY] = {STR("VRFY"), IN_BOTH, ANY_TIME, ARGUMENT_REQUIRED, false,
-		"VRFY address", run_vrfy},
-	[VERB_EXPN] = {STR("EXPN"), IN_BOTH, ANY_TIME, ARGUMENT_REQUIRED, false,
-		"EXPN list", run_expn},
-	[VERB_HELP] = {STR("HELP"), IN_BOTH, ANY_TIME, ARGUMENT_OPTIONAL, true,
-		"HELP [command]", run_help},
+	[VERB_MAIL] = {STR("MAIL"), IN_BOTH, AFTER_GREETING, ARGUMENT_REQUIRED,
+		EXTENSIONS, false, false, "MAIL FROM:<address>", mail_run_mail},
+	[VERB_RCPT] = {STR("RCPT"), IN_BOTH, AFTER_SENDER, ARGUMENT_REQUIRED, EXTENSIONS,
+		false, false, "RCPT TO:<address>", mail_run_rcpt},
+	[VERB_DATA] = {STR("DATA"), IN_BOTH, AFTER_RECIPIENT, ARGUMENT_NONE, EXTENSIONS,
+		false, false, "DATA", run_data},
+	[VERB_BDAT] = {STR("BDAT"), IN_BOTH, BEFORE_CHUNK, ARGUMENT_REQUIRED,
+		EXTENSION_CHUNKING, false, false, "BDAT octets [LAST]", chunk_run},
+	[VERB_EHLO] = {STR("EHLO"), IN_SMTP, ANY_TIME, ARGUMENT_REQUIRED, EXTENSIONS,
+		true, true, "EHLO domain", run_ehlo},
+	[VERB_HELO] = {STR("HELO"), IN_SMTP, ANY_TIME, ARGUMENT_REQUIRED, EXTENSIONS,
+		true, true, "HELO domain", run_helo},
+	[VERB_LHLO] = {STR("LHLO"), IN_LMTP, ANY_TIME, ARGUMENT_REQUIRED, EXTENSIONS,
+		true, true, "LHLO domain", run_ehlo},
+	[VERB_RSET] = {STR("RSET"), IN_BOTH, ANY_TIME, ARGUMENT_NONE, EXTENSIONS, true,
+		true, "RSET", run_rset},
+	[VERB_NOOP] = {STR("NOOP"), IN_BOTH, ANY_TIME, ARGUMENT_OPTIONAL, EXTENSIONS,
+		true, true, "NOOP [text]", run_noop},
+	[VERB_QUIT] = {STR("QUIT"), IN_BOTH, ANY_TIME, ARGUMENT_NONE, EXTENSIONS, true,
+		false, "QUIT", run_quit},
+	[VERB_STARTTLS] = {STR("STARTTLS"), IN_BOTH, ANY_TIME, ARGUMENT_NONE, EXTENSIONS,
+		true, true, "STARTTLS", run_starttls},
+	[VERB_AUTH] = {STR("AUTH"), IN_BOTH, AFTER_EHLO, ARGUMENT_REQUIRED, EXTENSIONS,
+		false, true, "AUTH mechanism [response]", auth_start},
+	[VERB_VRFY] = {STR("VRFY"), IN_BOTH, ANY_TIME, ARGUMENT_REQUIRED, EXTENSION_VRFY,
+		false, true, "VRFY address", run_vrfy},
+	[VERB_EXPN] = {STR("EXPN"), IN_BOTH, ANY_TIME, ARGUMENT_REQUIRED, EXTENSION_EXPN,
+		false, true, "EXPN list", run_expn},
+	[VERB_ETRN] = {STR("ETRN"), IN_BOTH, ANY_TIME, ARGUMENT_REQUIRED, EXTENSION_ETRN,
+		false, true, "ETRN domain", run_etrn},
+	[VERB_HELP] = {STR("HELP"), IN_BOTH, ANY_TIME, ARGUMENT_OPTIONAL, EXTENSION_HELP,
+		true, true, "HELP [command]", run_help},
+	[VERB_XCLIENT] = {STR("XCLIENT"), IN_BOTH, ANY_TIME, ARGUMENT_REQUIRED,
+		EXTENSIONS, true, true, "XCLIENT name=value...", xclient_run},
 };
 
 #define VERB_COUNT VERB_OTHER
 _Static_assert(sizeof(verbs) / sizeof(verbs[0]) == VERB_COUNT, "a verb is missing");
+
+/* Whether the client could use the command, now or in its turn. */
+static bool is_useful(struct smtp *s, enum smtp_verb verb)
+{
+	if (verb == VERB_STARTTLS)
+		return extensions_may_start_tls(s);
+	if (verb == VERB_AUTH)
+		return auth_offer(s).n > 0;
+	if (verb == VERB_XCLIENT)
+		return s->may_xclient;
+	if (verb == VERB_EHLO)
+		return s->listen.extensions != 0;
+	return verbs[verb].extension == EXTENSIONS ||
+	       extensions_has(s, verbs[verb].extension);
+}
 
 /* The names of those that can be used, in one line; the table cannot stand before the
  * functions in it. */
 static void run_help(struct smtp *s, struct str argument)
 {
 	char text[VERB_COUNT * sizeof(" STARTTLS") + 16] = "Commands:";
-	bool may_authenticate = auth_offer(s).n > 0;
 	size_t len = strlen(text);
 
 	(void)argument;
 	for (size_t i = 0; i < VERB_COUNT; i++) {
-		if (!is_spoken(s, verbs[i].home) ||
-			(i == VERB_STARTTLS && !may_start_tls(s)) ||
-			(i == VERB_AUTH && !may_authenticate))
+		if (!is_spoken(s, verbs[i].home) || !is_useful(s, i))
 			continue;
 		len += (size_t)snprintf(
 			text + len, sizeof(text) - len, " %s", verbs[i].name.p);
@@ -237,17 +245,19 @@ static void run_help(struct smtp *s, struct str argument)
  * all.  Replies if not. */
 static bool is_offered(struct smtp *s, enum smtp_verb verb)
 {
-	const char *wrong = NULL;
+	bool is_off = verb == VERB_STARTTLS  ? s->listen.tls == LISTEN_TLS_OFF
+		      : verb == VERB_AUTH    ? !auth_is_on(s)
+		      : verb == VERB_XCLIENT ? false
+					     : !is_useful(s, verb);
+	char wrong[64];
 
 	if (!is_spoken(s, verbs[verb].home)) {
 		engine_error(s, 500, "5.5.1", strangers[verbs[verb].home]);
 		return false;
 	}
-	if (verb == VERB_STARTTLS && s->listen.tls == LISTEN_TLS_OFF)
-		wrong = "STARTTLS is not offered here";
-	else if (verb == VERB_AUTH && !auth_is_on(s))
-		wrong = "AUTH is not offered here";
-	if (wrong != NULL) {
+	if (is_off) {
+		(void)snprintf(wrong, sizeof(wrong), "%s is not offered here",
+			verbs[verb].name.p);
 		engine_error(s, 502, "5.5.1", wrong);
 		return false;
 	}
@@ -273,9 +283,14 @@ static bool is_in_order(struct smtp *s, enum order order)
 		wrong = is_lmtp ? "LHLO comes first" : "EHLO comes first";
 	else if (order == AFTER_EHLO && s->has_sender)
 		wrong = "Not within a mail transaction";
-	else if ((order == AFTER_SENDER || order == AFTER_RECIPIENT) && !s->has_sender)
+	else if (order >= AFTER_SENDER && !s->has_sender)
 		wrong = "MAIL comes first";
-	else if (order == AFTER_RECIPIENT && s->envelope.recipient_count == 0) {
+	else if (order >= AFTER_SENDER && s->chunks == CHUNKS_FAILED)
+		wrong = "The message has failed: RSET comes first";
+	else if (order != BEFORE_CHUNK && order >= AFTER_SENDER &&
+		 s->chunks == CHUNKS_BEGUN)
+		wrong = "Not within a message that comes by BDAT";
+	else if (order >= AFTER_RECIPIENT && s->envelope.recipient_count == 0) {
 		/* RFC 5321, 3.3: 554 when there were recipients and all were refused;
 		 * but with LMTP always 503 (RFC 2033, 4.2). */
 		code = s->has_refused_recipient && !is_lmtp ? 554 : 503;
@@ -316,6 +331,14 @@ bool verbs_know(struct str line)
 	return command_split(line, &command) && find_verb(command.verb) != VERB_OTHER;
 }
 
+/* Counts one more command that brings no mail nearer. */
+static bool is_idle_too_long(struct smtp *s)
+{
+	s->idle_commands++;
+	return s->settings->idle_commands_max > 0 &&
+	       s->idle_commands > s->settings->idle_commands_max;
+}
+
 enum smtp_verb verbs_run(struct smtp *s, struct str line)
 {
 	struct command command;
@@ -328,6 +351,10 @@ enum smtp_verb verbs_run(struct smtp *s, struct str line)
 		return VERB_OTHER;
 	}
 	verb = find_verb(command.verb);
+	if ((verb == VERB_OTHER || verbs[verb].is_idle) && is_idle_too_long(s)) {
+		engine_close(s, "4.7.0", "Too many commands without mail");
+		return verb;
+	}
 	/* It may be a password that came out of turn, which is nobody's business. */
 	is_secret = verb == VERB_OTHER && (s->auth.has_tried || auth_is_command(line));
 	if (!is_secret && !hooks_command(s, &command, &refusal))
@@ -335,7 +362,12 @@ enum smtp_verb verbs_run(struct smtp *s, struct str line)
 	else if (verb == VERB_OTHER)
 		engine_error(s, 500, "5.5.1", not_recognized);
 	else if (is_offered(s, verb) && is_in_order(s, verbs[verb].order) &&
-		 has_right_argument(s, &verbs[verb], command.argument))
+		 has_right_argument(s, &verbs[verb], command.argument)) {
 		verbs[verb].run(s, command.argument);
+		return verb;
+	}
+	/* The octets come all the same. */
+	if (verb == VERB_BDAT)
+		chunk_discard(s, command.argument);
 	return verb;
 }

@@ -338,6 +338,7 @@ int script_load(struct script *s, const char *path)
 	s->path = path;
 	buf_init(&s->limits, 4096);
 	buf_init(&s->auth, 4096);
+	s->listen.extensions = EXTENSIONS_ALL;
 	buf_init(&s->listener, 4096);
 	if (file == NULL) {
 		r = -errno;

@@ -350,7 +350,7 @@ static void test_refuse(void)
 	rig_start(&r);
 	rig_end(&r);
 	rig_forget(&r);
-	smtp_refuse(r.engine, &peer, "4.7.0", "Too many sessions");
+	smtp_refuse(r.engine, &peer, 421, "4.7.0", "Too many sessions");
 	CHECK_STR("greeting", smtp_output(r.engine),
 		STR("421 4.7.0 sink.example.test Too many sessions\r\n"));
 	CHECK("is over", smtp_next(r.engine) == SMTP_CLOSE);

@@ -209,7 +209,7 @@ static void test_implicit(void)
 	rig_end(&r);
 
 	rig_forget(&r);
-	smtp_refuse(r.engine, &r.peer, "4.7.0", "Too many sessions");
+	smtp_refuse(r.engine, &r.peer, 421, "4.7.0", "Too many sessions");
 	CHECK("refused without a word",
 		smtp_output(r.engine).n == 0 && smtp_next(r.engine) == SMTP_DROP);
 	smtp_end(r.engine);

@@ -1,0 +1,25 @@
+/* What EHLO offers, by what the listener allows and where the session stands
+ * (RFC 5321, 2.2). */
+#ifndef SINKD_SMTP_EXTENSIONS_H
+#define SINKD_SMTP_EXTENSIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "smtp/settings.h"
+
+struct smtp;
+
+/* Whether the client may use it now. */
+bool extensions_has(const struct smtp *s, enum smtp_extension extension);
+
+bool extensions_may_start_tls(const struct smtp *s);
+
+/* How many lines of the reply extensions_list adds. */
+size_t extensions_count(struct smtp *s);
+
+/* The offers, each on a line of the reply to EHLO, which has begun; the last one ends
+ * it. */
+void extensions_list(struct smtp *s);
+
+#endif
