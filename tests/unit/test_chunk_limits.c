@@ -349,6 +349,27 @@ static void test_answers(void)
 	rig_done(&r);
 }
 
+/* That we go then is no answer to it. */
+static void test_last_answer(void)
+{
+	static const char *const lasts[] = {"BDAT 0 LAST\r\n", "BDAT 1 LAST\r\nb"};
+
+	for (size_t i = 0; i < COUNT_OF(lasts); i++) {
+		struct rig r;
+
+		rig_init(&r);
+		rig_start(&r);
+		rig_say(&r, EHLO MAIL RCPT BETWEEN);
+		rig_notify(&r, SMTP_DRAIN);
+		rig_forget(&r);
+		rig_say(&r, lasts[i]);
+		CHECK_STR(lasts[i], rig_output(&r), STR(STORED(1) STOP));
+		CHECK_STR(lasts[i], buf_str(&r.answers), STR("BDAT 250\n"));
+		rig_end(&r);
+		rig_done(&r);
+	}
+}
+
 /* Too many mistakes end the session, and then nothing is thrown away any more. */
 static void test_errors(void)
 {
@@ -395,6 +416,7 @@ void suite_chunk_limits(void)
 	CU_add_test(s, "events", test_events);
 	CU_add_test(s, "STARTTLS", test_starttls);
 	CU_add_test(s, "answers", test_answers);
+	CU_add_test(s, "last answer", test_last_answer);
 	CU_add_test(s, "errors", test_errors);
 	CU_add_test(s, "not offered", test_not_offered);
 }
