@@ -11,6 +11,7 @@ void (*const unit_suites[])(void) = {
 	suite_buf,
 	suite_date,
 	suite_str,
+	suite_utf8,
 	suite_line,
 	suite_data,
 	suite_address,

@@ -18,6 +18,7 @@ void suite_base64(void);
 void suite_buf(void);
 void suite_date(void);
 void suite_str(void);
+void suite_utf8(void);
 void suite_line(void);
 void suite_data(void);
 void suite_address(void);
