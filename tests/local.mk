@@ -45,6 +45,7 @@ tests_unit_unit_proto_SOURCES = \
 	tests/unit/test_data.c \
 	tests/unit/test_date.c \
 	tests/unit/test_envelope.c \
+	tests/unit/test_extensions.c \
 	tests/unit/test_hooks.c \
 	tests/unit/test_line.c \
 	tests/unit/test_lmtp.c \

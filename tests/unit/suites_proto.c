@@ -17,6 +17,7 @@ void (*const unit_suites[])(void) = {
 	suite_address,
 	suite_command,
 	suite_envelope,
+	suite_extensions,
 	suite_reply,
 	suite_hooks,
 	suite_session,

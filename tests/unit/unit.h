@@ -24,6 +24,7 @@ void suite_data(void);
 void suite_address(void);
 void suite_command(void);
 void suite_envelope(void);
+void suite_extensions(void);
 void suite_reply(void);
 void suite_hooks(void);
 void suite_session(void);
