@@ -32,6 +32,7 @@ void suite_auth(void);
 void suite_auth_secrets(void);
 void suite_starttls(void);
 void suite_siphash(void);
+void suite_xclient(void);
 
 /* All the rest (suites.c). */
 void suite_log(void);
