@@ -62,6 +62,7 @@ src_libsinkd_a_SOURCES = \
 	src/net/conn.c src/net/conn.h \
 	src/net/key_request.h \
 	src/net/listener.c src/net/listener.h \
+	src/net/proxy.c src/net/proxy.h \
 	src/net/remote_key.c src/net/remote_key.h \
 	src/net/tls.c src/net/tls.h src/net/tls_context.h \
 	src/net/tls_peer.c src/net/tls_peer.h \
