@@ -109,6 +109,7 @@ src_libsinkd_a_SOURCES = \
 	src/ctl/show.h \
 	src/ctl/snapshot.c src/ctl/snapshot.h \
 	src/ctl/status.c \
+	src/proc/arrival.c src/proc/arrival.h \
 	src/proc/board.c src/proc/board.h \
 	src/proc/change.c src/proc/change.h \
 	src/proc/child.c src/proc/child.h \
