@@ -2,6 +2,7 @@
  * clients', and the log escapes them. */
 #include "proc/recorder.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -68,8 +69,35 @@ static void count_answer(void *user, enum smtp_verb verb, int code)
 	struct recorder *r = user;
 
 	slot_count_answer(r->slot, verb, code);
-	if (is_hello(verb) && code == 250)
+	if ((is_hello(verb) && code == 250) || (verb == VERB_XCLIENT && code == 220))
 		slot_set_helo(r->slot, smtp_helo(r->engine));
+}
+
+struct str recorder_destination(
+	struct str address, uint16_t port, char text[DESTINATION_TEXT_MAX])
+{
+	bool is_v6 = address.n > 0 && memchr(address.p, ':', address.n) != NULL;
+	char host[INET6_ADDRSTRLEN];
+	int n = 0;
+
+	(void)str_copy(host, sizeof(host), address);
+	if (address.n > 0)
+		n = snprintf(text, DESTINATION_TEXT_MAX, is_v6 ? "[%s]:%u" : "%s:%u",
+			host, (unsigned)port);
+	return (struct str){text, (size_t)n};
+}
+
+/* What a proxy says of its client: with XCLIENT all that is known of it now. */
+static void log_introduction(void *user, const struct envelope_client *c)
+{
+	char destination[DESTINATION_TEXT_MAX];
+
+	(void)user;
+	log_event(LOG_INFO, EV_SESSION_XCLIENT, LOG_STR("client", c->address),
+		LOG_NUM("port", c->port), LOG_STR("name", c->name),
+		LOG_STR("helo", c->helo), LOG_STR("user", c->user),
+		LOG_STR("destination", recorder_destination(c->proxy_address,
+					       c->proxy_port, destination)));
 }
 
 /* An exchange has ended; that the client gave up says nothing of its password. */
@@ -154,6 +182,7 @@ void recorder_attach(struct recorder *r, struct smtp_env *env)
 	env->answered = count_answer;
 	env->outcome = log_outcome;
 	env->authenticated = log_login;
+	env->introduced = log_introduction;
 	env->sink = &timed_sink;
 	env->sink_user = r;
 }

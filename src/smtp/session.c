@@ -16,6 +16,7 @@
 #include "smtp/hooks.h"
 #include "smtp/transaction.h"
 #include "smtp/verbs.h"
+#include "smtp/xclient.h"
 
 static const char shutting_down[] = "Service is shutting down";
 
@@ -165,6 +166,7 @@ static void greet(struct smtp *s)
 
 static void begin(struct smtp *s, const struct smtp_peer *peer)
 {
+	xclient_forget(s);
 	arena_rewind(&s->arena, (struct arena_mark){0});
 	s->transaction_mark = arena_mark(&s->arena);
 	buf_reset(&s->out);
@@ -198,8 +200,8 @@ static void begin(struct smtp *s, const struct smtp_peer *peer)
 	auth_begin(s);
 }
 
-/* The session proper: from here on the hooks know of it. */
-static void open_session(struct smtp *s)
+/* From here on the hooks know of it. */
+void engine_open_session(struct smtp *s)
 {
 	struct reply refusal;
 
@@ -219,7 +221,7 @@ void smtp_start(struct smtp *s, const struct smtp_peer *peer)
 	if (s->listen.tls == LISTEN_TLS_IMPLICIT)
 		s->mode = MODE_HANDSHAKE;
 	else
-		open_session(s);
+		engine_open_session(s);
 }
 
 void smtp_refuse(struct smtp *s, const struct smtp_peer *peer, int code,
@@ -476,6 +478,7 @@ void smtp_tls_started(struct smtp *s, const struct envelope_tls *tls,
 	transaction_abort_message(s);
 	s->mode = MODE_COMMAND;
 	s->is_tls = true;
+	xclient_forget(s);
 	auth_forget(s);
 	if (binding != NULL)
 		s->sasl_session = *binding;
@@ -489,7 +492,7 @@ void smtp_tls_started(struct smtp *s, const struct envelope_tls *tls,
 	if (s->listen.tls != LISTEN_TLS_IMPLICIT)
 		transaction_reset(s);
 	else if (!s->is_draining)
-		open_session(s);
+		engine_open_session(s);
 	engine_leave_if_due(s);
 }
 
