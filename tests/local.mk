@@ -79,6 +79,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_maildir.c \
 	tests/unit/test_maildir_faults.c \
 	tests/unit/test_maildir_keep.c \
+	tests/unit/test_network.c \
 	tests/unit/test_notices.c \
 	tests/unit/test_conf_deliver.c \
 	tests/unit/test_conf_listen.c \
