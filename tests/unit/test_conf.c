@@ -208,6 +208,20 @@ static void test_accounts(void)
 		CHECK_CONF_MISTAKES(as_other);
 }
 
+static void check_default_limits(const struct config *c)
+{
+	CHECK("sessions per client", c->sessions_per_client == 0);
+	CHECK("message size", c->smtp.message_size_max == 20 * 1024 * 1024);
+	CHECK("recipients", c->smtp.recipients_max == 1000);
+	CHECK("line length", c->smtp.line_length_max == 4096);
+	CHECK("errors", c->smtp.errors_max == 20);
+	CHECK("commands without mail", c->smtp.idle_commands_max == 200);
+	CHECK("messages per session", c->smtp.messages_max == 0);
+	CHECK("early talker", c->early_talker == EARLY_TALKER_ALLOW);
+	CHECK("memory", c->smtp.memory_max == 1024 * 1024);
+	CHECK("bare newline", c->smtp.bare_newline == BARE_NEWLINE_NORMALIZE);
+}
+
 static void test_defaults(void)
 {
 	struct config *c = NULL;
@@ -222,16 +236,7 @@ static void test_defaults(void)
 				 c->workers.max_sessions == 10000 &&
 				 c->workers.overflow == OVERFLOW_QUEUE);
 	CHECK("runtime directory", c->runtime_dir == NULL);
-	CHECK("sessions per client", c->sessions_per_client == 0);
-	CHECK("message size", c->smtp.message_size_max == 20 * 1024 * 1024);
-	CHECK("recipients", c->smtp.recipients_max == 1000);
-	CHECK("line length", c->smtp.line_length_max == 4096);
-	CHECK("errors", c->smtp.errors_max == 20);
-	CHECK("commands without mail", c->smtp.idle_commands_max == 200);
-	CHECK("messages per session", c->smtp.messages_max == 0);
-	CHECK("early talker", c->early_talker == EARLY_TALKER_ALLOW);
-	CHECK("memory", c->smtp.memory_max == 1024 * 1024);
-	CHECK("bare newline", c->smtp.bare_newline == BARE_NEWLINE_NORMALIZE);
+	check_default_limits(c);
 	CHECK("timeouts",
 		c->timeouts.command_ms == 300000 && c->timeouts.data_ms == 180000 &&
 			c->timeouts.data_total_ms == 3600000 &&
