@@ -68,6 +68,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/maildir_fixture.c tests/unit/maildir_fixture.h \
 	tests/unit/test_delivery.c \
 	tests/unit/test_delivery_several.c \
+	tests/unit/test_headers.c \
 	tests/unit/test_helper.c \
 	tests/unit/test_inherit.c \
 	tests/unit/test_ipc.c \
