@@ -45,7 +45,9 @@ void headers_init(struct buf *out, const struct envelope *envelope)
 /* The length of the character at the start of s if it may pass, or 0. */
 static size_t passing(const struct writer *w, struct str s)
 {
-	return w->is_utf8 ? utf8_printable(s) : s.n > 0 && str_is_printable(s.p[0]);
+	if (s.n > 0 && str_is_printable(s.p[0]))
+		return 1;
+	return w->is_utf8 ? utf8_printable(s) : 0;
 }
 
 static void add_text(const struct writer *w, struct str s)

@@ -97,19 +97,29 @@ static void texts(void)
 		enum line_ending line_ending;
 		enum header_field header;
 		const char *text, *expected;
+		enum body_type body;
 	} cases[] = {
-		{"lf", LINE_ENDING_LF, 0, "a\r\nb\r\n", "a\nb\n"},
-		{"crlf", LINE_ENDING_CRLF, 0, "a\r\nb\r\n", "a\r\nb\r\n"},
-		{"empty", LINE_ENDING_LF, 0, "", ""},
-		{"a lone CR at the end", LINE_ENDING_LF, 0, "a\r", "a\r"},
-		{"blank first", LINE_ENDING_LF, 0, " a\r\n", " a\n"},
+		{"lf", LINE_ENDING_LF, 0, "a\r\nb\r\n", "a\nb\n", 0},
+		{"crlf", LINE_ENDING_CRLF, 0, "a\r\nb\r\n", "a\r\nb\r\n", 0},
+		{"empty", LINE_ENDING_LF, 0, "", "", 0},
+		{"a lone CR at the end", LINE_ENDING_LF, 0, "a\r", "a\r", 0},
+		{"blank first", LINE_ENDING_LF, 0, " a\r\n", " a\n", 0},
 		{"header", LINE_ENDING_LF, HEADER_RETURN_PATH, "a\r\n",
-			"Return-Path: <from@example.test>\na\n"},
+			"Return-Path: <from@example.test>\na\n", 0},
 		{"header, crlf", LINE_ENDING_CRLF, HEADER_RETURN_PATH, "a\r\n",
-			"Return-Path: <from@example.test>\r\na\r\n"},
+			"Return-Path: <from@example.test>\r\na\r\n", 0},
 		{"all recipients", LINE_ENDING_LF, HEADER_DELIVERED_TO, "a\r\n",
 			"Delivered-To: a@x.test\nDelivered-To: b+c@y.test\n"
-			"Delivered-To: a@x.test\na\n"},
+			"Delivered-To: a@x.test\na\n",
+			0},
+		{"as they were sent", LINE_ENDING_LF, HEADER_ORIGINAL_TO, "a\r\n",
+			"X-Original-To: a@x.test\nX-Original-To: b+c@y.test\n"
+			"X-Original-To: a@x.test\na\n",
+			0},
+		{"binary", LINE_ENDING_LF, 0, "a\r\n\rb\n", "a\r\n\rb\n",
+			BODY_BINARYMIME},
+		{"binary, header", LINE_ENDING_LF, HEADER_RETURN_PATH, "a\nb",
+			"Return-Path: <from@example.test>\r\na\nb", BODY_BINARYMIME},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -120,6 +130,7 @@ static void texts(void)
 			bench_set_recipients(&b, 3, three);
 			b.settings.line_ending = cases[i].line_ending;
 			b.settings.headers[0] = cases[i].header;
+			b.envelope.body = cases[i].body;
 			bench_start_spawner(&b, NULL, 0);
 			bench_open(&b);
 			CHECK(cases[i].name,
@@ -392,12 +403,10 @@ static void growth_between_cr_and_lf(void)
 	free_text(text);
 }
 
-/* Each run has the Delivered-To of its recipient, in front of the same text. */
-static void own_headers(void)
+/* Each run has the field of its recipient, in front of the same text. */
+static void own_headers_of(enum header_field field, const char *const expected[2])
 {
 	static const size_t sizes_of_text[] = {10, SPOOL_MEMORY_MAX + 1000};
-	static const char *const expected[] = {
-		"Delivered-To: a@x.test\n", "Delivered-To: b+c@y.test\n"};
 
 	for (size_t i = 0; i < 2; i++) {
 		for (unsigned declared = 0; declared <= 1; declared++) {
@@ -407,7 +416,7 @@ static void own_headers(void)
 			bench_start(&b);
 			bench_set_recipients(&b, 3, three);
 			b.settings.pipe.is_per_recipient = true;
-			b.settings.headers[0] = HEADER_DELIVERED_TO;
+			b.settings.headers[0] = field;
 			b.envelope.declared_size = declared * text.n;
 			bench_start_spawner(&b, NULL, 0);
 			bench_open(&b);
@@ -434,6 +443,17 @@ static void own_headers(void)
 	}
 }
 
+static void own_headers(void)
+{
+	static const char *const delivered[] = {
+		"Delivered-To: a@x.test\n", "Delivered-To: b+c@y.test\n"};
+	static const char *const original[] = {
+		"X-Original-To: a@x.test\n", "X-Original-To: b+c@y.test\n"};
+
+	own_headers_of(HEADER_DELIVERED_TO, delivered);
+	own_headers_of(HEADER_ORIGINAL_TO, original);
+}
+
 /* ------------------------------------------------------------------ the section */
 
 static void reach(void)
@@ -446,7 +466,11 @@ static void reach(void)
 	} cases[] = {
 		{"for all", false, HEADER_DELIVERED_TO, DELIVERY_REACH_SPOOL},
 		{"for each", true, HEADER_RECEIVED, DELIVERY_REACH_SPOOL},
+		{"for each, with all of them", true, HEADER_ENVELOPE,
+			DELIVERY_REACH_SPOOL},
 		{"for each, with a header of its own", true, HEADER_DELIVERED_TO,
+			DELIVERY_REACH_STORE_READ},
+		{"for each, as it was sent", true, HEADER_ORIGINAL_TO,
 			DELIVERY_REACH_STORE_READ},
 	};
 
