@@ -42,21 +42,25 @@ void headers_init(struct buf *out, const struct envelope *envelope)
 
 /* --------------------------------------------------------------------- text */
 
-/* The length of the character at the start of s if it may pass, or 0. */
+/* How much of the beginning of s may pass. */
 static size_t passing(const struct writer *w, struct str s)
 {
-	if (s.n > 0 && str_is_printable(s.p[0]))
-		return 1;
-	return w->is_utf8 ? utf8_printable(s) : 0;
+	size_t n = 0, step = 1;
+
+	while (n < s.n && step > 0) {
+		step = str_is_printable(s.p[n]) ? 1
+		       : w->is_utf8             ? utf8_printable(str_skip(s, n))
+						: 0;
+		n += step;
+	}
+	return n;
 }
 
 static void add_text(const struct writer *w, struct str s)
 {
 	while (s.n > 0) {
-		size_t n = 0, step;
+		size_t n = passing(w, s);
 
-		while ((step = passing(w, str_skip(s, n))) > 0)
-			n += step;
 		(void)buf_add(w->out, s.p, n);
 		if (n < s.n)
 			(void)buf_add_text(w->out, "?");
