@@ -91,6 +91,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/pipe_fixture.c tests/unit/pipe_fixture.h \
 	tests/unit/test_pipe.c \
 	tests/unit/test_pipe_faults.c \
+	tests/unit/test_pipe_text.c \
 	tests/unit/test_ready.c \
 	tests/unit/test_runtime.c \
 	tests/unit/sasl_fixture.c tests/unit/sasl_fixture.h \
