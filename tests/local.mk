@@ -58,7 +58,7 @@ tests_unit_unit_proto_SOURCES = \
 	tests/unit/test_siphash.c \
 	tests/unit/test_starttls.c \
 	tests/unit/test_str.c \
-	tests/unit/test_utf8.c
+	tests/unit/test_utf8.c \
 	tests/unit/test_xclient.c
 tests_unit_unit_proto_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_proto_LDADD = tests/tools/librig.a src/libsinkproto.a $(CUNIT_LIBS)
