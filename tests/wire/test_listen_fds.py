@@ -71,7 +71,10 @@ def inherited(server, s):
 
 
 def is_master(pid):
-    return read_file(f"/proc/{pid}/cmdline").startswith(b"sinkd: master")
+    try:
+        return read_file(f"/proc/{pid}/cmdline").startswith(b"sinkd: master")
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # It has just left.
 
 
 def masters(server):
