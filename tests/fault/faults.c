@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #ifdef WITH_SANITIZERS
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/lsan_interface.h>
 #endif
 
@@ -174,6 +175,13 @@ void faults_pause(bool is_paused)
 }
 
 #ifdef WITH_SANITIZERS
+/* What has been freed is kept to be watched, 256 MB of it after hundreds of runs, and
+ * each fork copies their page tables.  A run does not free as much as this. */
+const char *__asan_default_options(void)
+{
+	return "quarantine_size_mb=4";
+}
+
 /* LeakSanitizer asks at the end of each process.  What leaks when a call fails, leaks
  * where it fails; to look through the others, all forked by that one, takes half of the
  * time. */
