@@ -116,65 +116,67 @@ static void test_received(void)
 }
 
 /* RFC 3848, and what is said of TLS and AUTH. */
+static const struct {
+	const char *name;
+	bool is_esmtp;
+	bool is_lmtp;
+	bool is_tls;
+	bool is_known;
+	const char *with;
+} securities[] = {
+	{"ESMTP", true, false, false, false, " with ESMTP id "},
+	{"ESMTPS", true, false, true, false, " with ESMTPS id "},
+	{"ESMTPA", true, false, false, true, " with ESMTPA id "},
+	{"ESMTPSA", true, false, true, true, " with ESMTPSA id "},
+	{"LMTP", true, true, false, false, " with LMTP id "},
+	{"LMTPS", true, true, true, false, " with LMTPS id "},
+	{"LMTPA", true, true, false, true, " with LMTPA id "},
+	{"LMTPSA", true, true, true, true, " with LMTPSA id "},
+	{"UTF8SMTP", true, false, false, false, " with UTF8SMTP id "},
+	{"UTF8SMTPS", true, false, true, false, " with UTF8SMTPS id "},
+	{"UTF8SMTPA", true, false, false, true, " with UTF8SMTPA id "},
+	{"UTF8SMTPSA", true, false, true, true, " with UTF8SMTPSA id "},
+	{"UTF8LMTP", true, true, false, false, " with UTF8LMTP id "},
+	{"UTF8LMTPS", true, true, true, false, " with UTF8LMTPS id "},
+	{"UTF8LMTPA", true, true, false, true, " with UTF8LMTPA id "},
+	{"UTF8LMTPSA", true, true, true, true, " with UTF8LMTPSA id "},
+	{"UTF-8 after HELO", false, false, false, false, " with UTF8SMTP id "},
+	{"SMTP over TLS", false, false, true, false, " with SMTP id "},
+	{"SMTP, known", false, false, true, true, " with SMTP id "},
+};
+
 static void test_security(void)
 {
-	static const struct {
-		const char *name;
-		bool is_esmtp;
-		bool is_lmtp;
-		bool is_tls;
-		bool is_known;
-		const char *with;
-	} cases[] = {
-		{"ESMTP", true, false, false, false, " with ESMTP id "},
-		{"ESMTPS", true, false, true, false, " with ESMTPS id "},
-		{"ESMTPA", true, false, false, true, " with ESMTPA id "},
-		{"ESMTPSA", true, false, true, true, " with ESMTPSA id "},
-		{"LMTP", true, true, false, false, " with LMTP id "},
-		{"LMTPS", true, true, true, false, " with LMTPS id "},
-		{"LMTPA", true, true, false, true, " with LMTPA id "},
-		{"LMTPSA", true, true, true, true, " with LMTPSA id "},
-		{"UTF8SMTP", true, false, false, false, " with UTF8SMTP id "},
-		{"UTF8SMTPS", true, false, true, false, " with UTF8SMTPS id "},
-		{"UTF8SMTPA", true, false, false, true, " with UTF8SMTPA id "},
-		{"UTF8SMTPSA", true, false, true, true, " with UTF8SMTPSA id "},
-		{"UTF8LMTP", true, true, false, false, " with UTF8LMTP id "},
-		{"UTF8LMTPS", true, true, true, false, " with UTF8LMTPS id "},
-		{"UTF8LMTPA", true, true, false, true, " with UTF8LMTPA id "},
-		{"UTF8LMTPSA", true, true, true, true, " with UTF8LMTPSA id "},
-		{"UTF-8 after HELO", false, false, false, false, " with UTF8SMTP id "},
-		{"SMTP over TLS", false, false, true, false, " with SMTP id "},
-		{"SMTP, known", false, false, true, true, " with SMTP id "},
-	};
 	struct buf out;
 
 	buf_init(&out, 16384);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const char *name = cases[i].name;
+	for (size_t i = 0; i < sizeof(securities) / sizeof(securities[0]); i++) {
+		const char *name = securities[i].name;
 		struct envelope e = plain;
 		struct str text;
 
-		e.is_smtputf8 = has(str_of(cases[i].with), "UTF8");
-		e.client.is_esmtp = cases[i].is_esmtp;
-		e.client.is_lmtp = cases[i].is_lmtp;
-		if (cases[i].is_tls)
+		e.is_smtputf8 = has(str_of(securities[i].with), "UTF8");
+		e.client.is_esmtp = securities[i].is_esmtp;
+		e.client.is_lmtp = securities[i].is_lmtp;
+		if (securities[i].is_tls)
 			e.client.tls = (struct envelope_tls){
 				.version = STR("TLSv1.3"),
 				.cipher = STR("TLS_AES_256_GCM_SHA384"),
 				.subject = STR("CN=Joe (x) \\, O=\"A\" \xc3\xbc"),
 			};
-		if (cases[i].is_known)
+		if (securities[i].is_known)
 			e.client.user = STR("joe)\r\nX: (<j@x>; \"");
 		text = received(&e, "\r\n", &out);
 		check_header(name, text, "\r\n");
-		CHECK(name, has(text, cases[i].with));
-		CHECK(name, has(text, "\r\n\t(using TLSv1.3 with cipher "
-				      "TLS_AES_256_GCM_SHA384)\r\n") == cases[i].is_tls);
+		CHECK(name, has(text, securities[i].with));
+		CHECK(name,
+			has(text, "\r\n\t(using TLSv1.3 with cipher "
+				  "TLS_AES_256_GCM_SHA384)\r\n") == securities[i].is_tls);
 		CHECK(name, has(text, "\r\n\t(client certificate CN=Joe ?x? ?, "
-				      "O=?A? ?\?)\r\n") == cases[i].is_tls);
+				      "O=?A? ?\?)\r\n") == securities[i].is_tls);
 		CHECK(name,
 			has(text, "\r\n\t(authenticated as joe??\?X: ?<j@x>? ?)\r\n") ==
-				cases[i].is_known);
+				securities[i].is_known);
 	}
 	buf_done(&out);
 }

@@ -49,13 +49,28 @@ static void say_line(struct rig *r, const char *verb, struct str argument)
 	rig_say(r, "\r\n");
 }
 
-/* Each in turn, and with all extensions; what comes out of the envelope when it has
- * come to the sink. */
+/* What test_envelope says of them. */
+static void check_recipients(const struct recipient *to)
+{
+	CHECK("never",
+		to[0].notify == DSN_NOTIFY_NEVER && to[3].notify == DSN_NOTIFY_FAILURE);
+	CHECK_STR("type", to[0].original_type, STR("rfc822"));
+	CHECK_STR("original", to[0].original, STR("c+x@d.example"));
+	CHECK("all", to[1].notify == (DSN_NOTIFY_SUCCESS | DSN_NOTIFY_FAILURE |
+					     DSN_NOTIFY_DELAY));
+	CHECK_STR("type", to[1].original_type, STR("UTF-8"));
+	CHECK_STR(
+		"original", to[1].original, STR("j" UE UE "+\xf0\x9f\x93\xa7@d.example"));
+	CHECK("nothing",
+		to[2].notify == 0 && to[2].original_type.n == 0 && to[2].original.n == 0);
+	CHECK_STR("original", to[4].original, STR("/I=a b/"));
+}
+
+/* All of them at once, and what the sink finds in the envelope. */
 static void test_envelope(void)
 {
 	struct rig r;
 	const struct envelope *e;
-	const struct recipient *to;
 	static const char mail[] =
 		"FROM:<a@b.example> size=10 BODY=8BitMime RET=HDRS ENVID=QQ+2B+3D+20x "
 		"SOLICIT=net.example:ADV,org.example:X-1_2 REQUIRETLS SMTPUTF8 AUTH=<>";
@@ -95,202 +110,189 @@ static void test_envelope(void)
 	CHECK("flags", e->requires_tls && e->is_smtputf8);
 	CHECK("auth", e->auth_sender.p != NULL && e->auth_sender.n == 0);
 	CU_ASSERT_FATAL(e->recipient_count == COUNT_OF(rcpts));
-	to = e->recipients;
 	for (size_t i = 0; i < COUNT_OF(rcpts); i++)
-		CHECK_STR("argument", to[i].argument, str_of(rcpts[i]));
-	CHECK("never", to[0].notify == DSN_NOTIFY_NEVER);
-	CHECK_STR("type", to[0].original_type, STR("rfc822"));
-	CHECK_STR("original", to[0].original, STR("c+x@d.example"));
-	CHECK("all", to[1].notify == (DSN_NOTIFY_SUCCESS | DSN_NOTIFY_FAILURE |
-					     DSN_NOTIFY_DELAY));
-	CHECK_STR("type", to[1].original_type, STR("UTF-8"));
-	CHECK_STR(
-		"original", to[1].original, STR("j" UE UE "+\xf0\x9f\x93\xa7@d.example"));
-	CHECK("nothing",
-		to[2].notify == 0 && to[2].original_type.n == 0 && to[2].original.n == 0);
-	CHECK("one", to[3].notify == DSN_NOTIFY_FAILURE);
-	CHECK_STR("original", to[4].original, STR("/I=a b/"));
+		CHECK_STR("argument", e->recipients[i].argument, str_of(rcpts[i]));
+	check_recipients(e->recipients);
 	rig_end(&r);
 	rig_done(&r);
 }
 
 /* MAIL with these parameters: the reply. */
+static const struct {
+	struct str parameters;
+	const char *reply;
+} mail_cases[] = {
+	{STR(""), MAIL_OK},
+	{STR(" SIZE=0"), MAIL_OK},
+	{STR(" SIZE"), BAD_SIZE},
+	{STR(" SIZE=-1"), BAD_SIZE},
+	{STR(" SIZE=20971521"), "552 5.3.4 Message is larger than the limit\r\n"},
+	{STR(" SIZE=1 size=1"), TWICE},
+	{STR(" BODY=7bit"), MAIL_OK},
+	{STR(" BODY=8BITMIME"), MAIL_OK},
+	{STR(" BODY=BINARYMIME"), MAIL_OK},
+	{STR(" BODY"), BAD_BODY},
+	{STR(" BODY=BINARY"), BAD_BODY},
+	{STR(" SMTPUTF8"), MAIL_OK},
+	{STR(" smtputf8 SIZE=1"), MAIL_OK},
+	{STR(" SMTPUTF8=1"), BAD_UTF8},
+	{STR(" SMTPUTF8 SMTPUTF8"), TWICE},
+	{STR(" RET=full"), MAIL_OK},
+	{STR(" RET=HDRS"), MAIL_OK},
+	{STR(" RET=HEADERS"), BAD_RET},
+	{STR(" RET"), BAD_RET},
+	{STR(" RET=FULL RET=HDRS"), TWICE},
+	{STR(" ENVID=" HUNDRED), MAIL_OK},
+	{STR(" ENVID=" HUNDRED "1"), BAD_ENVID},
+	{STR(" ENVID"), BAD_ENVID},
+	{STR(" ENVID=a+0D+0AX:+20y"), BAD_ENVID},
+	{STR(" ENVID=a+00"), BAD_ENVID},
+	{STR(" ENVID=a+7F"), BAD_ENVID},
+	{STR(" ENVID=a+C3+BC"), BAD_ENVID},
+	{STR(" ENVID=a+2b"), BAD_ENVID},
+	{STR(" ENVID=a+2"), BAD_ENVID},
+	{STR(" ENVID=a ENVID=a"), TWICE},
+	{STR(" SOLICIT=org.example:ADV:ADLT"), MAIL_OK},
+	{STR(" SOLICIT=a"), MAIL_OK},
+	{STR(" SOLICIT"), BAD_SOLICIT},
+	{STR(" SOLICIT=1a"), BAD_SOLICIT},
+	{STR(" SOLICIT=a,"), BAD_SOLICIT},
+	{STR(" SOLICIT=,a"), BAD_SOLICIT},
+	{STR(" SOLICIT=a,,b"), BAD_SOLICIT},
+	{STR(" SOLICIT=a,.b"), BAD_SOLICIT},
+	{STR(" SOLICIT=a+20"), BAD_SOLICIT},
+	{STR(" SOLICIT=a/b"), BAD_SOLICIT},
+	/* REQUIRETLS is there under TLS alone. */
+	{STR(" REQUIRETLS"), UNKNOWN},
+	{STR(" AUTH=<>"), MAIL_OK},
+	{STR(" AUTH=a+2Bb@c.example"), MAIL_OK},
+	{STR(" AUTH=a@b@c"), BAD_AUTH},
+	{STR(" AUTH=a+0D@c"), BAD_AUTH},
+	{STR(" AUTH"), BAD_AUTH},
+	{STR(" AUTH=<> AUTH=<>"), TWICE},
+	{STR(" AUTH=j+C3+BC@c"), BAD_AUTH},
+	{STR(" AUTH=j+C3+BC@c SMTPUTF8"), MAIL_OK},
+	{STR(" SMTPUTF8 AUTH=j+C3@c"), BAD_AUTH},
+	{STR(" AUTH=j" UE "@c SMTPUTF8"), BAD_AUTH},
+	{STR(" NOTIFY=NEVER"), UNKNOWN},
+	{STR(" ORCPT=rfc822;a@b"), UNKNOWN},
+	{STR(" XFOO"), UNKNOWN},
+	{STR(" XFOO=" UE), BAD_SYNTAX},
+	{STR(" XFOO=" UE " SMTPUTF8"), UNKNOWN},
+	{STR(" XFOO=\xc3 SMTPUTF8"), BAD_SYNTAX},
+	{STR(" XFOO=\xc2\x85 SMTPUTF8"), BAD_SYNTAX},
+	{STR(" " UE), BAD_SYNTAX},
+	{STR(" " UE " SMTPUTF8"), BAD_SYNTAX},
+	{STR(" ENVID=" UE " SMTPUTF8"), BAD_ENVID},
+	{STR(" ENVID=" UE), BAD_SYNTAX},
+};
+
 static void test_mail(void)
 {
-	static const struct {
-		struct str parameters;
-		const char *reply;
-	} cases[] = {
-		{STR(""), MAIL_OK},
-		{STR(" SIZE=0"), MAIL_OK},
-		{STR(" SIZE"), BAD_SIZE},
-		{STR(" SIZE=-1"), BAD_SIZE},
-		{STR(" SIZE=20971521"), "552 5.3.4 Message is larger than the limit\r\n"},
-		{STR(" SIZE=1 size=1"), TWICE},
-		{STR(" BODY=7bit"), MAIL_OK},
-		{STR(" BODY=8BITMIME"), MAIL_OK},
-		{STR(" BODY=BINARYMIME"), MAIL_OK},
-		{STR(" BODY"), BAD_BODY},
-		{STR(" BODY=BINARY"), BAD_BODY},
-		{STR(" SMTPUTF8"), MAIL_OK},
-		{STR(" smtputf8 SIZE=1"), MAIL_OK},
-		{STR(" SMTPUTF8=1"), BAD_UTF8},
-		{STR(" SMTPUTF8 SMTPUTF8"), TWICE},
-		{STR(" RET=full"), MAIL_OK},
-		{STR(" RET=HDRS"), MAIL_OK},
-		{STR(" RET=HEADERS"), BAD_RET},
-		{STR(" RET"), BAD_RET},
-		{STR(" RET=FULL RET=HDRS"), TWICE},
-		{STR(" ENVID=" HUNDRED), MAIL_OK},
-		{STR(" ENVID=" HUNDRED "1"), BAD_ENVID},
-		{STR(" ENVID"), BAD_ENVID},
-		{STR(" ENVID=a+0D+0AX:+20y"), BAD_ENVID},
-		{STR(" ENVID=a+00"), BAD_ENVID},
-		{STR(" ENVID=a+7F"), BAD_ENVID},
-		{STR(" ENVID=a+C3+BC"), BAD_ENVID},
-		{STR(" ENVID=a+2b"), BAD_ENVID},
-		{STR(" ENVID=a+2"), BAD_ENVID},
-		{STR(" ENVID=a ENVID=a"), TWICE},
-		{STR(" SOLICIT=org.example:ADV:ADLT"), MAIL_OK},
-		{STR(" SOLICIT=a"), MAIL_OK},
-		{STR(" SOLICIT"), BAD_SOLICIT},
-		{STR(" SOLICIT=1a"), BAD_SOLICIT},
-		{STR(" SOLICIT=a,"), BAD_SOLICIT},
-		{STR(" SOLICIT=,a"), BAD_SOLICIT},
-		{STR(" SOLICIT=a,,b"), BAD_SOLICIT},
-		{STR(" SOLICIT=a,.b"), BAD_SOLICIT},
-		{STR(" SOLICIT=a+20"), BAD_SOLICIT},
-		{STR(" SOLICIT=a/b"), BAD_SOLICIT},
-		/* REQUIRETLS is there under TLS alone. */
-		{STR(" REQUIRETLS"), UNKNOWN},
-		{STR(" AUTH=<>"), MAIL_OK},
-		{STR(" AUTH=a+2Bb@c.example"), MAIL_OK},
-		{STR(" AUTH=a@b@c"), BAD_AUTH},
-		{STR(" AUTH=a+0D@c"), BAD_AUTH},
-		{STR(" AUTH"), BAD_AUTH},
-		{STR(" AUTH=<> AUTH=<>"), TWICE},
-		{STR(" AUTH=j+C3+BC@c"), BAD_AUTH},
-		{STR(" AUTH=j+C3+BC@c SMTPUTF8"), MAIL_OK},
-		{STR(" SMTPUTF8 AUTH=j+C3@c"), BAD_AUTH},
-		{STR(" AUTH=j" UE "@c SMTPUTF8"), BAD_AUTH},
-		{STR(" NOTIFY=NEVER"), UNKNOWN},
-		{STR(" ORCPT=rfc822;a@b"), UNKNOWN},
-		{STR(" XFOO"), UNKNOWN},
-		{STR(" XFOO=" UE), BAD_SYNTAX},
-		{STR(" XFOO=" UE " SMTPUTF8"), UNKNOWN},
-		{STR(" XFOO=\xc3 SMTPUTF8"), BAD_SYNTAX},
-		{STR(" XFOO=\xc2\x85 SMTPUTF8"), BAD_SYNTAX},
-		{STR(" " UE), BAD_SYNTAX},
-		{STR(" " UE " SMTPUTF8"), BAD_SYNTAX},
-		{STR(" ENVID=" UE " SMTPUTF8"), BAD_ENVID},
-		{STR(" ENVID=" UE), BAD_SYNTAX},
-	};
-
-	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+	for (size_t i = 0; i < COUNT_OF(mail_cases); i++) {
 		struct rig r;
 		char name[200];
 
-		(void)str_printable(name, sizeof(name), cases[i].parameters);
+		(void)str_printable(name, sizeof(name), mail_cases[i].parameters);
 		begin(&r);
 		rig_start(&r);
 		rig_say(&r, HELLO);
 		rig_forget(&r);
 		rig_say(&r, "MAIL FROM:<a@b.example>");
-		say_line(&r, "", cases[i].parameters);
-		CHECK_STR(name, rig_output(&r), str_of(cases[i].reply));
+		say_line(&r, "", mail_cases[i].parameters);
+		CHECK_STR(name, rig_output(&r), str_of(mail_cases[i].reply));
 		rig_forget(&r);
 		rig_say(&r, "MAIL FROM:<c@d.example>\r\n");
 		CHECK(name, (memcmp(r.output.p, "250", 3) == 0) ==
-				    (memcmp(cases[i].reply, "250", 3) != 0));
+				    (memcmp(mail_cases[i].reply, "250", 3) != 0));
 		rig_end(&r);
 		rig_done(&r);
 	}
 }
 
+static const struct {
+	struct str parameters;
+	const char *reply;
+	bool is_smtputf8;
+} rcpt_cases[] = {
+	{STR(""), RCPT_OK, false},
+	{STR(" NOTIFY=NEVER"), RCPT_OK, false},
+	{STR(" NOTIFY=success,delay"), RCPT_OK, false},
+	{STR(" NOTIFY"), BAD_NOTIFY, false},
+	{STR(" NOTIFY=NEVER,NEVER"), BAD_NOTIFY, false},
+	{STR(" NOTIFY=NEVER,DELAY"), BAD_NOTIFY, false},
+	{STR(" NOTIFY=DELAY,NEVER"), BAD_NOTIFY, false},
+	{STR(" NOTIFY=DELAY,DELAY"), BAD_NOTIFY, false},
+	{STR(" NOTIFY=DELAY,"), BAD_NOTIFY, false},
+	{STR(" NOTIFY=,DELAY"), BAD_NOTIFY, false},
+	{STR(" NOTIFY=,"), BAD_NOTIFY, false},
+	{STR(" NOTIFY=ALWAYS"), BAD_NOTIFY, false},
+	{STR(" NOTIFY=NEVER NOTIFY=NEVER"), TWICE, false},
+	{STR(" ORCPT=rfc822;a@b"), RCPT_OK, false},
+	{STR(" ORCPT=rfc822;" HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED), RCPT_OK, false},
+	{STR(" ORCPT=rfc822;" HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED "1"), BAD_ORCPT,
+		false},
+	{STR(" ORCPT"), BAD_ORCPT, false},
+	{STR(" ORCPT=rfc822"), BAD_ORCPT, false},
+	{STR(" ORCPT=rfc822;"), BAD_ORCPT, false},
+	{STR(" ORCPT=;a@b"), BAD_ORCPT, false},
+	{STR(" ORCPT=rfc.822;a@b"), BAD_ORCPT, false},
+	{STR(" ORCPT=<rfc822>;a@b"), BAD_ORCPT, false},
+	{STR(" ORCPT=rfc822;a+0D+0AX:y"), BAD_ORCPT, false},
+	{STR(" ORCPT=rfc822;a+C3+BC@b"), BAD_ORCPT, false},
+	{STR(" ORCPT=rfc822;a+b"), BAD_ORCPT, false},
+	{STR(" ORCPT=rfc822;" UE), BAD_SYNTAX, false},
+	{STR(" ORCPT=rfc822;" UE), BAD_ORCPT, true},
+	{STR(" ORCPT=" UE ";a"), BAD_ORCPT, true},
+	{STR(" ORCPT=rfc822;a ORCPT=rfc822;a"), TWICE, false},
+	{STR(" ORCPT=utf-8;a@b"), RCPT_OK, false},
+	{STR(" ORCPT=utf-8;a\\x{FC}@b"), RCPT_OK, false},
+	{STR(" ORCPT=utf-8;\\x{5C}\\x{20}\\x{3d}\\x{10FFFD}"), RCPT_OK, false},
+	{STR(" ORCPT=utf-8;" UE "\\x{FC}"), RCPT_OK, true},
+	{STR(" ORCPT=utf-8;" UE), BAD_SYNTAX, false},
+	{STR(" ORCPT=utf-8;"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;a+20"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;a\\"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;a\\x"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;a\\x{"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;a\\x{}"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;a\\x{FC"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;a\\x{C}"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;a\\x{0A}"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;a\\x{10}"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;a\\x{00FC}"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;a\\x{41}"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;a\\x{7F}"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;a\\x{85}"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;a\\x{2028}"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;a\\x{D800}"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;a\\x{110000}"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;a\\x{1000000}"), BAD_ORCPT, true},
+	{STR(" ORCPT=utf-8;" HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED "\\x{FC}"),
+		BAD_ORCPT, true},
+	{STR(" SIZE=1"), UNKNOWN, true},
+	{STR(" SMTPUTF8"), UNKNOWN, true},
+	{STR(" RET=FULL"), UNKNOWN, true},
+	{STR(" FOO"), UNKNOWN, true},
+	{STR(" FOO="), BAD_SYNTAX, true},
+};
+
 static void test_rcpt(void)
 {
-	static const struct {
-		struct str parameters;
-		const char *reply;
-		bool is_smtputf8;
-	} cases[] = {
-		{STR(""), RCPT_OK, false},
-		{STR(" NOTIFY=NEVER"), RCPT_OK, false},
-		{STR(" NOTIFY=success,delay"), RCPT_OK, false},
-		{STR(" NOTIFY"), BAD_NOTIFY, false},
-		{STR(" NOTIFY=NEVER,NEVER"), BAD_NOTIFY, false},
-		{STR(" NOTIFY=NEVER,DELAY"), BAD_NOTIFY, false},
-		{STR(" NOTIFY=DELAY,NEVER"), BAD_NOTIFY, false},
-		{STR(" NOTIFY=DELAY,DELAY"), BAD_NOTIFY, false},
-		{STR(" NOTIFY=DELAY,"), BAD_NOTIFY, false},
-		{STR(" NOTIFY=,DELAY"), BAD_NOTIFY, false},
-		{STR(" NOTIFY=,"), BAD_NOTIFY, false},
-		{STR(" NOTIFY=ALWAYS"), BAD_NOTIFY, false},
-		{STR(" NOTIFY=NEVER NOTIFY=NEVER"), TWICE, false},
-		{STR(" ORCPT=rfc822;a@b"), RCPT_OK, false},
-		{STR(" ORCPT=rfc822;" HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED), RCPT_OK,
-			false},
-		{STR(" ORCPT=rfc822;" HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED "1"),
-			BAD_ORCPT, false},
-		{STR(" ORCPT"), BAD_ORCPT, false},
-		{STR(" ORCPT=rfc822"), BAD_ORCPT, false},
-		{STR(" ORCPT=rfc822;"), BAD_ORCPT, false},
-		{STR(" ORCPT=;a@b"), BAD_ORCPT, false},
-		{STR(" ORCPT=rfc.822;a@b"), BAD_ORCPT, false},
-		{STR(" ORCPT=<rfc822>;a@b"), BAD_ORCPT, false},
-		{STR(" ORCPT=rfc822;a+0D+0AX:y"), BAD_ORCPT, false},
-		{STR(" ORCPT=rfc822;a+C3+BC@b"), BAD_ORCPT, false},
-		{STR(" ORCPT=rfc822;a+b"), BAD_ORCPT, false},
-		{STR(" ORCPT=rfc822;" UE), BAD_SYNTAX, false},
-		{STR(" ORCPT=rfc822;" UE), BAD_ORCPT, true},
-		{STR(" ORCPT=" UE ";a"), BAD_ORCPT, true},
-		{STR(" ORCPT=rfc822;a ORCPT=rfc822;a"), TWICE, false},
-		{STR(" ORCPT=utf-8;a@b"), RCPT_OK, false},
-		{STR(" ORCPT=utf-8;a\\x{FC}@b"), RCPT_OK, false},
-		{STR(" ORCPT=utf-8;\\x{5C}\\x{20}\\x{3d}\\x{10FFFD}"), RCPT_OK, false},
-		{STR(" ORCPT=utf-8;" UE "\\x{FC}"), RCPT_OK, true},
-		{STR(" ORCPT=utf-8;" UE), BAD_SYNTAX, false},
-		{STR(" ORCPT=utf-8;"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;a+20"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;a\\"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;a\\x"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;a\\x{"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;a\\x{}"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;a\\x{FC"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;a\\x{C}"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;a\\x{0A}"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;a\\x{10}"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;a\\x{00FC}"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;a\\x{41}"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;a\\x{7F}"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;a\\x{85}"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;a\\x{2028}"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;a\\x{D800}"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;a\\x{110000}"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;a\\x{1000000}"), BAD_ORCPT, true},
-		{STR(" ORCPT=utf-8;" HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED "\\x{FC}"),
-			BAD_ORCPT, true},
-		{STR(" SIZE=1"), UNKNOWN, true},
-		{STR(" SMTPUTF8"), UNKNOWN, true},
-		{STR(" RET=FULL"), UNKNOWN, true},
-		{STR(" FOO"), UNKNOWN, true},
-		{STR(" FOO="), BAD_SYNTAX, true},
-	};
-
-	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+	for (size_t i = 0; i < COUNT_OF(rcpt_cases); i++) {
 		struct rig r;
 		char name[200];
 
-		(void)str_printable(name, sizeof(name), cases[i].parameters);
+		(void)str_printable(name, sizeof(name), rcpt_cases[i].parameters);
 		begin(&r);
 		rig_start(&r);
 		rig_say(&r, HELLO);
-		rig_say(&r, cases[i].is_smtputf8 ? "MAIL FROM:<> SMTPUTF8\r\n"
-						 : "MAIL FROM:<>\r\n");
+		rig_say(&r, rcpt_cases[i].is_smtputf8 ? "MAIL FROM:<> SMTPUTF8\r\n"
+						      : "MAIL FROM:<>\r\n");
 		rig_forget(&r);
 		rig_say(&r, "RCPT TO:<a@b.example>");
-		say_line(&r, "", cases[i].parameters);
-		CHECK_STR(name, rig_output(&r), str_of(cases[i].reply));
+		say_line(&r, "", rcpt_cases[i].parameters);
+		CHECK_STR(name, rig_output(&r), str_of(rcpt_cases[i].reply));
 		rig_end(&r);
 		rig_done(&r);
 	}
@@ -350,71 +352,65 @@ static void test_not_offered(void)
 }
 
 /* Addresses beyond ASCII, in MAIL, or in RCPT where mail is said before it. */
+static const struct {
+	const char *mail;
+	struct str line;
+	const char *reply;
+	bool is_off;
+} utf8_cases[] = {
+	{NULL, STR("MAIL FROM:<j" UE "@b" UE ".example> SMTPUTF8"), MAIL_OK, false},
+	{NULL, STR("MAIL FROM:<j" UE "@x> SIZE=1\tsmtputf8 BODY=8BITMIME"), MAIL_OK,
+		false},
+	{NULL, STR("MAIL FROM:<j" UE "@x>"), NOT_ASCII, false},
+	{NULL, STR("MAIL FROM:<j" UE "@x> SIZE=1"), NOT_ASCII, false},
+	{NULL, STR("MAIL FROM:<j" UE "@x> XSMTPUTF8"), NOT_ASCII, false},
+	{NULL, STR("MAIL FROM:<j" UE "@x> SMTPUTF8X"), NOT_ASCII, false},
+	{NULL, STR("MAIL FROM:<j" UE "@x>SMTPUTF8"), NOT_ASCII, false},
+	{NULL, STR("MAIL FROM:<\xff@x>"), NOT_ASCII, false},
+	{NULL, STR("MAIL FROM:<\xff@x> SMTPUTF8"), BAD_PATH, false},
+	{NULL, STR("MAIL FROM:<a\xe2\x80\xa8@x> SMTPUTF8"), BAD_PATH, false},
+	{NULL, STR("MAIL FROM:<j" UE "@x> SMTPUTF8=1"), NOT_ASCII, false},
+	/* The word in quotes is not the parameter. */
+	{NULL, STR("MAIL FROM:<\"" UE " SMTPUTF8 \"@x>"), NOT_ASCII, false},
+	{NULL, STR("MAIL FROM:<\"a SMTPUTF8 \"@x>"), MAIL_OK, false},
+	{NULL, STR("MAIL FROM:<\"a SMTPUTF8 \"@x> AUTH=" UE "@x"), BAD_AUTH, false},
+	{NULL, STR("MAIL FROM:<\"a SMTPUTF8 \"@x> AUTH=+C3+BC@x"), BAD_AUTH, false},
+	{NULL, STR("MAIL FROM:<\"" UE " SMTPUTF8 \"@x> SMTPUTF8"), MAIL_OK, false},
+	{NULL, STR("MAIL FROM:<j" UE "@x> SMTPUTF8"), NOT_ASCII, true},
+	{NULL, STR("MAIL FROM:<j@x> SMTPUTF8"), UNKNOWN, true},
+	{"MAIL FROM:<> SMTPUTF8\r\n", STR("RCPT TO:<j" UE "@b" UE ".example>"), RCPT_OK,
+		false},
+	{"MAIL FROM:<> SMTPUTF8\r\n", STR("RCPT TO:<\"" UE "\"@x>"), RCPT_OK, false},
+	{"MAIL FROM:<> SMTPUTF8\r\n", STR("RCPT TO:<\xc3@x>"), BAD_RPATH, false},
+	{"MAIL FROM:<>\r\n", STR("RCPT TO:<j" UE "@x>"), NOT_ASCII, false},
+	{"MAIL FROM:<>\r\n", STR("RCPT TO:<j" UE "@x> SMTPUTF8"), NOT_ASCII, false},
+	{"MAIL FROM:<>\r\n", STR("RCPT TO:<j" UE "@x>"), NOT_ASCII, true},
+	/* It lasts for one transaction. */
+	{"MAIL FROM:<> SMTPUTF8\r\nRSET\r\nMAIL FROM:<>\r\n", STR("RCPT TO:<j" UE "@x>"),
+		NOT_ASCII, false},
+	{NULL, STR("VRFY j" UE " SMTPUTF8"),
+		"252 2.5.0 Cannot verify, but send some mail and see\r\n", false},
+	{NULL, STR("EXPN j" UE " SMTPUTF8"), "502 5.5.1 Lists are not expanded here\r\n",
+		false},
+};
+
 static void test_utf8_addresses(void)
 {
-	static const struct {
-		const char *mail;
-		struct str line;
-		const char *reply;
-		bool is_off;
-	} cases[] = {
-		{NULL, STR("MAIL FROM:<j" UE "@b" UE ".example> SMTPUTF8"), MAIL_OK,
-			false},
-		{NULL, STR("MAIL FROM:<j" UE "@x> SIZE=1\tsmtputf8 BODY=8BITMIME"),
-			MAIL_OK, false},
-		{NULL, STR("MAIL FROM:<j" UE "@x>"), NOT_ASCII, false},
-		{NULL, STR("MAIL FROM:<j" UE "@x> SIZE=1"), NOT_ASCII, false},
-		{NULL, STR("MAIL FROM:<j" UE "@x> XSMTPUTF8"), NOT_ASCII, false},
-		{NULL, STR("MAIL FROM:<j" UE "@x> SMTPUTF8X"), NOT_ASCII, false},
-		{NULL, STR("MAIL FROM:<j" UE "@x>SMTPUTF8"), NOT_ASCII, false},
-		{NULL, STR("MAIL FROM:<\xff@x>"), NOT_ASCII, false},
-		{NULL, STR("MAIL FROM:<\xff@x> SMTPUTF8"), BAD_PATH, false},
-		{NULL, STR("MAIL FROM:<a\xe2\x80\xa8@x> SMTPUTF8"), BAD_PATH, false},
-		{NULL, STR("MAIL FROM:<j" UE "@x> SMTPUTF8=1"), NOT_ASCII, false},
-		/* The word in quotes is not the parameter. */
-		{NULL, STR("MAIL FROM:<\"" UE " SMTPUTF8 \"@x>"), NOT_ASCII, false},
-		{NULL, STR("MAIL FROM:<\"a SMTPUTF8 \"@x>"), MAIL_OK, false},
-		{NULL, STR("MAIL FROM:<\"a SMTPUTF8 \"@x> AUTH=" UE "@x"), BAD_AUTH,
-			false},
-		{NULL, STR("MAIL FROM:<\"a SMTPUTF8 \"@x> AUTH=+C3+BC@x"), BAD_AUTH,
-			false},
-		{NULL, STR("MAIL FROM:<\"" UE " SMTPUTF8 \"@x> SMTPUTF8"), MAIL_OK,
-			false},
-		{NULL, STR("MAIL FROM:<j" UE "@x> SMTPUTF8"), NOT_ASCII, true},
-		{NULL, STR("MAIL FROM:<j@x> SMTPUTF8"), UNKNOWN, true},
-		{"MAIL FROM:<> SMTPUTF8\r\n", STR("RCPT TO:<j" UE "@b" UE ".example>"),
-			RCPT_OK, false},
-		{"MAIL FROM:<> SMTPUTF8\r\n", STR("RCPT TO:<\"" UE "\"@x>"), RCPT_OK,
-			false},
-		{"MAIL FROM:<> SMTPUTF8\r\n", STR("RCPT TO:<\xc3@x>"), BAD_RPATH, false},
-		{"MAIL FROM:<>\r\n", STR("RCPT TO:<j" UE "@x>"), NOT_ASCII, false},
-		{"MAIL FROM:<>\r\n", STR("RCPT TO:<j" UE "@x> SMTPUTF8"), NOT_ASCII,
-			false},
-		{"MAIL FROM:<>\r\n", STR("RCPT TO:<j" UE "@x>"), NOT_ASCII, true},
-		/* It lasts for one transaction. */
-		{"MAIL FROM:<> SMTPUTF8\r\nRSET\r\nMAIL FROM:<>\r\n",
-			STR("RCPT TO:<j" UE "@x>"), NOT_ASCII, false},
-		{NULL, STR("VRFY j" UE " SMTPUTF8"),
-			"252 2.5.0 Cannot verify, but send some mail and see\r\n", false},
-		{NULL, STR("EXPN j" UE " SMTPUTF8"),
-			"502 5.5.1 Lists are not expanded here\r\n", false},
-	};
-
-	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+	for (size_t i = 0; i < COUNT_OF(utf8_cases); i++) {
 		struct rig r;
 		char name[200];
 
-		(void)str_printable(name, sizeof(name), cases[i].line);
+		(void)str_printable(name, sizeof(name), utf8_cases[i].line);
 		begin(&r);
-		if (cases[i].is_off)
+		if (utf8_cases[i].is_off)
 			r.peer.settings.extensions &= ~EXTENSION_BIT(EXTENSION_SMTPUTF8);
 		rig_start(&r);
 		rig_say(&r, HELLO);
-		if (cases[i].mail != NULL)
-			rig_say(&r, cases[i].mail);
+		if (utf8_cases[i].mail != NULL)
+			rig_say(&r, utf8_cases[i].mail);
 		rig_forget(&r);
-		say_line(&r, "", cases[i].line);
-		CHECK_STR(name, rig_output(&r), str_of(cases[i].reply));
+		say_line(&r, "", utf8_cases[i].line);
+		CHECK_STR(name, rig_output(&r), str_of(utf8_cases[i].reply));
 		rig_end(&r);
 		rig_done(&r);
 	}
