@@ -41,10 +41,13 @@ tests_unit_unit_proto_SOURCES = \
 	tests/unit/test_auth_secrets.c \
 	tests/unit/test_base64.c \
 	tests/unit/test_buf.c \
+	tests/unit/test_chunk.c \
+	tests/unit/test_chunk_limits.c \
 	tests/unit/test_command.c \
 	tests/unit/test_data.c \
 	tests/unit/test_date.c \
 	tests/unit/test_envelope.c \
+	tests/unit/test_extensions.c \
 	tests/unit/test_hooks.c \
 	tests/unit/test_line.c \
 	tests/unit/test_lmtp.c \
@@ -54,6 +57,7 @@ tests_unit_unit_proto_SOURCES = \
 	tests/unit/test_siphash.c \
 	tests/unit/test_starttls.c \
 	tests/unit/test_str.c \
+	tests/unit/test_utf8.c \
 	tests/unit/test_xclient.c
 tests_unit_unit_proto_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_proto_LDADD = tests/tools/librig.a src/libsinkproto.a $(CUNIT_LIBS)

@@ -149,7 +149,7 @@ enum data_outcome data_decode(struct data *d, const char *p, size_t n, size_t *r
 		switch (d->state) {
 		case DATA_AT_LINE_START:
 		case DATA_AT_LONE_LF:
-			if (p[i] != '.') {
+			if (p[i] != '.' || d->is_chunked) {
 				d->state = DATA_IN_LINE;
 				break;
 			}
@@ -195,4 +195,25 @@ enum data_outcome data_decode(struct data *d, const char *p, size_t n, size_t *r
 	emit_run(&c, n, n);
 	*ret_used = n;
 	return DATA_MORE;
+}
+
+void data_add_chunk(
+	struct data *d, const char *p, size_t n, data_emit_fn emit, void *user)
+{
+	struct decoder c = {d, p, 0, emit, user};
+	size_t used;
+
+	/* What may be no text at all is not looked at. */
+	if (d->bare_newline == BARE_NEWLINE_PRESERVE) {
+		emit_run(&c, n, n);
+		return;
+	}
+	d->is_chunked = true;
+	(void)data_decode(d, p, n, &used, emit, user);
+}
+
+bool data_has_bare_newline(const struct data *d)
+{
+	return d->has_bare_newline ||
+	       (d->bare_newline == BARE_NEWLINE_REJECT && d->state == DATA_SEEN_CR);
 }
