@@ -70,6 +70,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/unit.c tests/unit/unit.h tests/unit/suites.c \
 	tests/unit/json.c tests/unit/json.h \
 	tests/unit/conf_fixture.c tests/unit/conf_fixture.h \
+	tests/unit/test_arrival.c \
 	tests/unit/test_conf.c \
 	tests/unit/test_control.c \
 	tests/unit/test_counters.c \
