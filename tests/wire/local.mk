@@ -51,6 +51,7 @@ wire_tests = \
 	tests/wire/test_surroundings.py \
 	tests/wire/test_syslog.py \
 	tests/wire/test_timeouts.py \
+	tests/wire/test_trace_headers.py \
 	tests/wire/test_unix_socket.py \
 	tests/wire/test_worker_life.py \
 	tests/wire/test_upgrade.py
