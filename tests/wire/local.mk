@@ -24,6 +24,7 @@ wire_tests = \
 	tests/wire/test_log.py \
 	tests/wire/test_mailboxes.py \
 	tests/wire/test_master_death.py \
+	tests/wire/test_mta_relay.py \
 	tests/wire/test_passwd.py \
 	tests/wire/test_pipe.py \
 	tests/wire/test_pipe_injection.py \
@@ -57,6 +58,7 @@ wire_modules = \
 	tests/wire/channels.py \
 	tests/wire/commands.py \
 	tests/wire/crowd.py \
+	tests/wire/exim.py \
 	tests/wire/level_test.py \
 	tests/wire/lmtp.py \
 	tests/wire/load.py \
