@@ -37,6 +37,7 @@ wire_tests = \
 	tests/wire/test_pool_full.py \
 	tests/wire/test_pool_ramp.py \
 	tests/wire/test_privileges.py \
+	tests/wire/test_proxy.py \
 	tests/wire/test_readiness.py \
 	tests/wire/test_reload.py \
 	tests/wire/test_respawn.py \
