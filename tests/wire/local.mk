@@ -51,6 +51,7 @@ wire_tests = \
 	tests/wire/test_timeouts.py \
 	tests/wire/test_unix_socket.py \
 	tests/wire/test_worker_life.py \
+	tests/wire/test_xclient.py \
 	tests/wire/test_upgrade.py \
 	tests/wire/level_off.py \
 	tests/wire/level_trap.py
