@@ -11,6 +11,8 @@ wire_tests = \
 	tests/wire/test_deliveries.py \
 	tests/wire/test_disk_faults.py \
 	tests/wire/test_drain.py \
+	tests/wire/test_early_talker.py \
+	tests/wire/test_extensions.py \
 	tests/wire/test_fidelity.py \
 	tests/wire/test_first_start.py \
 	tests/wire/test_keys.py \
