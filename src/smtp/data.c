@@ -196,3 +196,30 @@ enum data_outcome data_decode(struct data *d, const char *p, size_t n, size_t *r
 	*ret_used = n;
 	return DATA_MORE;
 }
+
+void data_add_chunk(
+	struct data *d, const char *p, size_t n, data_emit_fn emit, void *user)
+{
+	struct decoder c = {d, p, 0, emit, user};
+	/* As they came: also what is no text at all. */
+	size_t i = d->bare_newline == BARE_NEWLINE_PRESERVE ? n : 0;
+
+	while (i < n) {
+		if (d->state == DATA_SEEN_CR && p[i] == '\n') {
+			d->state = DATA_AT_LINE_START;
+			i++;
+			continue;
+		}
+		if (d->state == DATA_SEEN_CR)
+			d->has_bare_newline |= d->bare_newline == BARE_NEWLINE_REJECT;
+		/* Stops at dots, too, which are nothing special here. */
+		i = take_lines(&c, i, n);
+	}
+	emit_run(&c, n, n);
+}
+
+bool data_has_bare_newline(const struct data *d)
+{
+	return d->has_bare_newline ||
+	       (d->bare_newline == BARE_NEWLINE_REJECT && d->state == DATA_SEEN_CR);
+}

@@ -1,5 +1,6 @@
 /* Message text out of the DATA stream: dot-unstuffing and the end of data
- * (RFC 5321, 4.5.2).  Pure; never allocates. */
+ * (RFC 5321, 4.5.2); and out of the chunks of BDAT, which have neither (RFC 3030).
+ * Pure; never allocates. */
 #ifndef SINKD_SMTP_DATA_H
 #define SINKD_SMTP_DATA_H
 
@@ -39,5 +40,14 @@ void data_init(struct data *d, enum bare_newline bare_newline);
  * it would be refused (BARE_NEWLINE_REJECT). */
 enum data_outcome data_decode(struct data *d, const char *p, size_t n, size_t *ret_used,
 	data_emit_fn emit, void *user);
+
+/* The same for octets of a chunk: no dots, no end, and all n are used.  A CR may be the
+ * last of one call, and its LF the first of the next. */
+void data_add_chunk(
+	struct data *d, const char *p, size_t n, data_emit_fn emit, void *user);
+
+/* Whether the text has a lone CR or LF, as far as that was looked for, if it ends
+ * here. */
+bool data_has_bare_newline(const struct data *d);
 
 #endif

@@ -41,6 +41,14 @@ enum chunks {
 	CHUNKS_FAILED, /* one was not: only RSET leads out (RFC 3030, 2) */
 };
 
+/* The chunk that is being read (MODE_CHUNK); see chunk.c. */
+struct chunk {
+	uint64_t size; /* as it was announced */
+	uint64_t left;
+	bool is_last;
+	bool is_discarded; /* it has been refused, and was answered */
+};
+
 /* What a mechanism says at once, before base64: with that it keeps to the margin. */
 #define CHALLENGE_MAX 6000
 
@@ -94,9 +102,10 @@ struct smtp {
 
 	/* the message in flight */
 	struct data data;
-	bool is_in_message;          /* from 354 to the reply to the dot */
-	bool is_in_sink;             /* between begin and commit or abort */
-	struct reply failure;        /* the first failure sticks; code 0: none */
+	struct chunk chunk;
+	bool is_in_message;   /* from 354, or the first BDAT, to the reply to the last */
+	bool is_in_sink;      /* between begin and commit or abort */
+	struct reply failure; /* the first failure sticks; code 0: none */
 	struct smtp_result *results; /* room for as many as the envelope has */
 	bool *keep;
 	size_t reply_next;     /* the recipient that is told next what became of it */
@@ -121,7 +130,11 @@ void engine_error(struct smtp *s, int code, const char *enhanced, const char *te
 /* 421 with our name, as RFC 5321, 4.2.2 has it, and close. */
 void engine_close(struct smtp *s, const char *enhanced, const char *text);
 
-/* Close, if the server goes and no mail transaction is open. */
+/* Tell that the command has its reply. */
+void engine_tell_answer(struct smtp *s, enum smtp_verb verb);
+
+/* Close, if the server goes and no mail transaction is open that could still bring a
+ * message. */
 void engine_leave_if_due(struct smtp *s);
 
 /* Wait before what comes next. */

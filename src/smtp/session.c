@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "smtp/auth.h"
+#include "smtp/chunk.h"
 #include "smtp/engine.h"
 #include "smtp/hooks.h"
 #include "smtp/transaction.h"
@@ -126,9 +127,15 @@ void engine_close(struct smtp *s, const char *enhanced, const char *text)
 	engine_reply(s, 421, enhanced, line);
 }
 
+/* Whether a message may come of the transaction. */
+static bool is_in_transaction(const struct smtp *s)
+{
+	return s->has_sender && s->chunks != CHUNKS_FAILED;
+}
+
 void engine_leave_if_due(struct smtp *s)
 {
-	if (s->is_draining && s->mode == MODE_COMMAND && !s->has_sender)
+	if (s->is_draining && s->mode == MODE_COMMAND && !is_in_transaction(s))
 		engine_close(s, s->drain_enhanced, s->drain_text);
 }
 
@@ -279,12 +286,18 @@ static enum smtp_verb take_auth_line(struct smtp *s, struct str line, bool is_wh
 	return VERB_AUTH;
 }
 
-/* The commands of AUTH are answered when the exchange is over, STARTTLS when the
- * caller knows what stands behind it. */
-static void tell_answer(struct smtp *s, enum smtp_verb verb)
+void engine_tell_answer(struct smtp *s, enum smtp_verb verb)
 {
-	if (s->env->answered != NULL && s->mode != MODE_AUTH && s->mode != MODE_STARTTLS)
+	if (s->env->answered != NULL)
 		s->env->answered(s->env->user, verb, s->reply_code);
+}
+
+/* The commands of AUTH are answered when the exchange is over, STARTTLS when the
+ * caller knows what stands behind it, BDAT behind its chunk unless it is refused. */
+static bool is_answered(const struct smtp *s)
+{
+	return s->mode != MODE_AUTH && s->mode != MODE_STARTTLS &&
+	       (s->mode != MODE_CHUNK || s->reply_code != 0);
 }
 
 static size_t feed_command(struct smtp *s, const char *p, size_t n)
@@ -318,9 +331,19 @@ static size_t feed_command(struct smtp *s, const char *p, size_t n)
 		engine_error(s, 500, "5.5.2", "Line too long");
 	if (secrecy != SECRECY_NONE)
 		line_wipe(&s->line);
-	tell_answer(s, verb);
+	if (is_answered(s))
+		engine_tell_answer(s, verb);
 	engine_leave_if_due(s);
 	return used;
+}
+
+static size_t feed(struct smtp *s, const char *p, size_t n)
+{
+	if (s->mode == MODE_DATA)
+		return transaction_feed(s, p, n);
+	if (s->mode == MODE_CHUNK)
+		return chunk_feed(s, p, n);
+	return feed_command(s, p, n);
 }
 
 size_t smtp_feed(struct smtp *s, const void *p, size_t n)
@@ -330,8 +353,7 @@ size_t smtp_feed(struct smtp *s, const void *p, size_t n)
 
 	s->has_secret = false;
 	while (used < n && smtp_next(s) == SMTP_FEED)
-		used += s->mode == MODE_DATA ? transaction_feed(s, bytes + used, n - used)
-					     : feed_command(s, bytes + used, n - used);
+		used += feed(s, bytes + used, n - used);
 	return used;
 }
 
@@ -406,12 +428,12 @@ void smtp_notify(struct smtp *s, enum smtp_event event)
 		break;
 	case SMTP_RETIRE:
 		drain(s, "4.3.2", "Service has a new configuration, connect again");
-		if (is_between_commands(s) && !s->has_sender)
+		if (is_between_commands(s) && !is_in_transaction(s))
 			last_words(s, "4.3.2", s->drain_text);
 		break;
 	case SMTP_DRAIN:
 		drain(s, "4.3.2", shutting_down);
-		if (is_between_commands(s))
+		if (is_between_commands(s) && !s->is_in_message)
 			last_words(s, "4.3.2", shutting_down);
 		break;
 	case SMTP_DRAIN_NOW:
@@ -431,7 +453,7 @@ bool smtp_begin_tls(struct smtp *s, bool has_input)
 			engine_reply(s, 554, "5.5.1", "Nothing may follow STARTTLS");
 		else
 			engine_reply(s, 220, "2.0.0", "Ready to start TLS");
-		tell_answer(s, VERB_STARTTLS);
+		engine_tell_answer(s, VERB_STARTTLS);
 	}
 	return s->mode == MODE_HANDSHAKE;
 }
@@ -443,6 +465,8 @@ void smtp_tls_started(struct smtp *s, const struct envelope_tls *tls,
 
 	if (s->mode != MODE_HANDSHAKE)
 		return;
+	/* Of chunks that came before; while the client is still who sent them. */
+	transaction_abort_message(s);
 	s->mode = MODE_COMMAND;
 	s->is_tls = true;
 	auth_forget(s);
@@ -480,7 +504,7 @@ void smtp_sent(struct smtp *s, size_t n)
 
 bool smtp_is_in_data(const struct smtp *s)
 {
-	return s->mode == MODE_DATA;
+	return s->mode == MODE_DATA || s->mode == MODE_CHUNK;
 }
 
 bool smtp_is_mid_line(const struct smtp *s)

@@ -79,9 +79,10 @@ enum smtp_verb {
 		VERBS
 };
 
-/* How a message ended: told once per DATA that got a 354, but with LMTP once for all
- * recipients that are accepted, and once for each that is not.  code 0: the session
- * ended before the message did, and nothing was stored. */
+/* How a message ended: told once per DATA that got a 354, or first BDAT that the sink
+ * began with, but with LMTP once for all recipients that are accepted, and once for each
+ * that is not.  code 0: something else came before the end of the message, and nothing
+ * was stored. */
 struct smtp_outcome {
 	const struct envelope *envelope;
 	struct str recipient;   /* the first of those it is about */
@@ -98,10 +99,11 @@ struct smtp_outcome {
  * command and reply never hold a password, or what one could be found by: what belongs
  * to AUTH is told as "(hidden)", but for the challenges before the last.
  * answered is told of each command with the code of its reply: of DATA the one before
- * the message, of AUTH the last one; 0 for no reply.  authenticated is told of each AUTH
- * exchange that a reply is about to end: its mechanism, who the client is (code 235) or
- * said to be, as far as is known, and the code; 0 if a hook closes instead.
- * introduced is told when XCLIENT was accepted, with what is now known of the client. */
+ * the message, of BDAT the one behind its chunk, of AUTH the last one; 0 for no reply.
+ * authenticated is told of each AUTH exchange that a reply is about to end: its
+ * mechanism, who the client is (code 235) or said to be, as far as is known, and the
+ * code; 0 if a hook closes instead. introduced is told when XCLIENT was accepted, with
+ * what is now known of the client. */
 struct smtp_env {
 	const struct sinkd_hooks *hooks;
 	const struct smtp_sasl *sasl;
@@ -175,7 +177,8 @@ bool smtp_begin_tls(struct smtp *s, bool has_input);
 void smtp_tls_started(struct smtp *s, const struct envelope_tls *tls,
 	const struct sasl_session *binding);
 
-/* Where the session stands, for deadlines and for the way to close. */
+/* Where the session stands, for deadlines and for the way to close.  In data: octets of
+ * DATA or of a chunk come next, for the message or to be thrown away. */
 bool smtp_is_in_data(const struct smtp *s);
 bool smtp_is_mid_line(const struct smtp *s);
 uint64_t smtp_line_count(const struct smtp *s); /* command lines so far */

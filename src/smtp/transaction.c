@@ -2,7 +2,7 @@
  *
  * Runs in workers.  While message text arrives the first failure sticks: the
  * sink is aborted at once, the rest is read and thrown away, and the reply waits
- * for the dot, because the client does not listen before.
+ * for the dot or the end of the chunk, because the client does not listen before.
  *
  * With LMTP each recipient has a result and a reply of its own (RFC 2033, 4.2); a
  * failure of the message as a whole is told to all of them. */
@@ -13,10 +13,51 @@
 #include "smtp/engine.h"
 #include "smtp/hooks.h"
 
+/* Tell what became of n recipients, of whom this is the first; code 0: of nothing. */
+static void tell_outcome(
+	struct smtp *s, size_t first, size_t n, const struct reply *answer)
+{
+	char line[sizeof(answer->enhanced) + sizeof(answer->text) + 1];
+	struct smtp_outcome outcome = {
+		.envelope = &s->envelope,
+		.recipient = s->envelope.recipients[first].address.mailbox,
+		.recipient_count = n,
+		.code = answer->code,
+	};
+
+	if (s->env->outcome == NULL)
+		return;
+	if (answer->code != 0) {
+		size_t used = str_copy(line, sizeof(line), str_of(answer->enhanced));
+
+		used += str_copy(line + used, sizeof(line) - used, STR(" "));
+		used += str_copy(line + used, sizeof(line) - used, str_of(answer->text));
+		outcome.reply = (struct str){line, used};
+	}
+	s->env->outcome(s->env->user, &outcome);
+}
+
+static void leave_sink(struct smtp *s)
+{
+	if (s->is_in_sink)
+		s->env->sink->abort(s->env->sink_user);
+	s->is_in_sink = false;
+}
+
+void transaction_abort_message(struct smtp *s)
+{
+	if (!s->is_in_message)
+		return;
+	s->is_in_message = false;
+	leave_sink(s);
+	tell_outcome(s, 0, s->envelope.recipient_count, &(struct reply){0});
+}
+
 void transaction_reset(struct smtp *s)
 {
 	struct envelope_client client = s->envelope.client;
 
+	transaction_abort_message(s);
 	arena_rewind(&s->arena, s->transaction_mark);
 	s->envelope = (struct envelope){.client = client};
 	s->has_sender = false;
@@ -64,7 +105,8 @@ static struct str keep_server_name(struct smtp *s)
 	return (struct str){s->server_name, name.n};
 }
 
-void transaction_begin_message(struct smtp *s)
+/* Returns whether there is a message in the sink now; if not, why is the failure. */
+static bool begin(struct smtp *s)
 {
 	struct smtp_result begun;
 
@@ -72,46 +114,37 @@ void transaction_begin_message(struct smtp *s)
 	s->envelope.size_bytes = 0;
 	begun = s->env->sink->begin(s->env->sink_user, &s->envelope);
 	if (begun.kind != RESULT_OK) {
-		engine_reply(s, begun.code, begun.enhanced, begun.text);
-		return;
+		reply_set(&s->failure, begun.code, begun.enhanced, begun.text);
+		return false;
 	}
 	s->is_in_message = true;
 	s->is_in_sink = true;
 	s->failure.code = 0;
-	data_init(&s->data, s->settings->bare_newline);
+	/* RFC 3030, 3: not text, and not to be changed. */
+	data_init(&s->data, s->envelope.body == BODY_BINARYMIME
+				    ? BARE_NEWLINE_PRESERVE
+				    : s->settings->bare_newline);
+	return true;
+}
+
+void transaction_begin_message(struct smtp *s)
+{
+	if (!begin(s)) {
+		engine_answer(s, &s->failure);
+		return;
+	}
 	s->mode = MODE_DATA;
 	engine_reply(s, 354, "", "End data with <CR><LF>.<CR><LF>");
 }
 
-/* Tell what became of n recipients, of whom this is the first; code 0: of nothing. */
-static void tell_outcome(
-	struct smtp *s, size_t first, size_t n, const struct reply *answer)
+void transaction_begin_chunks(struct smtp *s)
 {
-	char line[sizeof(answer->enhanced) + sizeof(answer->text) + 1];
-	struct smtp_outcome outcome = {
-		.envelope = &s->envelope,
-		.recipient = s->envelope.recipients[first].address.mailbox,
-		.recipient_count = n,
-		.code = answer->code,
-	};
+	struct reply refusal;
 
-	if (s->env->outcome == NULL)
-		return;
-	if (answer->code != 0) {
-		size_t used = str_copy(line, sizeof(line), str_of(answer->enhanced));
-
-		used += str_copy(line + used, sizeof(line) - used, STR(" "));
-		used += str_copy(line + used, sizeof(line) - used, str_of(answer->text));
-		outcome.reply = (struct str){line, used};
-	}
-	s->env->outcome(s->env->user, &outcome);
-}
-
-static void leave_sink(struct smtp *s)
-{
-	if (s->is_in_sink)
-		s->env->sink->abort(s->env->sink_user);
-	s->is_in_sink = false;
+	if (!hooks_data_command(s, &refusal))
+		s->failure = refusal;
+	else if (begin(s))
+		s->chunks = CHUNKS_BEGUN;
 }
 
 /* Note the first failure, with its reply; later ones change nothing. */
@@ -131,6 +164,11 @@ static void fail_with(struct smtp *s, int code, const char *enhanced, const char
 	fail(s, &why);
 }
 
+void transaction_fail_by_size(struct smtp *s)
+{
+	fail_with(s, 552, "5.3.4", "Message is larger than the limit");
+}
+
 /* A run of decoded bytes. */
 static void take_text(void *user, const char *p, size_t n)
 {
@@ -142,7 +180,7 @@ static void take_text(void *user, const char *p, size_t n)
 	if (s->failure.code != 0)
 		return;
 	if (s->data.octets > s->settings->message_size_max) {
-		fail_with(s, 552, "5.3.4", "Message is larger than the limit");
+		transaction_fail_by_size(s);
 		return;
 	}
 	if (!hooks_data_chunk(s, (struct str){p, n}, &refusal)) {
@@ -268,22 +306,34 @@ void transaction_add_replies(struct smtp *s)
 	engine_leave_if_due(s);
 }
 
-static void end_of_data(struct smtp *s)
+void transaction_end_message(struct smtp *s)
 {
+	bool has_begun = s->is_in_message;
 	struct reply refusal;
 
 	s->mode = MODE_RESULTS;
 	s->is_in_message = false;
 	s->reply_next = 0;
 	s->has_421 = false;
-	if (s->data.has_bare_newline && s->settings->bare_newline == BARE_NEWLINE_REJECT)
+	if (s->data.bare_newline == BARE_NEWLINE_REJECT &&
+		data_has_bare_newline(&s->data))
 		fail_with(s, 554, "5.6.0", "Message has a bare CR or LF");
 	if (s->failure.code == 0 && !hooks_message(s, &refusal))
 		fail(s, &refusal);
 	if (s->failure.code == 0)
 		deliver(s);
-	tell_outcomes(s);
+	if (has_begun)
+		tell_outcomes(s);
 	transaction_add_replies(s);
+}
+
+void transaction_end_failed_chunk(struct smtp *s)
+{
+	if (s->is_in_message)
+		tell_outcomes(s);
+	s->is_in_message = false;
+	s->chunks = CHUNKS_FAILED;
+	engine_answer(s, &s->failure);
 }
 
 size_t transaction_feed(struct smtp *s, const char *p, size_t n)
@@ -293,15 +343,12 @@ size_t transaction_feed(struct smtp *s, const char *p, size_t n)
 	/* A hook may have dropped the connection in the middle of the text. */
 	if (data_decode(&s->data, p, n, &used, take_text, s) == DATA_END &&
 		s->mode == MODE_DATA)
-		end_of_data(s);
+		transaction_end_message(s);
 	return used;
 }
 
-void transaction_abort_message(struct smtp *s)
+void transaction_add_chunk(struct smtp *s, const char *p, size_t n)
 {
-	if (!s->is_in_message)
-		return;
-	s->is_in_message = false;
-	leave_sink(s);
-	tell_outcome(s, 0, s->envelope.recipient_count, &(struct reply){0});
+	if (s->failure.code == 0)
+		data_add_chunk(&s->data, p, n, take_text, s);
 }
