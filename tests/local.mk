@@ -53,7 +53,8 @@ tests_unit_unit_proto_SOURCES = \
 	tests/unit/test_session.c \
 	tests/unit/test_siphash.c \
 	tests/unit/test_starttls.c \
-	tests/unit/test_str.c
+	tests/unit/test_str.c \
+	tests/unit/test_xclient.c
 tests_unit_unit_proto_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_proto_LDADD = tests/tools/librig.a src/libsinkproto.a $(CUNIT_LIBS)
 
@@ -79,6 +80,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_maildir.c \
 	tests/unit/test_maildir_faults.c \
 	tests/unit/test_maildir_keep.c \
+	tests/unit/test_network.c \
 	tests/unit/test_notices.c \
 	tests/unit/test_conf_deliver.c \
 	tests/unit/test_conf_tls.c \

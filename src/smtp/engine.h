@@ -62,6 +62,38 @@ struct auth {
 	char user[USER_NAME_MAX];
 };
 
+/* INET6_ADDRSTRLEN, without the header */
+#define XCLIENT_ADDRESS_SIZE 46
+
+enum xclient_attribute {
+	XCLIENT_NAME,
+	XCLIENT_ADDR,
+	XCLIENT_PORT,
+	XCLIENT_PROTO,
+	XCLIENT_HELO,
+	XCLIENT_LOGIN,
+	XCLIENT_DESTADDR,
+	XCLIENT_DESTPORT,
+	XCLIENT_ATTRIBUTES
+};
+
+/* What XCLIENT told; see xclient.c.  Texts are terminated, and empty when not known. */
+struct xclient {
+	unsigned told; /* a set of 1 << enum xclient_attribute */
+	uint16_t port;
+	uint16_t destination_port;
+	bool is_esmtp;
+	bool is_loopback;
+	char address[XCLIENT_ADDRESS_SIZE];
+	char destination[XCLIENT_ADDRESS_SIZE];
+	char name[256];
+	char helo[256];
+	char user[USER_NAME_MAX + 1];
+	/* Whom we see, for when all that is forgotten. */
+	struct envelope_client peer;
+	bool is_peer_loopback;
+};
+
 struct smtp {
 	const struct smtp_settings *settings;
 	const struct smtp_env *env;
@@ -92,6 +124,7 @@ struct smtp {
 	struct arena_mark transaction_mark; /* what the session keeps ends here */
 	struct auth auth;
 	struct sasl_session sasl_session;
+	struct xclient xclient;
 
 	/* the transaction */
 	struct envelope envelope;
@@ -123,6 +156,9 @@ void engine_challenge(struct smtp *s, struct str text);
 
 /* A reply that was kept, or that a hook gave. */
 void engine_answer(struct smtp *s, const struct reply *answer);
+
+/* The session proper begins, maybe anew: ask the hook `connect` and greet, or close. */
+void engine_open_session(struct smtp *s);
 
 /* A reply to a mistake of the client, which counts towards limits.errors. */
 void engine_error(struct smtp *s, int code, const char *enhanced, const char *text);

@@ -15,6 +15,7 @@
 #include "smtp/hooks.h"
 #include "smtp/transaction.h"
 #include "smtp/verbs.h"
+#include "smtp/xclient.h"
 
 static const char shutting_down[] = "Service is shutting down";
 
@@ -158,6 +159,7 @@ static void greet(struct smtp *s)
 
 static void begin(struct smtp *s, const struct smtp_peer *peer)
 {
+	xclient_forget(s);
 	arena_rewind(&s->arena, (struct arena_mark){0});
 	s->transaction_mark = arena_mark(&s->arena);
 	buf_reset(&s->out);
@@ -191,8 +193,8 @@ static void begin(struct smtp *s, const struct smtp_peer *peer)
 	auth_begin(s);
 }
 
-/* The session proper: from here on the hooks know of it. */
-static void open_session(struct smtp *s)
+/* From here on the hooks know of it. */
+void engine_open_session(struct smtp *s)
 {
 	struct reply refusal;
 
@@ -212,7 +214,7 @@ void smtp_start(struct smtp *s, const struct smtp_peer *peer)
 	if (s->listen.tls == LISTEN_TLS_IMPLICIT)
 		s->mode = MODE_HANDSHAKE;
 	else
-		open_session(s);
+		engine_open_session(s);
 }
 
 void smtp_refuse(struct smtp *s, const struct smtp_peer *peer, int code,
@@ -469,6 +471,7 @@ void smtp_tls_started(struct smtp *s, const struct envelope_tls *tls,
 	transaction_abort_message(s);
 	s->mode = MODE_COMMAND;
 	s->is_tls = true;
+	xclient_forget(s);
 	auth_forget(s);
 	if (binding != NULL)
 		s->sasl_session = *binding;
@@ -482,7 +485,7 @@ void smtp_tls_started(struct smtp *s, const struct envelope_tls *tls,
 	if (s->listen.tls != LISTEN_TLS_IMPLICIT)
 		transaction_reset(s);
 	else if (!s->is_draining)
-		open_session(s);
+		engine_open_session(s);
 	engine_leave_if_due(s);
 }
 

@@ -11,14 +11,15 @@ from lint import BUILD, conclude, need, skip
 
 LIBRARY = os.path.join(BUILD, "src", "libsinkproto.a")
 
-# Memory, bytes, numbers as text, asserts, an address checked; then what compilers add by
-# themselves.  Not gmtime_r: glibc's opens /etc/localtime when first called.
+# Memory, bytes, numbers as text, asserts, addresses checked and written; then what
+# compilers add by themselves.  Not gmtime_r: glibc's opens /etc/localtime when first
+# called.
 ALLOWED = set("""
     malloc calloc realloc reallocarray free
     memchr memcmp memcpy memmem memmove memrchr memset strchr strcmp strlen strnlen strrchr
     explicit_bzero
     snprintf vsnprintf __assert_fail
-    inet_pton
+    inet_pton inet_ntop
     bcmp __stack_chk_fail __snprintf_chk __vsnprintf_chk
     __memcpy_chk __memmove_chk __memset_chk __explicit_bzero_chk _GLOBAL_OFFSET_TABLE_
 """.split())

@@ -25,5 +25,6 @@ void (*const unit_suites[])(void) = {
 	suite_auth_secrets,
 	suite_starttls,
 	suite_siphash,
+	suite_xclient,
 	NULL,
 };

@@ -32,6 +32,7 @@ void suite_auth(void);
 void suite_auth_secrets(void);
 void suite_starttls(void);
 void suite_siphash(void);
+void suite_xclient(void);
 
 /* All the rest (suites.c). */
 void suite_log(void);
@@ -64,6 +65,7 @@ void suite_pool(void);
 void suite_pool_life(void);
 void suite_runtime(void);
 void suite_inherit(void);
+void suite_network(void);
 void suite_ready(void);
 void suite_upgrade(void);
 void suite_slots(void);
