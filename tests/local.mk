@@ -45,6 +45,7 @@ tests_unit_unit_proto_SOURCES = \
 	tests/unit/test_data.c \
 	tests/unit/test_date.c \
 	tests/unit/test_envelope.c \
+	tests/unit/test_extensions.c \
 	tests/unit/test_hooks.c \
 	tests/unit/test_line.c \
 	tests/unit/test_lmtp.c \
@@ -54,6 +55,7 @@ tests_unit_unit_proto_SOURCES = \
 	tests/unit/test_siphash.c \
 	tests/unit/test_starttls.c \
 	tests/unit/test_str.c \
+	tests/unit/test_utf8.c \
 	tests/unit/test_xclient.c
 tests_unit_unit_proto_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_proto_LDADD = tests/tools/librig.a src/libsinkproto.a $(CUNIT_LIBS)

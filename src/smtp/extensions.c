@@ -1,4 +1,6 @@
-/* What EHLO offers; see extensions.h. */
+/* What EHLO offers; see extensions.h.
+ *
+ * Runs in workers.  Nothing of the client is in these lines. */
 #include "smtp/extensions.h"
 
 #include <inttypes.h>
@@ -7,9 +9,18 @@
 #include "smtp/auth.h"
 #include "smtp/engine.h"
 
+/* The longest that is made here; AUTH has a place of its own. */
+#define OFFER_MAX 64
+
+/* RFC 9422, 4: a limit has one to six digits, and is not 0. */
+#define LIMIT_MAX 999999
+
 bool extensions_has(const struct smtp *s, enum smtp_extension extension)
 {
-	return (s->listen.extensions & EXTENSION_BIT(extension)) != 0;
+	if ((s->listen.extensions & EXTENSION_BIT(extension)) == 0)
+		return false;
+	/* RFC 8689, 2 */
+	return extension != EXTENSION_REQUIRETLS || s->is_tls;
 }
 
 bool extensions_may_start_tls(const struct smtp *s)
@@ -17,28 +28,106 @@ bool extensions_may_start_tls(const struct smtp *s)
 	return s->listen.tls != LISTEN_TLS_OFF && !s->is_tls;
 }
 
+/* Functions for what is more than a word; out is a place for the line.  Empty: it is not
+ * offered. */
+
+static struct str offer_size(struct smtp *s, char out[OFFER_MAX])
+{
+	uint64_t max = s->settings->message_size_max;
+
+	/* RFC 1870, 3: zero stands for no limit. */
+	(void)snprintf(out, OFFER_MAX, "SIZE %" PRIu64, max == UINT64_MAX ? 0 : max);
+	return str_of(out);
+}
+
+static struct str offer_starttls(struct smtp *s, char out[OFFER_MAX])
+{
+	(void)out;
+	return extensions_may_start_tls(s) ? STR("STARTTLS") : STR("");
+}
+
+static struct str offer_auth(struct smtp *s, char out[OFFER_MAX])
+{
+	(void)out;
+	return auth_offer(s);
+}
+
+/* RFC 9422, 4; without the limits that it has no digits for. */
+static struct str offer_limits(struct smtp *s, char out[OFFER_MAX])
+{
+	size_t rcpt = s->settings->recipients_max, mail = s->settings->messages_max, n;
+
+	n = (size_t)snprintf(out, OFFER_MAX, "LIMITS");
+	if (rcpt > 0 && rcpt <= LIMIT_MAX)
+		n += (size_t)snprintf(out + n, OFFER_MAX - n, " RCPTMAX=%zu", rcpt);
+	if (mail > 0 && mail <= LIMIT_MAX)
+		n += (size_t)snprintf(out + n, OFFER_MAX - n, " MAILMAX=%zu", mail);
+	return n > sizeof("LIMITS") ? str_of(out) : STR("");
+}
+
+static struct str offer_xclient(struct smtp *s, char out[OFFER_MAX])
+{
+	(void)out;
+	return s->may_xclient
+		       ? STR("XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT")
+		       : STR("");
+}
+
+/* In the order of the reply.  EXPN and ETRN are commands that nobody is invited to use.
+ */
+static const struct {
+	enum smtp_extension extension; /* EXTENSIONS: the function decides alone */
+	struct str line;
+	struct str (*make)(struct smtp *s, char out[OFFER_MAX]);
+} offers[] = {
+	{EXTENSION_PIPELINING, STR("PIPELINING"), NULL},
+	{EXTENSION_SIZE, STR(""), offer_size},
+	{EXTENSION_8BITMIME, STR("8BITMIME"), NULL},
+	{EXTENSIONS, STR(""), offer_starttls},
+	{EXTENSIONS, STR(""), offer_auth},
+	{EXTENSION_SMTPUTF8, STR("SMTPUTF8"), NULL},
+	{EXTENSION_CHUNKING, STR("CHUNKING"), NULL},
+	{EXTENSION_BINARYMIME, STR("BINARYMIME"), NULL},
+	{EXTENSION_DSN, STR("DSN"), NULL},
+	{EXTENSION_LIMITS, STR(""), offer_limits},
+	{EXTENSION_NO_SOLICITING, STR("NO-SOLICITING"), NULL},
+	{EXTENSION_REQUIRETLS, STR("REQUIRETLS"), NULL},
+	{EXTENSION_VRFY, STR("VRFY"), NULL},
+	{EXTENSIONS, STR(""), offer_xclient},
+	{EXTENSION_HELP, STR("HELP"), NULL},
+	{EXTENSION_ENHANCEDSTATUSCODES, STR("ENHANCEDSTATUSCODES"), NULL},
+};
+
+#define OFFER_COUNT (sizeof(offers) / sizeof(offers[0]))
+
+/* The line for offer i, or nothing. */
+static struct str make_offer(struct smtp *s, size_t i, char out[OFFER_MAX])
+{
+	if (offers[i].extension != EXTENSIONS && !extensions_has(s, offers[i].extension))
+		return STR("");
+	return offers[i].make != NULL ? offers[i].make(s, out) : offers[i].line;
+}
+
 size_t extensions_count(struct smtp *s)
 {
-	(void)s;
-	return 5;
+	char text[OFFER_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < OFFER_COUNT; i++)
+		count += make_offer(s, i, text).n > 0;
+	return count;
 }
 
 void extensions_list(struct smtp *s)
 {
-	uint64_t size_max = s->settings->message_size_max;
-	struct str auth = auth_offer(s);
-	char size[32];
+	size_t left = extensions_count(s);
+	char text[OFFER_MAX];
 
-	/* RFC 1870, 3: zero stands for no limit. */
-	(void)snprintf(size, sizeof(size), "SIZE %" PRIu64,
-		size_max == UINT64_MAX ? 0 : size_max);
-	engine_reply_line(s, REPLY_MORE, 250, "", STR("PIPELINING"));
-	engine_reply_line(s, REPLY_MORE, 250, "", str_of(size));
-	engine_reply_line(s, REPLY_MORE, 250, "", STR("8BITMIME"));
-	if (extensions_may_start_tls(s))
-		engine_reply_line(s, REPLY_MORE, 250, "", STR("STARTTLS"));
-	if (auth.n > 0)
-		engine_reply_line(s, REPLY_MORE, 250, "", auth);
-	engine_reply_line(s, REPLY_MORE, 250, "", STR("HELP"));
-	engine_reply_line(s, REPLY_LAST, 250, "", STR("ENHANCEDSTATUSCODES"));
+	for (size_t i = 0; i < OFFER_COUNT; i++) {
+		struct str line = make_offer(s, i, text);
+
+		if (line.n > 0)
+			engine_reply_line(
+				s, --left == 0 ? REPLY_LAST : REPLY_MORE, 250, "", line);
+	}
 }

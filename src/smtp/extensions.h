@@ -10,7 +10,8 @@
 
 struct smtp;
 
-/* Whether the client may use it now. */
+/* Whether the client may use it now: what the listener allows, REQUIRETLS only under
+ * TLS. */
 bool extensions_has(const struct smtp *s, enum smtp_extension extension);
 
 bool extensions_may_start_tls(const struct smtp *s);
@@ -19,7 +20,7 @@ bool extensions_may_start_tls(const struct smtp *s);
 size_t extensions_count(struct smtp *s);
 
 /* The offers, each on a line of the reply to EHLO, which has begun; the last one ends
- * it. */
+ * it.  Without any nothing is added. */
 void extensions_list(struct smtp *s);
 
 #endif

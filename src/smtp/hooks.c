@@ -246,8 +246,9 @@ void hooks_add_greeting(struct smtp *s, struct buf *out)
 			(void)buf_add_str(out, domain);
 			rest = str_skip(rest, sizeof("%{hostname}") - 1);
 		} else if (str_starts_nocase(rest, STR("%{protocol}"))) {
-			(void)buf_add_text(
-				out, s->envelope.client.is_lmtp ? "LMTP" : "ESMTP");
+			(void)buf_add_text(out, s->envelope.client.is_lmtp  ? "LMTP"
+						: s->listen.extensions == 0 ? "SMTP"
+									    : "ESMTP");
 			rest = str_skip(rest, sizeof("%{protocol}") - 1);
 		} else {
 			if (str_starts_nocase(rest, STR("%%")))

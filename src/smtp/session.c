@@ -12,6 +12,7 @@
 #include "smtp/auth.h"
 #include "smtp/chunk.h"
 #include "smtp/engine.h"
+#include "smtp/extensions.h"
 #include "smtp/hooks.h"
 #include "smtp/transaction.h"
 #include "smtp/verbs.h"
@@ -102,6 +103,8 @@ void engine_reply_line(struct smtp *s, enum reply_position position, int code,
 
 	if (s->mode == MODE_DROPPED)
 		return;
+	if (!extensions_has(s, EXTENSION_ENHANCEDSTATUSCODES))
+		enhanced = "";
 	reply_add(&s->out, position, code, enhanced, text);
 	tell_reply(s, start);
 	if (position == REPLY_LAST)

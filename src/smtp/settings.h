@@ -88,8 +88,8 @@ struct smtp_listen_settings {
 
 struct smtp_settings {
 	const char *hostname;
-	/* "%{hostname}" in it stands for the server's name, "%{protocol}" for "ESMTP" or
-	 * "LMTP", and "%%" for a percent sign. */
+	/* "%{hostname}" in it stands for the server's name, "%{protocol}" for "ESMTP",
+	 * "LMTP", or "SMTP" without extensions, and "%%" for a percent sign. */
 	const char *greeting;
 	uint64_t message_size_max;  /* octets as RFC 1870 counts them */
 	size_t recipients_max;      /* per transaction */

@@ -103,7 +103,9 @@ static const struct exchange exchanges[] = {
 		"AUTH PLAIN " PLAIN_RIGHT "\r\nHELO x\r\n" EHLO "AUTH PLAIN\r\n",
 		OK235 "250 sink.example.test\r\n250-sink.example.test\r\n"
 		      "250-PIPELINING\r\n250-SIZE 20971520\r\n250-8BITMIME\r\n"
-		      "250-HELP\r\n250 ENHANCEDSTATUSCODES\r\n" AGAIN,
+		      "250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n"
+		      "250-DSN\r\n250-LIMITS RCPTMAX=1000\r\n250-NO-SOLICITING\r\n"
+		      "250-VRFY\r\n250-HELP\r\n250 ENHANCEDSTATUSCODES\r\n" AGAIN,
 		"PLAIN joe 235\n"},
 };
 

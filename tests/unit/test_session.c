@@ -342,8 +342,10 @@ static void test_retire_in_transaction(void)
 /* 421 instead of a greeting; no hook hears of the client.  The next one is served. */
 static void test_refuse(void)
 {
-	static const struct smtp_peer peer = {
-		.address = STR("192.0.2.1"), .port = 4711, .listener = STR("test")};
+	static const struct smtp_peer peer = {.address = STR("192.0.2.1"),
+		.port = 4711,
+		.listener = STR("test"),
+		.settings = {.extensions = EXTENSIONS_ALL}};
 	struct rig r;
 
 	rig_init(&r);
