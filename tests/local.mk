@@ -41,6 +41,8 @@ tests_unit_unit_proto_SOURCES = \
 	tests/unit/test_auth_secrets.c \
 	tests/unit/test_base64.c \
 	tests/unit/test_buf.c \
+	tests/unit/test_chunk.c \
+	tests/unit/test_chunk_limits.c \
 	tests/unit/test_command.c \
 	tests/unit/test_data.c \
 	tests/unit/test_date.c \

@@ -149,7 +149,7 @@ enum data_outcome data_decode(struct data *d, const char *p, size_t n, size_t *r
 		switch (d->state) {
 		case DATA_AT_LINE_START:
 		case DATA_AT_LONE_LF:
-			if (p[i] != '.') {
+			if (p[i] != '.' || d->is_chunked) {
 				d->state = DATA_IN_LINE;
 				break;
 			}
@@ -201,21 +201,15 @@ void data_add_chunk(
 	struct data *d, const char *p, size_t n, data_emit_fn emit, void *user)
 {
 	struct decoder c = {d, p, 0, emit, user};
-	/* As they came: also what is no text at all. */
-	size_t i = d->bare_newline == BARE_NEWLINE_PRESERVE ? n : 0;
+	size_t used;
 
-	while (i < n) {
-		if (d->state == DATA_SEEN_CR && p[i] == '\n') {
-			d->state = DATA_AT_LINE_START;
-			i++;
-			continue;
-		}
-		if (d->state == DATA_SEEN_CR)
-			d->has_bare_newline |= d->bare_newline == BARE_NEWLINE_REJECT;
-		/* Stops at dots, too, which are nothing special here. */
-		i = take_lines(&c, i, n);
+	/* What may be no text at all is not looked at. */
+	if (d->bare_newline == BARE_NEWLINE_PRESERVE) {
+		emit_run(&c, n, n);
+		return;
 	}
-	emit_run(&c, n, n);
+	d->is_chunked = true;
+	(void)data_decode(d, p, n, &used, emit, user);
 }
 
 bool data_has_bare_newline(const struct data *d)

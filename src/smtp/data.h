@@ -25,6 +25,7 @@ struct data {
 	enum data_state state;
 	enum bare_newline bare_newline;
 	bool has_bare_newline; /* sticky: a lone CR or LF was seen */
+	bool is_chunked;       /* dots are nothing special, and there is no end */
 	uint64_t octets;       /* so far, as RFC 1870 counts them */
 };
 

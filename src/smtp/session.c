@@ -139,8 +139,12 @@ static bool is_in_transaction(const struct smtp *s)
 
 void engine_leave_if_due(struct smtp *s)
 {
+	int code = s->reply_code;
+
 	if (s->is_draining && s->mode == MODE_COMMAND && !is_in_transaction(s))
 		engine_close(s, s->drain_enhanced, s->drain_text);
+	/* It answers no command; the one before it may not have been told of yet. */
+	s->reply_code = code;
 }
 
 void engine_error(struct smtp *s, int code, const char *enhanced, const char *text)

@@ -2,8 +2,9 @@
  * by byte, and against a second decoder.
  *
  * The first byte chooses what becomes of lone line ends; the rest is what the client
- * sends.  It is decoded as it is, and again with an end of data behind it.  All splits
- * must emit the same text and leave the same state; the second decoder must agree. */
+ * sends.  It is decoded as it is, and again with an end of data behind it; and once more
+ * as chunks.  All splits must emit the same text and leave the same state; the second
+ * decoder must agree. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,16 +70,26 @@ static void compare(const char *how, const struct decoded *a, const struct decod
 	assert(a->data.has_bare_newline == b->data.has_bare_newline);
 }
 
+/* The next chunk. */
+static void add_piece(struct decoded *d, size_t at, struct str piece)
+{
+	(void)at;
+	data_add_chunk(&d->data, piece.p, piece.n, emit, &d->text);
+	assert(!d->text.has_overflowed);
+}
+
+typedef void (*take_piece_fn)(struct decoded *d, size_t at, struct str piece);
+
 /* The same input in other pieces. */
-static void check_splits(const struct decoded *whole, struct str in)
+static void check_splits(const struct decoded *whole, struct str in, take_piece_fn take)
 {
 	struct decoded d;
 
 	decoded_init(&d, whole->data.bare_newline, in.n);
 	for (size_t cut = 1; cut < in.n && cut <= CUTS_MAX; cut++) {
 		decoded_restart(&d);
-		decode_piece(&d, 0, (struct str){in.p, cut});
-		decode_piece(&d, cut, str_skip(in, cut));
+		take(&d, 0, (struct str){in.p, cut});
+		take(&d, cut, str_skip(in, cut));
 		compare("cut in two", whole, &d);
 	}
 	decoded_restart(&d);
@@ -86,7 +97,7 @@ static void check_splits(const struct decoded *whole, struct str in)
 		char c = in.p[i];
 
 		/* Alone, so that a checker sees a look at its neighbours. */
-		decode_piece(&d, i, (struct str){&c, 1});
+		take(&d, i, (struct str){&c, 1});
 	}
 	compare("byte by byte", whole, &d);
 	buf_done(&d.text);
@@ -149,10 +160,42 @@ static void check(struct str text, enum bare_newline mode, bool has_end)
 
 	decoded_init(&whole, mode, in.n);
 	decode_piece(&whole, 0, in);
-	check_splits(&whole, in);
+	check_splits(&whole, in, decode_piece);
 	if (has_end)
 		check_rules(&whole, in);
 	buf_done(&whole.text);
+	free(copy);
+}
+
+/* The rules of chunks: line ends alone. */
+static void check_chunks(struct str text, enum bare_newline mode)
+{
+	char *copy = fuzz_exact_copy(text);
+	struct str in = {copy, text.n};
+	struct decoded whole, rules;
+	bool has_bare_newline = false;
+
+	decoded_init(&whole, mode, in.n);
+	decoded_init(&rules, mode, in.n);
+	add_piece(&whole, 0, in);
+	check_splits(&whole, in, add_piece);
+	for (size_t i = 0; i < in.n; i++) {
+		bool is_lone_lf = in.p[i] == '\n' && (i == 0 || in.p[i - 1] != '\r');
+		bool is_lone_cr =
+			in.p[i] == '\r' && (i + 1 == in.n || in.p[i + 1] != '\n');
+
+		has_bare_newline |= is_lone_lf || is_lone_cr;
+		if (is_lone_lf && mode == BARE_NEWLINE_NORMALIZE)
+			emit(&rules.text, "\r", 1);
+		emit(&rules.text, in.p + i, 1);
+	}
+	assert(whole.data.octets == in.n);
+	if (mode == BARE_NEWLINE_REJECT)
+		assert(data_has_bare_newline(&whole.data) == has_bare_newline);
+	fuzz_compare(
+		"chunks", "decoder", buf_str(&whole.text), "rules", buf_str(&rules.text));
+	buf_done(&whole.text);
+	buf_done(&rules.text);
 	free(copy);
 }
 
@@ -168,6 +211,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	buf_init(&in, n + end.n);
 	(void)buf_add(&in, p + 1, n - 1);
 	check(buf_str(&in), mode, false);
+	check_chunks(buf_str(&in), mode);
 	(void)buf_add_str(&in, end);
 	check(buf_str(&in), mode, true);
 	buf_done(&in);

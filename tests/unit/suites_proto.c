@@ -23,6 +23,8 @@ void (*const unit_suites[])(void) = {
 	suite_session,
 	suite_mail,
 	suite_lmtp,
+	suite_chunk,
+	suite_chunk_limits,
 	suite_auth,
 	suite_auth_secrets,
 	suite_starttls,

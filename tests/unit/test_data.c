@@ -1,5 +1,6 @@
-/* smtp/data against a second decoder, written from the rules and not for speed:
- * every short text over a small alphabet, in every mode, in every split. */
+/* smtp/data against second decoders, written from the rules and not for speed:
+ * every short text over a small alphabet, in every mode, in every split; as DATA and
+ * as chunks. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,6 +236,113 @@ static void test_cases(void)
 	}
 }
 
+/* --- chunks ---------------------------------------------------------------------- */
+
+/* One octet after the other: no dots, and no end. */
+static struct decoded add_by_the_rules(struct str in, enum bare_newline mode)
+{
+	struct decoded d = {.octets = in.n};
+
+	for (size_t i = 0; i < in.n; i++) {
+		char before = i > 0 ? in.p[i - 1] : '\0';
+		char after = i + 1 < in.n ? in.p[i + 1] : '\0';
+		bool is_lone_lf = in.p[i] == '\n' && before != '\r';
+		bool is_lone_cr = in.p[i] == '\r' && after != '\n';
+
+		d.has_bare_newline |= is_lone_lf || is_lone_cr;
+		if (is_lone_lf && mode == BARE_NEWLINE_NORMALIZE)
+			d.text[d.n++] = '\r';
+		d.text[d.n++] = in.p[i];
+	}
+	return d;
+}
+
+/* In chunks of `step` octets, after a first one of `cut`. */
+static bool check_chunks(struct str in, enum bare_newline mode, size_t cut, size_t step)
+{
+	struct decoded expected = add_by_the_rules(in, mode);
+	struct str text = {expected.text, expected.n};
+	struct data d;
+	struct buf out;
+	bool is_good;
+
+	buf_init(&out, 512);
+	data_init(&d, mode);
+	for (size_t at = 0, n = cut; at < in.n; at += n, n = step) {
+		if (n > in.n - at)
+			n = in.n - at;
+		data_add_chunk(&d, in.p + at, n, emit, &out);
+	}
+	if (mode == BARE_NEWLINE_REJECT)
+		is_good = data_has_bare_newline(&d) == expected.has_bare_newline;
+	else
+		is_good = d.octets == expected.octets && str_equal(buf_str(&out), text);
+	if (mode == BARE_NEWLINE_REJECT && !expected.has_bare_newline)
+		is_good &= d.octets == in.n && str_equal(buf_str(&out), in);
+	if (mode == BARE_NEWLINE_PRESERVE)
+		is_good &= str_equal(buf_str(&out), in) && !data_has_bare_newline(&d);
+	if (!is_good) {
+		char name[500];
+		char printable[400];
+
+		(void)str_printable(printable, sizeof(printable), in);
+		(void)snprintf(name, sizeof(name), "mode %d '%s' cut %zu step %zu",
+			(int)mode, printable, cut, step);
+		CHECK_STR(name, buf_str(&out), text);
+		CHECK(name, is_good);
+	}
+	buf_done(&out);
+	return is_good;
+}
+
+/* All texts of up to 6 octets, cut everywhere, and octet by octet. */
+static void test_short_chunks(void)
+{
+	static const char alphabet[] = {'\r', '\n', '.', 'x', '\0'};
+	unsigned total = 1;
+
+	for (size_t length = 0; length <= 6; length++, total *= 5) {
+		for (unsigned number = 0; number < total * 3; number++) {
+			enum bare_newline mode = (enum bare_newline)(number % 3);
+			char text[8];
+			unsigned rest = number / 3;
+
+			for (size_t i = 0; i < length; i++, rest /= 5)
+				text[i] = alphabet[rest % 5];
+			for (size_t cut = 0; cut <= length; cut++)
+				if (!check_chunks((struct str){text, length}, mode, cut,
+					    cut == 0 ? 1 : length))
+					return;
+		}
+	}
+}
+
+/* Every three octets of the alphabet, at every place up to the second block. */
+static void test_chunks_of_plain_lines(void)
+{
+	static const char alphabet[] = {'\r', '\n', '.', 'x', '\0'};
+	static const char line[] = "plain lines\r\n";
+	enum { LENGTH = 200, PLACES = 90 };
+
+	for (size_t at = 0; at < PLACES; at++) {
+		for (unsigned number = 0; number < 125 * 3; number++) {
+			enum bare_newline mode = (enum bare_newline)(number % 3);
+			char text[LENGTH];
+
+			for (size_t i = 0; i < LENGTH; i++)
+				text[i] = line[i % (sizeof(line) - 1)];
+			for (size_t i = 0, rest = number / 3; i < 3; i++, rest /= 5)
+				text[at + i] = alphabet[rest % 5];
+			for (size_t cut = at + 1; cut <= at + 3; cut++)
+				if (!check_chunks((struct str){text, LENGTH}, mode, cut,
+					    LENGTH))
+					return;
+			if (!check_chunks((struct str){text, LENGTH}, mode, LENGTH, 1))
+				return;
+		}
+	}
+}
+
 void suite_data(void)
 {
 	CU_pSuite s = CU_add_suite("data", NULL, NULL);
@@ -242,4 +350,6 @@ void suite_data(void)
 	CU_add_test(s, "cases", test_cases);
 	CU_add_test(s, "against the rules", test_against_the_rules);
 	CU_add_test(s, "amid plain lines", test_amid_plain_lines);
+	CU_add_test(s, "short chunks", test_short_chunks);
+	CU_add_test(s, "chunks of plain lines", test_chunks_of_plain_lines);
 }

@@ -21,6 +21,8 @@ void suite_str(void);
 void suite_utf8(void);
 void suite_line(void);
 void suite_data(void);
+void suite_chunk(void);
+void suite_chunk_limits(void);
 void suite_address(void);
 void suite_command(void);
 void suite_envelope(void);
