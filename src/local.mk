@@ -29,6 +29,7 @@ src_libsinkproto_a_SOURCES = \
 	src/smtp/hooks.c src/smtp/hooks.h \
 	src/smtp/line.c src/smtp/line.h \
 	src/smtp/mail.c src/smtp/mail.h \
+	src/smtp/parameters.c src/smtp/parameters.h \
 	src/smtp/reply.c src/smtp/reply.h \
 	src/smtp/session.c src/smtp/session.h \
 	src/smtp/sasl.h \

@@ -31,6 +31,9 @@ bool str_equal_nocase(struct str a, struct str b);
 bool str_equal_secret(struct str given, struct str secret);
 bool str_starts_nocase(struct str s, struct str prefix);
 
+/* No byte is over 127. */
+bool str_is_ascii(struct str s);
+
 /* s without its first n bytes (all of them, if it has fewer). */
 struct str str_skip(struct str s, size_t n);
 /* s without spaces and tabs at its end / beginning. */

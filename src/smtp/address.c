@@ -1,4 +1,4 @@
-/* Mailboxes and paths; see address.h (RFC 5321, 4.1.2 and 4.1.3).
+/* Mailboxes and paths; see address.h (RFC 5321, 4.1.2 and 4.1.3; RFC 6531, 3.3).
  *
  * Runs in workers on hostile text.  Each parser takes the text at *s, moves *s
  * behind what it took, and has one way to say yes, at its end: a shortcut to
@@ -6,11 +6,14 @@
  *
  * Lenient on purpose: underscores in domain names (container host names have
  * them) and local parts longer than 64 octets (VERP makes them),
- * as long as the mailbox fits a header line. */
+ * as long as the mailbox fits a header line.  Of IDNA (RFC 5890) only the length of
+ * labels is checked, in octets as they are sent. */
 #include "smtp/address.h"
 
 #include <arpa/inet.h>
 #include <string.h>
+
+#include "base/utf8.h"
 
 #define DOMAIN_MAX 255
 
@@ -37,14 +40,37 @@ static bool is_atext(char c)
 	return c != '\0' && (str_is_alnum(c) || strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
+/* UTF8-non-ascii = UTF8-2 / UTF8-3 / UTF8-4; returns how many octets, or 0. */
+static size_t beyond_ascii(struct str s, bool is_utf8)
+{
+	return is_utf8 && s.n > 0 && (unsigned char)s.p[0] > 0x7f ? utf8_printable(s) : 0;
+}
+
+/* 1*( atext / UTF8-non-ascii ); returns how many octets. */
+static size_t atom_length(struct str s, bool is_utf8)
+{
+	size_t n = 0, step;
+
+	do {
+		while (n < s.n && is_atext(s.p[n]))
+			n++;
+		step = beyond_ascii(str_skip(s, n), is_utf8);
+		n += step;
+	} while (step > 0);
+	return n;
+}
+
+bool address_is_atom(struct str s)
+{
+	return s.n > 0 && atom_length(s, false) == s.n;
+}
+
 /* Dot-string = Atom *("."  Atom) */
-static bool take_dot_string(struct str *s)
+static bool take_dot_string(struct str *s, bool is_utf8)
 {
 	do {
-		size_t n = 0;
+		size_t n = atom_length(*s, is_utf8);
 
-		while (n < s->n && is_atext(s->p[n]))
-			n++;
 		if (n == 0)
 			return false;
 		*s = str_skip(*s, n);
@@ -54,31 +80,39 @@ static bool take_dot_string(struct str *s)
 
 /*
  * Quoted-string = DQUOTE *QcontentSMTP DQUOTE
- * QcontentSMTP  = qtextSMTP / quoted-pairSMTP
- * Both stand for printable ASCII, in which a quote and a backslash are special.
+ * QcontentSMTP  = qtextSMTP / quoted-pairSMTP / UTF8-non-ascii
+ * The first two stand for printable ASCII, in which a quote and a backslash are special.
  */
-static bool take_quoted_string(struct str *s)
+static bool take_quoted_string(struct str *s, bool is_utf8)
 {
 	if (!take_char(s, '"'))
 		return false;
 	while (s->n > 0 && s->p[0] != '"') {
-		size_t n = s->p[0] == '\\' ? 2 : 1;
+		size_t n = beyond_ascii(*s, is_utf8);
 
-		if (n > s->n || !str_is_printable(s->p[0]) ||
-			!str_is_printable(s->p[n - 1]))
-			return false;
+		if (n == 0) {
+			n = s->p[0] == '\\' ? 2 : 1;
+			if (n > s->n || !str_is_printable(s->p[0]) ||
+				!str_is_printable(s->p[n - 1]))
+				return false;
+		}
 		*s = str_skip(*s, n);
 	}
 	return take_char(s, '"');
 }
 
-/* sub-domain = Let-dig [Ldh-str], and the underscore anywhere */
-static bool take_sub_domain(struct str *s)
+/* sub-domain = Let-dig [Ldh-str] / U-label, and the underscore anywhere */
+static bool take_sub_domain(struct str *s, bool is_utf8)
 {
-	size_t n = 0;
+	size_t n = 0, step;
 
-	while (n < s->n && (str_is_alnum(s->p[n]) || s->p[n] == '-' || s->p[n] == '_'))
-		n++;
+	do {
+		while (n < s->n &&
+			(str_is_alnum(s->p[n]) || s->p[n] == '-' || s->p[n] == '_'))
+			n++;
+		step = beyond_ascii(str_skip(*s, n), is_utf8);
+		n += step;
+	} while (step > 0);
 	if (n == 0 || n > 63 || s->p[0] == '-' || s->p[n - 1] == '-')
 		return false;
 	*s = str_skip(*s, n);
@@ -86,12 +120,12 @@ static bool take_sub_domain(struct str *s)
 }
 
 /* Domain = sub-domain *("." sub-domain) */
-static bool take_domain_name(struct str *s)
+static bool take_domain_name(struct str *s, bool is_utf8)
 {
 	struct str start = *s;
 
 	do {
-		if (!take_sub_domain(s))
+		if (!take_sub_domain(s, is_utf8))
 			return false;
 	} while (take_char(s, '.'));
 	return between(start, *s).n <= DOMAIN_MAX;
@@ -128,23 +162,24 @@ static bool take_literal(struct str *s)
 	       take_char(s, ']');
 }
 
-static bool take_domain(struct str *s)
+static bool take_domain(struct str *s, bool is_utf8)
 {
-	return s->n > 0 && s->p[0] == '[' ? take_literal(s) : take_domain_name(s);
+	return s->n > 0 && s->p[0] == '[' ? take_literal(s)
+					  : take_domain_name(s, is_utf8);
 }
 
 bool address_is_domain(struct str s)
 {
-	return take_domain(&s) && s.n == 0;
+	return take_domain(&s, false) && s.n == 0;
 }
 
 /* A-d-l = At-domain *( "," At-domain ), then ":"; none is fine too. */
-static bool take_source_route(struct str *s)
+static bool take_source_route(struct str *s, bool is_utf8)
 {
 	if (s->n == 0 || s->p[0] != '@')
 		return true;
 	do {
-		if (!take_char(s, '@') || !take_domain(s))
+		if (!take_char(s, '@') || !take_domain(s, is_utf8))
 			return false;
 	} while (take_char(s, ','));
 	return take_char(s, ':');
@@ -152,19 +187,19 @@ static bool take_source_route(struct str *s)
 
 /* Mailbox = Local-part "@" ( Domain / address-literal ); the domain may be
  * missing, which is for the caller to judge. */
-static bool take_mailbox(struct str *s, struct address *ret)
+static bool take_mailbox(struct str *s, bool is_utf8, struct address *ret)
 {
 	struct str start = *s, domain;
 	bool is_quoted = s->n > 0 && s->p[0] == '"';
 
-	if (!(is_quoted ? take_quoted_string(s) : take_dot_string(s)))
+	if (!(is_quoted ? take_quoted_string(s, is_utf8) : take_dot_string(s, is_utf8)))
 		return false;
 	ret->local = between(start, *s);
 	domain = (struct str){s->p, 0};
 	if (take_char(s, '@')) {
 		struct str at = *s;
 
-		if (!take_domain(s))
+		if (!take_domain(s, is_utf8))
 			return false;
 		domain = between(at, *s);
 	}
@@ -208,35 +243,24 @@ static bool keep_address(struct arena *arena, struct address *a)
 	return true;
 }
 
-static bool is_ascii(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] > 0x7f)
-			return false;
-	return true;
-}
-
 /*
  * Reverse-path = Path / "<>"
  * Forward-path = Path, or <postmaster> without a domain
  * Path         = "<" [ A-d-l ":" ] Mailbox ">"
  */
 enum address_outcome address_parse_path(struct str in, enum path_kind kind,
-	struct arena *arena, struct address *ret, struct str *ret_rest)
+	bool may_be_utf8, struct arena *arena, struct address *ret, struct str *ret_rest)
 {
 	struct str s = in;
 	struct address found = {0};
-	bool is_null;
+	bool is_null = kind == PATH_REVERSE && str_starts_nocase(in, STR("<>"));
 
-	if (!is_ascii(in))
-		return ADDRESS_NOT_ASCII;
-	if (!take_char(&s, '<'))
-		return ADDRESS_BAD_SYNTAX;
-	is_null = kind == PATH_REVERSE && s.n > 0 && s.p[0] == '>';
-	if (!is_null && (!take_source_route(&s) || !take_mailbox(&s, &found)))
-		return ADDRESS_BAD_SYNTAX;
-	if (!take_char(&s, '>'))
-		return ADDRESS_BAD_SYNTAX;
+	if (!take_char(&s, '<') ||
+		(!is_null && (!take_source_route(&s, may_be_utf8) ||
+				     !take_mailbox(&s, may_be_utf8, &found))) ||
+		!take_char(&s, '>'))
+		return may_be_utf8 || str_is_ascii(in) ? ADDRESS_BAD_SYNTAX
+						       : ADDRESS_NOT_ASCII;
 	if (!is_null && found.domain.n == 0 &&
 		!(kind == PATH_FORWARD &&
 			str_equal_nocase(found.local, STR("postmaster"))))

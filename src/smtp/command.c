@@ -4,6 +4,8 @@
  * the form: which verbs and parameters exist is the business of verbs.c. */
 #include "smtp/command.h"
 
+#include "base/utf8.h"
+
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t';
@@ -27,15 +29,30 @@ bool command_split(struct str line, struct command *ret)
 	return true;
 }
 
+/* esmtp-value = 1*(%d33-60 / %d62-126 / UTF8-non-ascii); returns how many octets. */
+static size_t value_length(struct str s)
+{
+	size_t n = 0, step;
+
+	do {
+		while (n < s.n && s.p[n] > 0x20 && s.p[n] < 0x7f && s.p[n] != '=')
+			n++;
+		step = n < s.n && (unsigned char)s.p[n] > 0x7f
+			       ? utf8_printable(str_skip(s, n))
+			       : 0;
+		n += step;
+	} while (step > 0);
+	return n;
+}
+
 /*
  * esmtp-param   = esmtp-keyword ["=" esmtp-value]
  * esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
- * esmtp-value   = 1*(%d33-60 / %d62-126)
  */
 enum parameter_outcome parameter_next(struct str *rest, struct parameter *ret)
 {
 	struct str s = str_trim_start(*rest);
-	struct parameter found = {0};
+	struct parameter found = {.is_ascii = true};
 	size_t n = 0;
 
 	if (s.n == 0)
@@ -47,9 +64,9 @@ enum parameter_outcome parameter_next(struct str *rest, struct parameter *ret)
 	if (s.n > 0 && s.p[0] == '=') {
 		found.has_value = true;
 		s = str_skip(s, 1);
-		for (n = 0; n < s.n && s.p[n] > 0x20 && s.p[n] < 0x7f && s.p[n] != '=';)
-			n++;
+		n = value_length(s);
 		found.value = (struct str){s.p, n};
+		found.is_ascii = str_is_ascii(found.value);
 		s = str_skip(s, n);
 	}
 	if (found.keyword.n == 0 || (found.has_value && found.value.n == 0) ||

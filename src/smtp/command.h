@@ -19,8 +19,9 @@ bool command_split(struct str line, struct command *ret);
 /* One "KEYWORD[=value]" of MAIL or RCPT. */
 struct parameter {
 	struct str keyword;
-	struct str value;
+	struct str value; /* printable ASCII, or UTF-8 beyond it (RFC 6531, 3.3) */
 	bool has_value;
+	bool is_ascii;
 };
 
 enum parameter_outcome { PARAMETER_END, PARAMETER_READY, PARAMETER_BAD };

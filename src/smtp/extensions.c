@@ -12,7 +12,7 @@
 /* The longest that is made here; AUTH has a place of its own. */
 #define OFFER_MAX 64
 
-/* RFC 9422, 4: a limit has one to six digits, and is not 0. */
+/* RFC 9422: a limit has one to six digits, and is not 0. */
 #define LIMIT_MAX 999999
 
 bool extensions_has(const struct smtp *s, enum smtp_extension extension)
@@ -52,7 +52,7 @@ static struct str offer_auth(struct smtp *s, char out[OFFER_MAX])
 	return auth_offer(s);
 }
 
-/* RFC 9422, 4; without the limits that it has no digits for. */
+/* RFC 9422; without the limits that it has no digits for. */
 static struct str offer_limits(struct smtp *s, char out[OFFER_MAX])
 {
 	size_t rcpt = s->settings->recipients_max, mail = s->settings->messages_max, n;

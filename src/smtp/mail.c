@@ -4,13 +4,11 @@
  * arena and leaves the envelope as it was. */
 #include "smtp/mail.h"
 
-#include <errno.h>
-
 #include "smtp/address.h"
-#include "smtp/auth.h"
-#include "smtp/command.h"
 #include "smtp/engine.h"
+#include "smtp/extensions.h"
 #include "smtp/hooks.h"
+#include "smtp/parameters.h"
 #include "smtp/transaction.h"
 
 /* The path and parameters of MAIL and RCPT. */
@@ -21,9 +19,10 @@ struct path_argument {
 
 /* "FROM:<path> parameters" or "TO:...".  Blanks after the colon are not allowed
  * by RFC 5321, 4.1.1.2, and sent by several clients.  Replies on failure. */
-static bool parse_path_argument(struct smtp *s, struct str argument, struct str keyword,
-	enum path_kind kind, struct path_argument *ret)
+static bool parse_path_argument(struct smtp *s, struct str argument, enum path_kind kind,
+	bool may_be_utf8, struct path_argument *ret)
 {
+	struct str keyword = kind == PATH_REVERSE ? STR("FROM:") : STR("TO:");
 	const char *syntax = kind == PATH_REVERSE ? "Syntax: MAIL FROM:<address>"
 						  : "Syntax: RCPT TO:<address>";
 	const char *enhanced = kind == PATH_REVERSE ? "5.1.7" : "5.1.3";
@@ -34,8 +33,8 @@ static bool parse_path_argument(struct smtp *s, struct str argument, struct str 
 		return false;
 	}
 	argument = str_trim_start(str_skip(argument, keyword.n));
-	switch (address_parse_path(
-		argument, kind, &s->arena, &found.address, &found.parameters)) {
+	switch (address_parse_path(argument, kind, may_be_utf8, &s->arena, &found.address,
+		&found.parameters)) {
 	case ADDRESS_OK:
 		break;
 	case ADDRESS_BAD_SYNTAX:
@@ -61,114 +60,6 @@ static bool parse_path_argument(struct smtp *s, struct str argument, struct str 
 	return true;
 }
 
-/* SIZE=1*20DIGIT (RFC 1870, 3).  Replies on failure. */
-static bool take_size(struct smtp *s, const struct parameter *p, uint64_t *ret)
-{
-	uint64_t size = UINT64_MAX;
-
-	if (p->value.n > 20 || str_parse_u64(p->value, &size) == -EINVAL) {
-		engine_error(s, 501, "5.5.4", "SIZE takes a number");
-		return false;
-	}
-	if (size > s->settings->message_size_max) {
-		engine_reply(s, 552, "5.3.4", "Message is larger than the limit");
-		return false;
-	}
-	*ret = size;
-	return true;
-}
-
-/* BODY=7BIT / 8BITMIME (RFC 6152, 3).  Replies on failure. */
-static bool take_body(struct smtp *s, const struct parameter *p, enum body_type *ret)
-{
-	if (str_equal_nocase(p->value, STR("7BIT")))
-		*ret = BODY_7BIT;
-	else if (str_equal_nocase(p->value, STR("8BITMIME")))
-		*ret = BODY_8BITMIME;
-	else {
-		engine_error(s, 501, "5.5.4", "BODY takes 7BIT or 8BITMIME");
-		return false;
-	}
-	return true;
-}
-
-/* AUTH=xtext of a mailbox, or <> (RFC 4954, 5).  Of a client that nobody knows it is
- * not believed.  Replies on failure. */
-static bool take_auth_sender(
-	struct smtp *s, const struct parameter *p, struct envelope *e)
-{
-	size_t size = p->value.n + 2, n = 0;
-	char *path = arena_alloc(&s->arena, size);
-	struct str rest = {0};
-	struct address address = {0};
-	enum address_outcome outcome = ADDRESS_NO_MEMORY;
-
-	if (path != NULL && str_equal(p->value, STR("<>"))) {
-		outcome = ADDRESS_OK;
-	} else if (path != NULL) {
-		path[0] = '<';
-		outcome = ADDRESS_BAD_SYNTAX;
-		if (p->value.n > 0 && xtext_decode(p->value, path + 1, &n)) {
-			path[n + 1] = '>';
-			outcome = address_parse_path((struct str){path, n + 2},
-				PATH_REVERSE, &s->arena, &address, &rest);
-		}
-	}
-	if (outcome == ADDRESS_NO_MEMORY) {
-		engine_reply(s, 452, "4.3.1", "Too much for one session");
-		return false;
-	}
-	if (outcome != ADDRESS_OK || rest.n > 0) {
-		engine_error(s, 501, "5.5.4", "AUTH takes an address as xtext, or <>");
-		return false;
-	}
-	e->auth_sender = STR("");
-	if (s->envelope.client.user.n > 0 && address.mailbox.n > 0)
-		e->auth_sender = address.mailbox;
-	return true;
-}
-
-enum mail_parameter { MAIL_SIZE = 1, MAIL_BODY = 2, MAIL_AUTH = 4 };
-
-/* 0: there is none of that name. */
-static unsigned find_mail_parameter(const struct smtp *s, struct str keyword)
-{
-	if (str_equal_nocase(keyword, STR("SIZE")))
-		return MAIL_SIZE;
-	if (str_equal_nocase(keyword, STR("BODY")))
-		return MAIL_BODY;
-	return auth_is_on(s) && str_equal_nocase(keyword, STR("AUTH")) ? MAIL_AUTH : 0;
-}
-
-/* Parameters of MAIL into e.  Replies on failure. */
-static bool take_mail_parameters(struct smtp *s, struct str rest, struct envelope *e)
-{
-	struct parameter p;
-	enum parameter_outcome outcome;
-	unsigned given = 0;
-
-	while ((outcome = parameter_next(&rest, &p)) == PARAMETER_READY) {
-		unsigned which = find_mail_parameter(s, p.keyword);
-
-		if (which == 0) {
-			engine_error(s, 555, "5.5.4", "Unknown parameter");
-			return false;
-		}
-		if ((given & which) != 0) {
-			engine_error(s, 501, "5.5.4", "Parameter given twice");
-			return false;
-		}
-		if (which == MAIL_SIZE       ? !take_size(s, &p, &e->declared_size)
-			: which == MAIL_BODY ? !take_body(s, &p, &e->body)
-					     : !take_auth_sender(s, &p, e))
-			return false;
-		given |= which;
-	}
-	if (outcome == PARAMETER_BAD)
-		engine_error(s, 501, "5.5.4", "Bad parameter syntax");
-	return outcome == PARAMETER_END;
-}
-
 /* Whether an address that will be an argument of a command could be taken for an option
  * of it, as a whole or in one of the parts that it may be taken apart into.  Replies if
  * so. */
@@ -182,11 +73,61 @@ static bool is_like_option(struct smtp *s, const struct address *a, struct str e
 	return true;
 }
 
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* Whether SMTPUTF8 stands in the argument, between blanks.  It comes behind the address,
+ * which has to be understood first; but in the address it could only stand in quotes. */
+static bool may_ask_for_utf8(const struct smtp *s, struct str argument)
+{
+	static const struct str word = STR("SMTPUTF8");
+
+	if (!extensions_has(s, EXTENSION_SMTPUTF8))
+		return false;
+	while (argument.n > word.n) {
+		bool is_start = is_blank(argument.p[0]);
+
+		argument = str_skip(argument, 1);
+		if (is_start && str_starts_nocase(argument, word) &&
+			(argument.n == word.n || is_blank(argument.p[word.n])))
+			return true;
+	}
+	return false;
+}
+
+/* The path and the parameters of MAIL into e, and a copy of it all.  Replies on
+ * failure. */
+static bool take_mail(struct smtp *s, struct str argument, struct envelope *e)
+{
+	bool may_be_utf8 = may_ask_for_utf8(s, argument);
+	struct path_argument path;
+
+	if (!parse_path_argument(s, argument, PATH_REVERSE, may_be_utf8, &path) ||
+		!parameters_take_mail(s, path.parameters, may_be_utf8, e))
+		return false;
+	if (may_be_utf8 && !e->is_smtputf8 &&
+		!(str_is_ascii(argument) && str_is_ascii(e->auth_sender))) {
+		engine_error(s, 553, "5.6.7", "Address is not ASCII");
+		return false;
+	}
+	if (s->listen.is_sender_argument && is_like_option(s, &path.address, STR("")))
+		return false;
+	e->sender = path.address;
+	e->argument = arena_copy(&s->arena, argument);
+	if (e->argument.p == NULL) {
+		engine_reply(s, 452, "4.3.1", "Too much for one session");
+		return false;
+	}
+	e->sender_parameters = str_skip(e->argument, argument.n - path.parameters.n);
+	return true;
+}
+
 void mail_run_mail(struct smtp *s, struct str argument)
 {
 	struct arena_mark before = arena_mark(&s->arena);
 	struct envelope e = {.client = s->envelope.client};
-	struct path_argument path;
 	struct reply refusal;
 
 	if (s->listen.auth == LISTEN_AUTH_REQUIRED && e.client.user.n == 0) {
@@ -198,17 +139,8 @@ void mail_run_mail(struct smtp *s, struct str argument)
 		engine_close(s, "4.7.0", "Too many messages in one session");
 		return;
 	}
-	if (!parse_path_argument(s, argument, STR("FROM:"), PATH_REVERSE, &path) ||
-		!take_mail_parameters(s, path.parameters, &e) ||
-		(s->listen.is_sender_argument &&
-			is_like_option(s, &path.address, STR(""))))
+	if (!take_mail(s, argument, &e))
 		goto refused;
-	e.sender = path.address;
-	e.sender_parameters = arena_copy(&s->arena, path.parameters);
-	if (e.sender_parameters.p == NULL) {
-		engine_reply(s, 452, "4.3.1", "Too much for one session");
-		goto refused;
-	}
 	if (!hooks_sender(s, e.sender.mailbox, e.sender_parameters, &refusal)) {
 		engine_answer(s, &refusal);
 		goto refused;
@@ -221,19 +153,6 @@ void mail_run_mail(struct smtp *s, struct str argument)
 	return;
 refused:
 	arena_rewind(&s->arena, before);
-}
-
-/* RCPT has no parameters that we know.  Replies on failure. */
-static bool take_rcpt_parameters(struct smtp *s, struct str rest)
-{
-	struct parameter p;
-	enum parameter_outcome outcome = parameter_next(&rest, &p);
-
-	if (outcome == PARAMETER_READY)
-		engine_error(s, 555, "5.5.4", "Unknown parameter");
-	else if (outcome == PARAMETER_BAD)
-		engine_error(s, 501, "5.5.4", "Bad parameter syntax");
-	return outcome == PARAMETER_END;
 }
 
 /* What a recipient takes of a command line. */
@@ -253,14 +172,27 @@ static bool has_room_for(const struct smtp *s, const struct address *a)
 	       s->recipient_text + recipient_text(s, a) <= l->recipient_text_max;
 }
 
+/* Put the recipient, with a copy of the argument, into the envelope. */
+static bool add_recipient(struct smtp *s, struct recipient *r, struct str argument)
+{
+	r->argument = arena_copy(&s->arena, argument);
+	if (r->argument.p == NULL || !transaction_add_recipient(s, &r->address))
+		return false;
+	s->envelope.recipients[s->envelope.recipient_count - 1] = *r;
+	s->recipient_text += recipient_text(s, &r->address);
+	return true;
+}
+
 void mail_run_rcpt(struct smtp *s, struct str argument)
 {
 	struct arena_mark before = arena_mark(&s->arena);
+	bool is_utf8 = s->envelope.is_smtputf8;
+	struct recipient found = {0};
 	struct path_argument path;
 	struct reply refusal;
 
-	if (!parse_path_argument(s, argument, STR("TO:"), PATH_FORWARD, &path) ||
-		!take_rcpt_parameters(s, path.parameters) ||
+	if (!parse_path_argument(s, argument, PATH_FORWARD, is_utf8, &path) ||
+		!parameters_take_rcpt(s, path.parameters, is_utf8, &found) ||
 		(s->listen.is_recipient_argument &&
 			is_like_option(
 				s, &path.address, address_extension(path.address.local))))
@@ -273,11 +205,11 @@ void mail_run_rcpt(struct smtp *s, struct str argument)
 		engine_answer(s, &refusal);
 		goto refused;
 	}
-	if (!transaction_add_recipient(s, &path.address)) {
+	found.address = path.address;
+	if (!add_recipient(s, &found, argument)) {
 		engine_reply(s, 452, "4.3.1", "Too much for one session");
 		goto refused;
 	}
-	s->recipient_text += recipient_text(s, &path.address);
 	engine_reply(s, 250, "2.1.5", "Ok");
 	return;
 refused:

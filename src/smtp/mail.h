@@ -1,5 +1,4 @@
-/* MAIL and RCPT: paths and parameters (RFC 5321, 4.1.1.2 and 4.1.1.3), of the
- * extensions SIZE (RFC 1870), 8BITMIME (RFC 6152) and AUTH (RFC 4954). */
+/* MAIL and RCPT (RFC 5321, 4.1.1.2 and 4.1.1.3). */
 #ifndef SINKD_SMTP_MAIL_H
 #define SINKD_SMTP_MAIL_H
 

@@ -1,10 +1,11 @@
 /* Fuzz target: paths of MAIL and RCPT, and the directories they lead to.
  *
- * The first byte chooses the kind of path and whether memory is short; the rest is
- * the argument.  It is judged a second time by the grammar of RFC 5321 as a regular
- * expression.  What is accepted must come out the same when it is parsed again, as it
- * was sent and with its local part quoted anew, and must not lead anywhere but to a
- * component of its own.  What is refused must leave everything alone. */
+ * The first byte chooses the kind of path, whether it may be UTF-8, and whether memory
+ * is short; the rest is the argument.  It is judged a second time by the grammar of RFC
+ * 5321 as a regular expression, UTF-8 as the letters it may stand among.  What is
+ * accepted must come out the same when it is parsed again, as it was sent and with its
+ * local part quoted anew, and must not lead anywhere but to a component of its own.  What
+ * is refused must leave everything alone. */
 #include <assert.h>
 #include <limits.h>
 #include <regex.h>
@@ -13,6 +14,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/utf8.h"
 #include "delivery/mailbox.h"
 #include "fuzz.h"
 #include "smtp/address.h"
@@ -64,14 +66,6 @@ static bool matches_grammar(struct str in, size_t *ret_end)
 	return is_match;
 }
 
-static bool is_ascii(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] > 0x7f)
-			return false;
-	return true;
-}
-
 static bool has_ipv6(struct str s)
 {
 	for (size_t i = 0; i < s.n; i++)
@@ -80,18 +74,41 @@ static bool has_ipv6(struct str s)
 	return false;
 }
 
-static void check_grammar(struct str in, enum path_kind kind,
+/* RFC 6531, 3.3: beyond ASCII a character can stand where a letter can, but not behind a
+ * backslash.  Gives as many letters as it has octets, and a control character for each
+ * octet that is not of a printable character. */
+static struct str to_letters(struct str in, bool may_be_utf8, char out[GRAMMAR_MAX])
+{
+	bool is_escaped = false;
+
+	for (size_t i = 0; i < in.n;) {
+		struct str rest = str_skip(in, i);
+		bool is_high = (unsigned char)in.p[i] > 0x7f;
+		size_t n =
+			is_high && may_be_utf8 && !is_escaped ? utf8_printable(rest) : 0;
+
+		memset(out + i, n > 0 ? 'x' : is_high ? 1 : in.p[i], n > 0 ? n : 1);
+		is_escaped = in.p[i] == '\\' && !is_escaped;
+		i += n > 0 ? n : 1;
+	}
+	return (struct str){out, in.n};
+}
+
+static void check_grammar(struct str in, enum path_kind kind, bool may_be_utf8,
 	enum address_outcome outcome, const struct address *a, struct str rest)
 {
 	bool is_null =
 		kind == PATH_REVERSE && in.n >= 2 && in.p[0] == '<' && in.p[1] == '>';
 	size_t end = 2;
+	char letters[GRAMMAR_MAX];
 
+	assert(outcome != ADDRESS_NOT_ASCII || !(may_be_utf8 || str_is_ascii(in)));
 	if (in.n > GRAMMAR_MAX)
 		return;
-	if (!is_ascii(in)) {
-		assert(outcome == ADDRESS_NOT_ASCII);
-	} else if (!is_null && !matches_grammar(in, &end)) {
+	/* What it would have been said to be, had it been ASCII. */
+	if (outcome == ADDRESS_NOT_ASCII)
+		outcome = ADDRESS_BAD_SYNTAX;
+	if (!is_null && !matches_grammar(to_letters(in, may_be_utf8, letters), &end)) {
 		assert(outcome == ADDRESS_BAD_SYNTAX);
 	} else if (outcome == ADDRESS_BAD_SYNTAX) {
 		assert(has_ipv6(in));
@@ -109,14 +126,15 @@ static void check_grammar(struct str in, enum path_kind kind,
 static void check_again(
 	struct str text, const char *how, enum path_kind kind, const struct address *a)
 {
+	bool is_utf8 = !str_is_ascii(text);
 	struct arena arena;
 	struct address again;
 	struct str rest;
 	char *copy = fuzz_exact_copy(text);
 
 	arena_init(&arena, ARENA_CAP);
-	assert(address_parse_path((struct str){copy, text.n}, kind, &arena, &again,
-		       &rest) == ADDRESS_OK);
+	assert(address_parse_path((struct str){copy, text.n}, kind, is_utf8, &arena,
+		       &again, &rest) == ADDRESS_OK);
 	assert(rest.n == 0);
 	free(copy);
 	fuzz_compare("local", "first", a->local, how, again.local);
@@ -135,7 +153,7 @@ static void check_reparse(const struct address *a, enum path_kind kind)
 	(void)buf_add_text(&text, ">");
 	check_again(buf_str(&text), "again", kind, a);
 	if (a->domain.n > 0) {
-		assert(address_is_domain(a->domain));
+		assert(address_is_domain(a->domain) == str_is_ascii(a->domain));
 		buf_reset(&text);
 		(void)buf_add_text(&text, "<\"");
 		for (size_t i = 0; i < a->local.n; i++) {
@@ -236,13 +254,13 @@ static void check_expansion(const char *template, const struct address *a)
 	buf_done(&out);
 }
 
-static void check_accepted(
-	struct str in, enum path_kind kind, const struct address *a, struct str rest)
+static void check_accepted(struct str in, enum path_kind kind, bool may_be_utf8,
+	const struct address *a, struct str rest)
 {
 	assert(rest.n < in.n && in.p[in.n - rest.n - 1] == '>');
 	assert(rest.n == 0 || memcmp(rest.p, in.p + in.n - rest.n, rest.n) == 0);
-	for (size_t i = 0; i < a->mailbox.n; i++)
-		assert(str_is_printable(a->mailbox.p[i]));
+	assert(utf8_is_printable(a->mailbox) && utf8_is_printable(a->local));
+	assert(may_be_utf8 || str_is_ascii(a->mailbox));
 	check_reparse(a, kind);
 	check_piece(a->local);
 	check_piece(a->domain);
@@ -252,7 +270,8 @@ static void check_accepted(
 }
 
 /* Parse with so much memory. */
-static enum address_outcome parse(struct str in, enum path_kind kind, size_t cap)
+static enum address_outcome parse(
+	struct str in, enum path_kind kind, bool may_be_utf8, size_t cap)
 {
 	static const struct address untouched = {
 		.mailbox = STR("m"), .local = STR("l"), .domain = STR("d")};
@@ -263,7 +282,8 @@ static enum address_outcome parse(struct str in, enum path_kind kind, size_t cap
 	char *copy = fuzz_exact_copy(in);
 
 	arena_init(&arena, cap);
-	outcome = address_parse_path((struct str){copy, in.n}, kind, &arena, &a, &rest);
+	outcome = address_parse_path(
+		(struct str){copy, in.n}, kind, may_be_utf8, &arena, &a, &rest);
 	if (outcome == ADDRESS_OK) {
 		rest = (struct str){in.p + in.n - rest.n, rest.n};
 	} else {
@@ -273,9 +293,9 @@ static enum address_outcome parse(struct str in, enum path_kind kind, size_t cap
 	/* What is kept must not point into the line, which goes away. */
 	free(copy);
 	if (outcome == ADDRESS_OK)
-		check_accepted(in, kind, &a, rest);
+		check_accepted(in, kind, may_be_utf8, &a, rest);
 	if (outcome != ADDRESS_NO_MEMORY)
-		check_grammar(in, kind, outcome, &a, rest);
+		check_grammar(in, kind, may_be_utf8, outcome, &a, rest);
 	arena_done(&arena);
 	return outcome;
 }
@@ -283,16 +303,18 @@ static enum address_outcome parse(struct str in, enum path_kind kind, size_t cap
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	enum path_kind kind;
+	bool may_be_utf8;
 	enum address_outcome outcome, with_less;
 	struct str in;
 
 	if (n < 1)
 		return 0;
 	kind = (p[0] & 1) != 0 ? PATH_FORWARD : PATH_REVERSE;
+	may_be_utf8 = (p[0] & 2) == 0;
 	in = (struct str){(const char *)p + 1, n - 1};
-	outcome = parse(in, kind, ARENA_CAP);
+	outcome = parse(in, kind, may_be_utf8, ARENA_CAP);
 	assert(outcome != ADDRESS_NO_MEMORY);
-	with_less = parse(in, kind, p[0] >> 1);
+	with_less = parse(in, kind, may_be_utf8, (size_t)(p[0] >> 2) << 1);
 	assert(with_less == outcome ||
 		(outcome == ADDRESS_OK && with_less == ADDRESS_NO_MEMORY));
 	/* Pieces are made from other text too: any bytes are fine. */

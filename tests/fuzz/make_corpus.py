@@ -254,6 +254,7 @@ CORNERS = {
 
 
 REVERSE, FORWARD = b"\xfe", b"\xff"
+UTF8_REVERSE, UTF8_FORWARD = b"\xfc", b"\xfd"
 LABEL = b"a" * 63
 
 ADDRESSES = {
@@ -307,6 +308,22 @@ ADDRESSES = {
     "mailbox-too-long": FORWARD + b"<" + b"a" * 899 + b"@x>",
     "not-ascii": FORWARD + b"<j\xc3\xbcrgen@x>",
     "not-ascii-behind": FORWARD + b"<a@x> \xff",
+    "utf8": UTF8_FORWARD + b"<j\xc3\xbcrgen@b\xc3\xbccher.example>",
+    "utf8-reverse": UTF8_REVERSE + b"<\xf0\x9f\x93\xa7.\xe2\x82\xac@x> SMTPUTF8",
+    "utf8-quoted": UTF8_FORWARD + b'<"a \\" \xc3\xbc"@x>',
+    "utf8-quoted-pair": UTF8_FORWARD + b'<"\\\xc3\xbc"@x>',
+    "utf8-quoted-pairs": UTF8_FORWARD + b'<"\\\\\xc3\xbc"@x>',
+    "utf8-route": UTF8_FORWARD + b"<@\xc3\xbc.example:a@x>",
+    "utf8-literal": UTF8_FORWARD + b"<a@[\xc3\xbc]>",
+    "utf8-label-longest": UTF8_FORWARD + b"<a@" + b"\xc3\xbc" * 31 + b"x>",
+    "utf8-label-too-long": UTF8_FORWARD + b"<a@" + b"\xc3\xbc" * 32 + b">",
+    "utf8-hyphen": UTF8_FORWARD + b"<a@-\xc3\xbc>",
+    "utf8-cut": UTF8_FORWARD + b"<\xe2\x82@x>",
+    "utf8-cut-at-end": UTF8_FORWARD + b"<\xf0\x9f\x93",
+    "utf8-overlong": UTF8_FORWARD + b"<\xc0\xae\xc0\xae@x>",
+    "utf8-surrogate": UTF8_FORWARD + b"<\xed\xa0\x80@x>",
+    "utf8-control": UTF8_FORWARD + b"<\xc2\x85@x>",
+    "utf8-separator": UTF8_FORWARD + b'<"\xe2\x80\xa8"@x>',
     "bracket-missing": FORWARD + b"a@x",
     "bracket-open": FORWARD + b"<a@x",
     "empty": FORWARD,

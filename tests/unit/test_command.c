@@ -57,8 +57,21 @@ static void test_parameters(void)
 	CHECK("fourth", parameter_next(&rest, &p) == PARAMETER_READY && p.has_value);
 	CHECK_STR("fourth", p.keyword, STR("X-Y"));
 	CHECK_STR("fourth", p.value, STR("a+b"));
+	CHECK("all ASCII", p.is_ascii);
 	CHECK("end", parameter_next(&rest, &p) == PARAMETER_END);
 	CHECK("end again", parameter_next(&rest, &p) == PARAMETER_END);
+}
+
+/* RFC 6531, 3.3, lets UTF-8 into values; whether it may come now is not known here. */
+static void test_utf8_parameters(void)
+{
+	struct str rest = STR(" A=\xc3\xbc-b\xe2\x82\xac B=c");
+	struct parameter p = {0};
+
+	CHECK("UTF-8", parameter_next(&rest, &p) == PARAMETER_READY && !p.is_ascii);
+	CHECK_STR("UTF-8", p.value, STR("\xc3\xbc-b\xe2\x82\xac"));
+	CHECK("next", parameter_next(&rest, &p) == PARAMETER_READY && p.is_ascii);
+	CHECK_STR("next", p.value, STR("c"));
 }
 
 static void test_bad_parameters(void)
@@ -71,6 +84,10 @@ static void test_bad_parameters(void)
 		STR(" S!ZE=1"),
 		STR(" SI\0ZE=1"),
 		STR(" X=\xff"),
+		STR(" X=a\xc3"),
+		STR(" X=\xc2\x85"),
+		STR(" \xc3\xbc=1"),
+		STR(" X\xc3\xbc=1"),
 		STR(" X=\x7f"),
 	};
 
@@ -124,6 +141,7 @@ void suite_command(void)
 
 	CU_add_test(s, "split", test_split);
 	CU_add_test(s, "parameters", test_parameters);
+	CU_add_test(s, "UTF-8 parameters", test_utf8_parameters);
 	CU_add_test(s, "bad parameters", test_bad_parameters);
 	CU_add_test(s, "xtext", test_xtext);
 }
