@@ -328,6 +328,7 @@ lint_tests = \
 	tests/lint/format.py \
 	tests/lint/layers.py \
 	tests/lint/man.py \
+	tests/lint/protocol.py \
 	tests/lint/purity.py \
 	tests/lint/readme.py \
 	tests/lint/service.py \
