@@ -63,6 +63,7 @@ src_libsinkd_a_SOURCES = \
 	src/net/conn.c src/net/conn.h \
 	src/net/key_request.h \
 	src/net/listener.c src/net/listener.h \
+	src/net/proxy.c src/net/proxy.h \
 	src/net/remote_key.c src/net/remote_key.h \
 	src/net/tls.c src/net/tls.h src/net/tls_context.h \
 	src/net/tls_peer.c src/net/tls_peer.h \
@@ -109,6 +110,7 @@ src_libsinkd_a_SOURCES = \
 	src/ctl/show.h \
 	src/ctl/snapshot.c src/ctl/snapshot.h \
 	src/ctl/status.c \
+	src/proc/arrival.c src/proc/arrival.h \
 	src/proc/board.c src/proc/board.h \
 	src/proc/change.c src/proc/change.h \
 	src/proc/child.c src/proc/child.h \

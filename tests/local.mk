@@ -95,6 +95,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/pipe_fixture.c tests/unit/pipe_fixture.h \
 	tests/unit/test_pipe.c \
 	tests/unit/test_pipe_faults.c \
+	tests/unit/test_proxy.c \
 	tests/unit/test_ready.c \
 	tests/unit/test_runtime.c \
 	tests/unit/sasl_fixture.c tests/unit/sasl_fixture.h \
@@ -140,7 +141,7 @@ EXTRA_DIST += tests/transcripts/engine.sh tests/transcripts/live.py \
 	tests/transcripts/cases tests/transcripts/engine
 
 # --- fuzz --------------------------------------------------------------------
-fuzz_targets = session address data config users sasl spawn
+fuzz_targets = session address data config users sasl spawn proxy
 fuzz_programs = $(fuzz_targets:%=tests/fuzz/fuzz_%)
 check_PROGRAMS += \
 	tests/fuzz/fuzz_session \
@@ -149,7 +150,8 @@ check_PROGRAMS += \
 	tests/fuzz/fuzz_config \
 	tests/fuzz/fuzz_users \
 	tests/fuzz/fuzz_sasl \
-	tests/fuzz/fuzz_spawn
+	tests/fuzz/fuzz_spawn \
+	tests/fuzz/fuzz_proxy
 check_LIBRARIES += tests/tools/libfuzz.a
 tests_tools_libfuzz_a_SOURCES = tests/tools/fuzz.c tests/tools/fuzz.h
 tests_tools_libfuzz_a_CPPFLAGS = $(tests_cppflags)
@@ -207,6 +209,12 @@ tests_fuzz_fuzz_spawn_CFLAGS = $(fuzz_cflags)
 tests_fuzz_fuzz_spawn_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_spawn_LDADD = tests/tools/libfuzz.a $(tests_server_libs)
 
+tests_fuzz_fuzz_proxy_SOURCES = tests/fuzz/fuzz_proxy.c
+tests_fuzz_fuzz_proxy_CPPFLAGS = $(tests_cppflags)
+tests_fuzz_fuzz_proxy_CFLAGS = $(fuzz_cflags)
+tests_fuzz_fuzz_proxy_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_proxy_LDADD = tests/tools/libfuzz.a $(tests_server_libs)
+
 TESTS += tests/fuzz/run_corpus.sh
 EXTRA_DIST += tests/fuzz/run_corpus.sh tests/fuzz/corpus tests/fuzz/make_corpus.py \
 	tests/fuzz/coverage.py $(fuzz_targets:%=tests/fuzz/%.dict)
@@ -220,7 +228,7 @@ fuzz: $(fuzz_programs)
 if FUZZING
 	for target in $(fuzz_targets); do \
 		$(MKDIR_P) tests/fuzz/found/$$target && \
-		tests/fuzz/fuzz_$$target -max_total_time=$$(($(FUZZ_SECONDS) / 7)) \
+		tests/fuzz/fuzz_$$target -max_total_time=$$(($(FUZZ_SECONDS) / 8)) \
 			-timeout=10 -max_len=4096 -artifact_prefix=tests/fuzz/$$target- \
 			-dict=$(srcdir)/tests/fuzz/$$target.dict tests/fuzz/found/$$target \
 			$(srcdir)/tests/fuzz/corpus/$$target || exit; \

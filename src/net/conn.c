@@ -104,6 +104,29 @@ static ssize_t transmit(const struct conn *c, const char *p, size_t n)
 	return sent < 0 ? failure() : sent;
 }
 
+ssize_t conn_peek(const struct conn *c, char *p, size_t n, uint32_t ms)
+{
+	struct pollfd ready = {.fd = c->fd, .events = POLLIN};
+	ssize_t got;
+
+	assert(c->tls == NULL && c->input_used == c->input_len);
+	if (ms > 0 && poll(&ready, 1, (int)ms) < 0)
+		return failure();
+	got = recv(c->fd, p, n, MSG_PEEK | MSG_DONTWAIT);
+	return got < 0 ? failure() : got;
+}
+
+int conn_drop(struct conn *c, size_t n)
+{
+	ssize_t got;
+
+	assert(c->tls == NULL && c->input_used == c->input_len && n <= CONN_INPUT_BYTES);
+	got = recv(c->fd, c->input, n, MSG_DONTWAIT);
+	if (got < 0)
+		return -errno;
+	return (size_t)got == n ? 0 : -EIO;
+}
+
 bool conn_loses_client(const struct conn *c, uint32_t ms)
 {
 	struct pollfd p = {.fd = c->fd}; /* POLLERR and POLLHUP are told unasked */

@@ -56,6 +56,12 @@ struct str conn_input(const struct conn *c);
 void conn_use(struct conn *c, size_t n);
 void conn_wipe(struct conn *c);
 
+/* Before the first read, in plaintext: what the client has sent, n octets at most, which
+ * stay where they are; waits for ms at most.  Returns as conn_read.  drop: n octets of
+ * what was seen are taken and thrown away.  Returns 0 or a negative errno. */
+ssize_t conn_peek(const struct conn *c, char *p, size_t n, uint32_t ms);
+int conn_drop(struct conn *c, size_t n);
+
 /* Wait, for ms at most, whether the client goes for good, so that nothing reaches it any
  * more.  One that has said its last word may still listen, and does not count. */
 bool conn_loses_client(const struct conn *c, uint32_t ms);

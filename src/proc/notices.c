@@ -5,6 +5,7 @@
 #include "proc/notices.h"
 
 #include "base/log.h"
+#include "base/number.h"
 
 #define GET(n, field) atomic_load_explicit(&(n)->board->field, memory_order_relaxed)
 
@@ -57,6 +58,15 @@ uint64_t notices_command_ms(const struct notices *n)
 	uint32_t stress_ms = GET(n, command_ms);
 
 	return stress_ms != 0 && stress_ms < configured_ms ? stress_ms : configured_ms;
+}
+
+/* Who is silent in it is as much in the way of others as who is silent after it. */
+uint64_t notices_handshake_ms(const struct notices *n)
+{
+	uint64_t tls_ms = n->config->timeouts.tls_ms;
+
+	return notices_is_stressed(n) ? number_min(tls_ms, notices_command_ms(n))
+				      : tls_ms;
 }
 
 bool notices_is_stressed(const struct notices *n)

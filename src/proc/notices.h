@@ -30,6 +30,9 @@ enum notice notices_look(struct notices *n, uint64_t now_ms);
 /* How long a client may take for a command, as things stand. */
 uint64_t notices_command_ms(const struct notices *n);
 
+/* How long it may take until the session proper begins: with TLS, or a PROXY header. */
+uint64_t notices_handshake_ms(const struct notices *n);
+
 /* Whether clients are in want of workers. */
 bool notices_is_stressed(const struct notices *n);
 

@@ -2,7 +2,6 @@
  * clients', and the log escapes them. */
 #include "proc/recorder.h"
 
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,9 +10,6 @@
 
 /* A mailbox of its own for a recipient may take that long, on a slow disk. */
 #define MAILBOX_MS 1000
-
-/* Room for "[ffff:...:ffff]:65535". */
-#define DESTINATION_SIZE (INET6_ADDRSTRLEN + sizeof("[]:65535"))
 
 /* --------------------------------------------------------- what the engine tells */
 
@@ -77,9 +73,8 @@ static void count_answer(void *user, enum smtp_verb verb, int code)
 		slot_set_helo(r->slot, smtp_helo(r->engine));
 }
 
-/* ADDRESS:PORT, or [ADDRESS]:PORT; empty when the address is not known. */
-static struct str format_destination(
-	struct str address, uint16_t port, char text[DESTINATION_SIZE])
+struct str recorder_destination(
+	struct str address, uint16_t port, char text[DESTINATION_TEXT_MAX])
 {
 	bool is_v6 = address.n > 0 && memchr(address.p, ':', address.n) != NULL;
 	char host[INET6_ADDRSTRLEN];
@@ -87,22 +82,22 @@ static struct str format_destination(
 
 	(void)str_copy(host, sizeof(host), address);
 	if (address.n > 0)
-		n = snprintf(text, DESTINATION_SIZE, is_v6 ? "[%s]:%u" : "%s:%u", host,
-			(unsigned)port);
+		n = snprintf(text, DESTINATION_TEXT_MAX, is_v6 ? "[%s]:%u" : "%s:%u",
+			host, (unsigned)port);
 	return (struct str){text, (size_t)n};
 }
 
 /* What a proxy says of its client: with XCLIENT all that is known of it now. */
 static void log_introduction(void *user, const struct envelope_client *c)
 {
-	char destination[DESTINATION_SIZE];
+	char destination[DESTINATION_TEXT_MAX];
 
 	(void)user;
 	log_event(LOG_INFO, EV_SESSION_XCLIENT, LOG_STR("client", c->address),
 		LOG_NUM("port", c->port), LOG_STR("name", c->name),
 		LOG_STR("helo", c->helo), LOG_STR("user", c->user),
-		LOG_STR("destination", format_destination(c->proxy_address, c->proxy_port,
-					       destination)));
+		LOG_STR("destination", recorder_destination(c->proxy_address,
+					       c->proxy_port, destination)));
 }
 
 /* An exchange has ended; that the client gave up says nothing of its password. */

@@ -9,10 +9,7 @@
  * client says nothing, and after every read when it does. */
 #include "proc/serve.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,6 +19,7 @@
 #include "base/number.h"
 #include "net/conn.h"
 #include "net/key_request.h"
+#include "proc/arrival.h"
 #include "proc/notices.h"
 #include "proc/recorder.h"
 #include "smtp/session.h"
@@ -39,11 +37,10 @@ struct server {
 	struct conn conn;
 	struct notices notices;
 	struct recorder recorder;
+	struct arrival arrival;
 
 	/* the client being served */
-	char address[INET6_ADDRSTRLEN];
-	uint64_t client_key; /* for the limits on one client; 0: it has none */
-	int failure;         /* why the connection broke, a negative errno */
+	int failure; /* why the connection broke, a negative errno */
 	uint64_t session_deadline_ms;
 	uint64_t message_start_ms; /* 0: the message has not begun */
 	uint64_t message_bytes;
@@ -69,6 +66,8 @@ struct server *serve_new(const struct serve_env *env)
 		.leave = env->leave,
 		.log_level = -1,
 	};
+	v->arrival =
+		(struct arrival){.env = env, .conn = &v->conn, .notices = &v->notices};
 	recorder_attach(&v->recorder, &v->engine_env);
 	if (env->sasl != NULL)
 		v->engine_env.sasl = &sasl_engine;
@@ -129,12 +128,6 @@ static void lose_client(struct server *v, int error)
 	smtp_notify(v->engine, SMTP_END_OF_STREAM);
 }
 
-/* For the limits on one client; 0 when it has gone. */
-static void note_client(const struct server *v, uint64_t key)
-{
-	counters_set_client(v->env->counters, v->env->worker_number - 1, key);
-}
-
 /* Send what the engine has to say.  A client that does not read is given up, and
  * while it does not, the notices are looked at as ever. */
 static void flush_output(struct server *v)
@@ -161,7 +154,7 @@ static void flush_output(struct server *v)
 			continue;
 		}
 		/* While it does not take our last words it has not gone. */
-		note_client(v, v->is_refused ? 0 : v->client_key);
+		arrival_count(&v->arrival, !v->is_refused);
 		now_ms = clock_monotonic_ms();
 		if (owed == 0) {
 			owed = out.n;
@@ -230,7 +223,7 @@ static uint64_t wait_deadline(const struct server *v)
  * faster are not worth the time it takes to say so. */
 static void set_title(const struct server *v)
 {
-	setproctitle("worker %u [%s %s]", v->env->worker_number, v->address,
+	setproctitle("worker %u [%s %s]", v->env->worker_number, v->arrival.address,
 		smtp_is_in_data(v->engine) ? "DATA" : "COMMAND");
 }
 
@@ -297,16 +290,12 @@ static void feed_engine(struct server *v)
 		read_client(v);
 }
 
-/* When a handshake that began then must have ended.  Who is silent in it is as much in
- * the way of others as who is silent after it. */
+/* When a handshake that began then must have ended. */
 static uint64_t handshake_deadline(const struct server *v, uint64_t start_ms)
 {
-	uint64_t time_ms = v->env->config->timeouts.tls_ms;
-	uint64_t deadline_ms;
+	uint64_t deadline_ms = number_min(
+		start_ms + notices_handshake_ms(&v->notices), v->session_deadline_ms);
 
-	if (notices_is_stressed(&v->notices))
-		time_ms = number_min(time_ms, notices_command_ms(&v->notices));
-	deadline_ms = number_min(start_ms + time_ms, v->session_deadline_ms);
 	/* It may be spent on a signature that does not come. */
 	slot_set_deadline(v->env->slot, deadline_ms + KEY_PATIENCE_MS);
 	return deadline_ms;
@@ -417,46 +406,13 @@ static void converse(struct server *v)
 		case SMTP_CLOSE:
 			/* First: who comes again as soon as it has our last words is
 			 * not two clients. */
-			note_client(v, 0);
+			arrival_count(&v->arrival, false);
 			flush_output(v);
 			return;
 		case SMTP_DROP:
 			return;
 		}
 	}
-}
-
-/* A client on this machine; addresses of IPv4 never come as those of IPv6. */
-static bool is_loopback(const struct sockaddr_storage *from)
-{
-	const struct sockaddr_in *in = (const struct sockaddr_in *)from;
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
-
-	if (from->ss_family == AF_INET)
-		return ntohl(in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-	return from->ss_family != AF_INET6 || IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
-}
-
-static struct smtp_peer describe_peer(struct server *v, const struct listener *listener,
-	const struct sockaddr_storage *from)
-{
-	const struct sockaddr_in *in = (const struct sockaddr_in *)from;
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
-	struct smtp_peer peer = {.listener = str_of(listener->settings->name),
-		.settings = listener->settings->smtp,
-		.is_loopback = is_loopback(from)};
-
-	(void)snprintf(v->address, sizeof(v->address), "unix");
-	if (from->ss_family == AF_INET) {
-		(void)inet_ntop(AF_INET, &in->sin_addr, v->address, sizeof(v->address));
-		peer.port = ntohs(in->sin_port);
-	} else if (from->ss_family == AF_INET6) {
-		(void)inet_ntop(
-			AF_INET6, &in6->sin6_addr, v->address, sizeof(v->address));
-		peer.port = ntohs(in6->sin6_port);
-	}
-	peer.address = str_of(v->address);
-	return peer;
 }
 
 /* After QUIT a client sends nothing more, one that was refused has not begun, and one
@@ -475,53 +431,23 @@ static uint32_t linger_ms(struct server *v)
 	return CONN_LINGER_MS;
 }
 
-/* Whether the client has more sessions already than one may.  Of two that come at the
- * same moment both may be one too many. */
-static bool is_over_limit(const struct server *v, unsigned *ret_sessions)
-{
-	unsigned limit = v->env->config->sessions_per_client;
-	uint32_t slot_count =
-		atomic_load_explicit(&v->env->board->slot_count, memory_order_relaxed);
-
-	if (limit == 0)
-		return false;
-	*ret_sessions =
-		counters_count_client(v->env->counters, slot_count, v->client_key);
-	return *ret_sessions > limit;
-}
-
-/* One that is refused does not count, or its own attempts would keep it out. */
-static void refuse(struct server *v, const struct smtp_peer *peer, unsigned sessions)
-{
-	v->is_refused = true;
-	note_client(v, 0);
-	log_event(LOG_INFO, EV_SESSION_REFUSED, LOG_STR("client", peer->address),
-		LOG_NUM("sessions", sessions),
-		LOG_NUM("limit", v->env->config->sessions_per_client));
-	smtp_refuse(v->engine, peer, 421, "4.7.0", "Too many sessions from your address");
-}
-
 /* Forget the last client. */
-static void begin_session(struct server *v, const struct listener *listener,
-	const struct sockaddr_storage *from)
+static void begin_session(
+	struct server *v, const struct listen_settings *settings, uint64_t now_ms)
 {
 	const struct config *config = v->env->config;
-	uint64_t now_ms = clock_monotonic_ms();
 
 	/* What is said of the level has to be heard before the first line. */
 	(void)notices_look(&v->notices, now_ms);
 	recorder_set_verbose(&v->engine_env, notices_is_verbose(&v->notices));
-	recorder_begin(&v->recorder, listener->settings->delivery_names);
-	delivery_select(v->env->delivery, listener->settings->deliveries,
-		listener->settings->delivery_count);
+	recorder_begin(&v->recorder, settings->delivery_names);
+	delivery_select(v->env->delivery, settings->deliveries, settings->delivery_count);
 	v->failure = 0;
 	v->line_count = 0;
 	v->was_in_data = false;
 	v->has_timed_out = false;
 	v->is_refused = false;
-	v->client_key = counters_client_key(v->env->client_key_secret, from);
-	note_client(v, v->client_key);
-	slot_begin_session(v->env->slot, from, now_ms);
+	slot_begin_session(v->env->slot, now_ms);
 	slot_set_deadline(v->env->slot, now_ms + config->timeouts.data_ms);
 	v->session_deadline_ms = now_ms + config->timeouts.session_ms;
 }
@@ -534,29 +460,32 @@ static const char *describe_failure(const struct server *v)
 	return v->failure == 0 ? NULL : strerror(-v->failure);
 }
 
+/* Someone whom we know.  Returns how long the connection is to linger. */
+static uint32_t serve(struct server *v)
+{
+	v->is_refused = !arrival_admit(&v->arrival, v->engine);
+	converse(v);
+	smtp_end(v->engine);
+	recorder_end(&v->recorder, describe_failure(v));
+	return linger_ms(v);
+}
+
 void serve_client_take_fd(struct server *v, const struct listener *listener, int fd,
 	const struct sockaddr_storage *from)
 {
-	struct smtp_peer peer = describe_peer(v, listener, from);
-	unsigned sessions;
-	uint32_t linger;
+	uint64_t start_ms = clock_monotonic_ms();
+	uint32_t linger = 0;
+	int r;
 
-	begin_session(v, listener, from);
+	begin_session(v, listener->settings, start_ms);
 	conn_take_fd(&v->conn, fd, listener_gives_tick(listener));
-	setproctitle("worker %u [%s]", v->env->worker_number, v->address);
-	log_event(LOG_INFO, EV_SESSION_START, LOG_STR("client", peer.address),
-		LOG_NUM("port", peer.port), LOG_STR("listener", peer.listener));
-
-	if (is_over_limit(v, &sessions))
-		refuse(v, &peer, sessions);
+	r = arrival_meet(&v->arrival, listener, from, start_ms);
+	v->has_timed_out = r == -ETIMEDOUT;
+	if (r == 0)
+		linger = serve(v);
 	else
-		smtp_start(v->engine, &peer);
-	converse(v);
-	smtp_end(v->engine);
-
-	recorder_end(&v->recorder, describe_failure(v));
-	note_client(v, 0);
-	linger = linger_ms(v);
+		log_set_session((struct str){0});
+	arrival_count(&v->arrival, false);
 	/* The wait before it may have lasted longer than it should. */
 	slot_set_deadline(v->env->slot, clock_monotonic_ms() + linger);
 	conn_close(&v->conn, linger);

@@ -100,8 +100,17 @@ static uint32_t client_port(const struct sockaddr_storage *from)
 	return 0;
 }
 
-void slot_begin_session(
-	struct slot *slot, const struct sockaddr_storage *from, uint64_t now_ms)
+void slot_begin_session(struct slot *slot, uint64_t now_ms)
+{
+	SET(slot->since_ms, now_ms);
+	SET(slot->session_bytes, 0);
+	SET(slot->session_messages, 0);
+	SET(slot->helo[0], 0);
+	SET(slot->state, SLOT_COMMAND);
+	COUNT(slot->counts.sessions, 1);
+}
+
+void slot_set_client(struct slot *slot, const struct sockaddr_storage *from)
 {
 	uint64_t client[2];
 
@@ -109,12 +118,6 @@ void slot_begin_session(
 	SET(slot->client[0], client[0]);
 	SET(slot->client[1], client[1]);
 	SET(slot->port, client_port(from));
-	SET(slot->since_ms, now_ms);
-	SET(slot->session_bytes, 0);
-	SET(slot->session_messages, 0);
-	SET(slot->helo[0], 0);
-	SET(slot->state, SLOT_COMMAND);
-	COUNT(slot->counts.sessions, 1);
 }
 
 void slot_end_session(struct slot *slot, bool has_timed_out)

@@ -90,10 +90,11 @@ void slots_clear(struct slots *s, size_t index);
 /* In a worker: map the page with this index, and no other. */
 int slots_map_own(int fd, size_t index, struct slot **ret);
 
-/* In a worker, of its own page: a session begins (in state COMMAND), and ends (the state
- * is the caller's to set).  All of these only store: no call, no lock. */
-void slot_begin_session(
-	struct slot *slot, const struct sockaddr_storage *from, uint64_t now_ms);
+/* In a worker, of its own page: a session begins (in state COMMAND), is one of this
+ * client, and ends (the state is the caller's to set).  All of these only store: no call,
+ * no lock. */
+void slot_begin_session(struct slot *slot, uint64_t now_ms);
+void slot_set_client(struct slot *slot, const struct sockaddr_storage *from);
 void slot_end_session(struct slot *slot, bool has_timed_out);
 
 void slot_set_state(struct slot *slot, enum slot_state state);

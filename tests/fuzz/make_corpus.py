@@ -633,6 +633,45 @@ SPAWNS = {
 }
 
 
+V2 = b"\r\n\r\n\0\r\nQUIT\n"
+
+
+def proxy_v2(command, family, content, length=None):
+    return V2 + struct.pack("!BBH", command, family, len(content) if length is None else length) + content
+
+
+FOUR = b"\xc0\0\2\7\xc6\x33\x64\1\x09\xdd\0\x19"
+SIX = b"\x20\1\x0d\xb8" + b"\0" * 27 + b"\1\x09\xdd\0\x19"
+PROXIES = {
+    "v1-four": b"PROXY TCP4 192.0.2.7 198.51.100.1 2525 25\r\nEHLO there\r\n",
+    "v1-six": b"PROXY TCP6 2001:db8::7 ::1 2525 25\r\n",
+    "v1-mapped": b"PROXY TCP6 ::ffff:192.0.2.7 ::1 2525 25\r\n",
+    "v1-unknown": b"PROXY UNKNOWN\r\n",
+    "v1-unknown-longest": b"PROXY UNKNOWN " + b"x" * 91 + b"\r\n",
+    "v1-too-long": b"PROXY UNKNOWN " + b"x" * 92 + b"\r\n",
+    "v1-begun": b"PROXY TCP4 192.0.2.7 198",
+    "v1-bare-newline": b"PROXY UNKNOWN\n",
+    "v1-port": b"PROXY TCP4 192.0.2.7 198.51.100.1 65536 25\r\n",
+    "v1-nul": b"PROXY TCP4 192.0.2.7\0 198.51.100.1 2525 25\r\n",
+    "v1-few": b"PROXY TCP4 192.0.2.7\r\n",
+    "v2-four": proxy_v2(0x21, 0x11, FOUR) + b"\x16\3\1",
+    "v2-four-datagrams": proxy_v2(0x21, 0x12, FOUR),
+    "v2-four-more": proxy_v2(0x21, 0x11, FOUR + b"\4\0\1x"),
+    "v2-four-short": proxy_v2(0x21, 0x11, FOUR, 11),
+    "v2-four-cut": proxy_v2(0x21, 0x11, FOUR)[:-1],
+    "v2-six": proxy_v2(0x21, 0x21, SIX),
+    "v2-six-mapped": proxy_v2(0x21, 0x21, b"\0" * 10 + b"\xff\xff\x7f\0\0\1" + SIX[16:]),
+    "v2-unix": proxy_v2(0x21, 0x31, b"/a".ljust(216, b"\0")),
+    "v2-unspecified": proxy_v2(0x21, 0, b""),
+    "v2-local": proxy_v2(0x20, 0, b"xy"),
+    "v2-version": proxy_v2(0x11, 0x11, FOUR),
+    "v2-family": proxy_v2(0x21, 0x10, FOUR),
+    "v2-too-long": proxy_v2(0x20, 0, b"", 4097),
+    "no-header": b"EHLO there\r\n",
+    "nothing": b"",
+}
+
+
 def sessions():
     inputs = dict(CORNERS)
     for directory in CASES:
@@ -651,7 +690,8 @@ def texts():
 def main(directory):
     for target, inputs in (("session", sessions()), ("address", ADDRESSES),
                            ("data", texts()), ("config", CONFIGS),
-                           ("users", USERS), ("sasl", EXCHANGES), ("spawn", SPAWNS)):
+                           ("users", USERS), ("sasl", EXCHANGES), ("spawn", SPAWNS),
+                           ("proxy", PROXIES)):
         os.makedirs(os.path.join(directory, target), exist_ok=True)
         for name, content in inputs.items():
             with open(os.path.join(directory, target, name), "wb") as file:

@@ -26,6 +26,7 @@ void (*const unit_suites[])(void) = {
 	suite_conf_tls,
 	suite_option,
 	suite_network,
+	suite_proxy,
 	suite_listener,
 	suite_users,
 	suite_sasl,

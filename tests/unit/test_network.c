@@ -8,75 +8,75 @@
 #include "base/network.h"
 #include "unit.h"
 
+static const struct {
+	const char *text;
+	const char *form; /* NULL: a mistake */
+} forms[] = {
+	{"192.0.2.7", "192.0.2.7"},
+	{"192.0.2.7/32", "192.0.2.7"},
+	{"192.0.2.0/24", "192.0.2.0/24"},
+	{"192.0.2.128/25", "192.0.2.128/25"},
+	{"0.0.0.0/0", "0.0.0.0/0"},
+	{"255.255.255.254/31", "255.255.255.254/31"},
+	{"2001:DB8::/32", "2001:db8::/32"},
+	{"2001:db8:0:0:0:0:0:1", "2001:db8::1"},
+	{"::/0", "::/0"},
+	{"::1/128", "::1"},
+	{"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+		"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
+	{"::ffff:192.0.2.0/120", "192.0.2.0/24"},
+	{"::ffff:192.0.2.7", "192.0.2.7"},
+	{"::ffff:0:0/96", "0.0.0.0/0"},
+	{"::/80", "::/80"},
+	{"unix", "unix"},
+	{"UNIX", "unix"},
+	{"", NULL},
+	{"/", NULL},
+	{"/24", NULL},
+	{"unix/0", NULL},
+	{"localhost", NULL},
+	{"192.0.2", NULL},
+	{"192.0.2.256", NULL},
+	{"192.0.2.07", NULL},
+	{"192.0.2.7/", NULL},
+	{"192.0.2.7/33", NULL},
+	{"192.0.2.0/024", NULL},
+	{"192.0.2.0/+24", NULL},
+	{"192.0.2.0/24/24", NULL},
+	{"192.0.2.0/18446744073709551640", NULL},
+	{"192.0.2.1/24", NULL},
+	{"192.0.2.64/25", NULL},
+	{"0.0.0.1/0", NULL},
+	{" 192.0.2.7", NULL},
+	{"192.0.2.7 ", NULL},
+	{"2001:db8::/129", NULL},
+	{"2001:db8::1/127", NULL},
+	{"[::1]", NULL},
+	{"fe80::1%lo", NULL},
+	{"::ffff:192.0.2.1/120", NULL},
+	{"1111:2222:3333:4444:5555:6666:7777:8888:9999", NULL},
+	{"0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000", NULL},
+};
+
 static void test_forms(void)
 {
-	static const struct {
-		const char *text;
-		const char *form; /* NULL: a mistake */
-	} cases[] = {
-		{"192.0.2.7", "192.0.2.7"},
-		{"192.0.2.7/32", "192.0.2.7"},
-		{"192.0.2.0/24", "192.0.2.0/24"},
-		{"192.0.2.128/25", "192.0.2.128/25"},
-		{"0.0.0.0/0", "0.0.0.0/0"},
-		{"255.255.255.254/31", "255.255.255.254/31"},
-		{"2001:DB8::/32", "2001:db8::/32"},
-		{"2001:db8:0:0:0:0:0:1", "2001:db8::1"},
-		{"::/0", "::/0"},
-		{"::1/128", "::1"},
-		{"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-			"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
-		{"::ffff:192.0.2.0/120", "192.0.2.0/24"},
-		{"::ffff:192.0.2.7", "192.0.2.7"},
-		{"::ffff:0:0/96", "0.0.0.0/0"},
-		{"::/80", "::/80"},
-		{"unix", "unix"},
-		{"UNIX", "unix"},
-		{"", NULL},
-		{"/", NULL},
-		{"/24", NULL},
-		{"unix/0", NULL},
-		{"localhost", NULL},
-		{"192.0.2", NULL},
-		{"192.0.2.256", NULL},
-		{"192.0.2.07", NULL},
-		{"192.0.2.7/", NULL},
-		{"192.0.2.7/33", NULL},
-		{"192.0.2.0/024", NULL},
-		{"192.0.2.0/+24", NULL},
-		{"192.0.2.0/24/24", NULL},
-		{"192.0.2.0/18446744073709551640", NULL},
-		{"192.0.2.1/24", NULL},
-		{"192.0.2.64/25", NULL},
-		{"0.0.0.1/0", NULL},
-		{" 192.0.2.7", NULL},
-		{"192.0.2.7 ", NULL},
-		{"2001:db8::/129", NULL},
-		{"2001:db8::1/127", NULL},
-		{"[::1]", NULL},
-		{"fe80::1%lo", NULL},
-		{"::ffff:192.0.2.1/120", NULL},
-		{"1111:2222:3333:4444:5555:6666:7777:8888:9999", NULL},
-		{"0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000", NULL},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
 		const struct network before = {.family = 77};
 		char text[NETWORK_TEXT_MAX], again[NETWORK_TEXT_MAX];
 		struct network network = before;
-		const char *error = network_parse(cases[i].text, &network);
+		const char *error = network_parse(forms[i].text, &network);
 
-		CHECK(cases[i].text, (error == NULL) == (cases[i].form != NULL));
+		CHECK(forms[i].text, (error == NULL) == (forms[i].form != NULL));
 		if (error != NULL) {
-			CHECK(cases[i].text,
+			CHECK(forms[i].text,
 				memcmp(&network, &before, sizeof(network)) == 0);
 			continue;
 		}
 		network_format(&network, text);
-		CHECK_STR(cases[i].text, str_of(text), str_of(cases[i].form));
-		CHECK(cases[i].text, network_parse(text, &network) == NULL);
+		CHECK_STR(forms[i].text, str_of(text), str_of(forms[i].form));
+		CHECK(forms[i].text, network_parse(text, &network) == NULL);
 		network_format(&network, again);
-		CHECK_STR(cases[i].text, str_of(again), str_of(text));
+		CHECK_STR(forms[i].text, str_of(again), str_of(text));
 	}
 }
 

@@ -57,7 +57,8 @@ static void test_clients(void)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct sockaddr_storage from = client(names[i]);
 
-		slot_begin_session(f.own, &from, 1000 + i);
+		slot_begin_session(f.own, 1000 + i);
+		slot_set_client(f.own, &from);
 		slot_read(slots_get(f.slots, 7), &report);
 		CHECK_STR(names[i], str_of(report.client), str_of(names[i]));
 		CHECK_STR(names[i], str_of(report.state), STR("command"));
@@ -90,7 +91,8 @@ static void test_states(void)
 	struct fixture f;
 
 	set_up(&f);
-	slot_begin_session(f.own, &from, 1);
+	slot_begin_session(f.own, 1);
+	slot_set_client(f.own, &from);
 	slot_set_helo(f.own, STR("client.example"));
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const char *name = cases[i].name;
@@ -115,7 +117,8 @@ static void test_session(void)
 	struct fixture f;
 
 	set_up(&f);
-	slot_begin_session(f.own, &from, 1);
+	slot_begin_session(f.own, 1);
+	slot_set_client(f.own, &from);
 	slot_set_helo(f.own, STR("client.example"));
 	slot_count_input(f.own, 100);
 	slot_count_input(f.own, 23);
@@ -128,7 +131,8 @@ static void test_session(void)
 	CHECK("due", slot_due_ms(slots_get(f.slots, 7)) == 70000 + SLOT_SLACK_MS);
 	slot_end_session(f.own, false);
 	CHECK("idle for ever", slot_due_ms(slots_get(f.slots, 7)) == 0);
-	slot_begin_session(f.own, &from, 2);
+	slot_begin_session(f.own, 2);
+	slot_set_client(f.own, &from);
 	slot_read(slots_get(f.slots, 7), &report);
 	CHECK("new", report.session_bytes == 0 && report.session_messages == 0);
 	CHECK_STR("not greeted", str_of(report.helo), STR(""));
@@ -161,7 +165,8 @@ static void test_helo(void)
 	struct fixture f;
 
 	set_up(&f);
-	slot_begin_session(f.own, &from, 1);
+	slot_begin_session(f.own, 1);
+	slot_set_client(f.own, &from);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		slot_set_helo(f.own, cases[i].said);
 		slot_read(slots_get(f.slots, 7), &report);

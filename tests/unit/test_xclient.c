@@ -47,49 +47,47 @@ static void begin_trusted(struct rig *r)
 	told_count = 0;
 }
 
+static const struct {
+	const char *line; /* without the command; more lines after a "|" */
+	const char *told;
+} attributes[] = {
+	{"ADDR=198.51.100.9", "198.51.100.9 0 - - - - 0 SMTP"},
+	{"addr=198.51.100.9 port=99", "198.51.100.9 99 - - - - 0 SMTP"},
+	{"PORT=99", "192.0.2.7 99 - - - - 0 SMTP"},
+	{"ADDR=IPV6:2001:DB8::0:1", "2001:db8::1 0 - - - - 0 SMTP"},
+	{"ADDR=ipv6:2001:db8::1", "2001:db8::1 0 - - - - 0 SMTP"},
+	{"ADDR=IPV6:::ffff:198.51.100.9", "198.51.100.9 0 - - - - 0 SMTP"},
+	{"ADDR=[UNAVAILABLE] PORT=[UNAVAILABLE]", "unknown 0 - - - - 0 SMTP"},
+	{"ADDR=[tempunavail]", "unknown 0 - - - - 0 SMTP"},
+	{"NAME=mail.example", "192.0.2.7 2525 mail.example - - - 0 SMTP"},
+	{"NAME=[UNAVAILABLE]", "192.0.2.7 2525 - - - - 0 SMTP"},
+	{"NAME=[TEMPUNAVAIL]", "192.0.2.7 2525 - - - - 0 SMTP"},
+	{"HELO=there", "192.0.2.7 2525 - there - - 0 SMTP"},
+	{"HELO=there PROTO=SMTP", "192.0.2.7 2525 - there - - 0 SMTP"},
+	{"PROTO=esmtp HELO=there", "192.0.2.7 2525 - there - - 0 ESMTP"},
+	{"PROTO=ESMTP", "192.0.2.7 2525 - - - - 0 SMTP"},
+	{"PROTO=ESMTP|HELO=there", "192.0.2.7 2525 - there - - 0 ESMTP"},
+	{"LOGIN=joe", "192.0.2.7 2525 - - joe - 0 SMTP"},
+	{"LOGIN=j+2Bo+20e", "192.0.2.7 2525 - - j+o e - 0 SMTP"},
+	{"HELO=+5BUNAVAILABLE]", "192.0.2.7 2525 - [UNAVAILABLE] - - 0 SMTP"},
+	{"DESTADDR=203.0.113.1 DESTPORT=25", "192.0.2.7 2525 - - - 203.0.113.1 25 SMTP"},
+	{"DESTADDR=IPV6:::1", "192.0.2.7 2525 - - - ::1 0 SMTP"},
+	{"DESTADDR=203.0.113.1|DESTADDR=[UNAVAILABLE]", "192.0.2.7 2525 - - - - 0 SMTP"},
+	{"PORT=0 DESTPORT=65535", "192.0.2.7 0 - - - - 65535 SMTP"},
+	/* What is not told again stays; but a port belongs to its address. */
+	{"NAME=a.example LOGIN=joe HELO=there|ADDR=198.51.100.9",
+		"198.51.100.9 0 a.example there joe - 0 SMTP"},
+	{"ADDR=198.51.100.9 PORT=99|NAME=a.example",
+		"198.51.100.9 99 a.example - - - 0 SMTP"},
+	{"LOGIN=joe NAME=a.example|LOGIN=[UNAVAILABLE]",
+		"192.0.2.7 2525 a.example - - - 0 SMTP"},
+	{"  ADDR=198.51.100.9 \t PORT=99 ", "198.51.100.9 99 - - - - 0 SMTP"},
+};
+
 static void test_attributes(void)
 {
-	static const struct {
-		const char *line; /* without the command; more lines after a "|" */
-		const char *told;
-	} cases[] = {
-		{"ADDR=198.51.100.9", "198.51.100.9 0 - - - - 0 SMTP"},
-		{"addr=198.51.100.9 port=99", "198.51.100.9 99 - - - - 0 SMTP"},
-		{"PORT=99", "192.0.2.7 99 - - - - 0 SMTP"},
-		{"ADDR=IPV6:2001:DB8::0:1", "2001:db8::1 0 - - - - 0 SMTP"},
-		{"ADDR=ipv6:2001:db8::1", "2001:db8::1 0 - - - - 0 SMTP"},
-		{"ADDR=IPV6:::ffff:198.51.100.9", "198.51.100.9 0 - - - - 0 SMTP"},
-		{"ADDR=[UNAVAILABLE] PORT=[UNAVAILABLE]", "unknown 0 - - - - 0 SMTP"},
-		{"ADDR=[tempunavail]", "unknown 0 - - - - 0 SMTP"},
-		{"NAME=mail.example", "192.0.2.7 2525 mail.example - - - 0 SMTP"},
-		{"NAME=[UNAVAILABLE]", "192.0.2.7 2525 - - - - 0 SMTP"},
-		{"NAME=[TEMPUNAVAIL]", "192.0.2.7 2525 - - - - 0 SMTP"},
-		{"HELO=there", "192.0.2.7 2525 - there - - 0 SMTP"},
-		{"HELO=there PROTO=SMTP", "192.0.2.7 2525 - there - - 0 SMTP"},
-		{"PROTO=esmtp HELO=there", "192.0.2.7 2525 - there - - 0 ESMTP"},
-		{"PROTO=ESMTP", "192.0.2.7 2525 - - - - 0 SMTP"},
-		{"PROTO=ESMTP|HELO=there", "192.0.2.7 2525 - there - - 0 ESMTP"},
-		{"LOGIN=joe", "192.0.2.7 2525 - - joe - 0 SMTP"},
-		{"LOGIN=j+2Bo+20e", "192.0.2.7 2525 - - j+o e - 0 SMTP"},
-		{"HELO=+5BUNAVAILABLE]", "192.0.2.7 2525 - [UNAVAILABLE] - - 0 SMTP"},
-		{"DESTADDR=203.0.113.1 DESTPORT=25",
-			"192.0.2.7 2525 - - - 203.0.113.1 25 SMTP"},
-		{"DESTADDR=IPV6:::1", "192.0.2.7 2525 - - - ::1 0 SMTP"},
-		{"DESTADDR=203.0.113.1|DESTADDR=[UNAVAILABLE]",
-			"192.0.2.7 2525 - - - - 0 SMTP"},
-		{"PORT=0 DESTPORT=65535", "192.0.2.7 0 - - - - 65535 SMTP"},
-		/* What is not told again stays; but a port belongs to its address. */
-		{"NAME=a.example LOGIN=joe HELO=there|ADDR=198.51.100.9",
-			"198.51.100.9 0 a.example there joe - 0 SMTP"},
-		{"ADDR=198.51.100.9 PORT=99|NAME=a.example",
-			"198.51.100.9 99 a.example - - - 0 SMTP"},
-		{"LOGIN=joe NAME=a.example|LOGIN=[UNAVAILABLE]",
-			"192.0.2.7 2525 a.example - - - 0 SMTP"},
-		{"  ADDR=198.51.100.9 \t PORT=99 ", "198.51.100.9 99 - - - - 0 SMTP"},
-	};
-
-	for (size_t i = 0; i < COUNT_OF(cases); i++) {
-		const char *line = cases[i].line;
+	for (size_t i = 0; i < COUNT_OF(attributes); i++) {
+		const char *line = attributes[i].line;
 		struct rig r;
 
 		rig_init(&r);
@@ -100,63 +98,63 @@ static void test_attributes(void)
 			rig_say(&r, "xclient ");
 			rig_feed(&r, line, n);
 			rig_say(&r, "\r\n");
-			CHECK_STR(cases[i].line, rig_output(&r), STR(GREETING));
-			CHECK_STR(
-				cases[i].line, buf_str(&r.answers), STR("XCLIENT 220\n"));
+			CHECK_STR(attributes[i].line, rig_output(&r), STR(GREETING));
+			CHECK_STR(attributes[i].line, buf_str(&r.answers),
+				STR("XCLIENT 220\n"));
 		}
-		CHECK_STR(cases[i].line, str_of(told), str_of(cases[i].told));
+		CHECK_STR(attributes[i].line, str_of(told), str_of(attributes[i].told));
 		rig_end(&r);
 		rig_done(&r);
 	}
 }
 
+static const char *const mistakes[] = {
+	"ADDR",
+	"ADDR=",
+	"=198.51.100.9",
+	"WHO=me",
+	"XADDR=198.51.100.9",
+	"ADDR=198.51.100.256",
+	"ADDR=198.51.100",
+	"ADDR=mail.example",
+	"ADDR=2001:db8::1",
+	"ADDR=IPV6:198.51.100.9",
+	"ADDR=IPV6:",
+	"ADDR=IPV6:2001:db8::g",
+	"ADDR=[198.51.100.9]",
+	"ADDR=unix",
+	"ADDR=IPV6:1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb",
+	"PORT=65536",
+	"PORT=-1",
+	"PORT=+31x",
+	"PORT=18446744073709551616",
+	"DESTPORT=70000",
+	"DESTADDR=there",
+	"PROTO=UUCP",
+	"PROTO=LMTP",
+	"NAME=a..example",
+	"NAME=a+20b",
+	"NAME=<a>",
+	"NAME=caf\xc3\xa9",
+	"HELO=a+0D+0Ab",
+	"HELO=a+00",
+	"HELO=a+C3+A9",
+	"HELO=a+7F",
+	"HELO=a+4",
+	"HELO=a+4g",
+	"HELO=a=b",
+	"LOGIN=a+0Ab",
+	"LOGIN=a\x01",
+	"NAME=a.example ADDR=1.2.3",
+	"NAME=a.example NAME=b.example",
+	"NAME=a.example,ADDR=198.51.100.9",
+	"NAME=a.example ADDR",
+};
+
 static void test_mistakes(void)
 {
-	static const char *const cases[] = {
-		"ADDR",
-		"ADDR=",
-		"=198.51.100.9",
-		"WHO=me",
-		"XADDR=198.51.100.9",
-		"ADDR=198.51.100.256",
-		"ADDR=198.51.100",
-		"ADDR=mail.example",
-		"ADDR=2001:db8::1",
-		"ADDR=IPV6:198.51.100.9",
-		"ADDR=IPV6:",
-		"ADDR=IPV6:2001:db8::g",
-		"ADDR=[198.51.100.9]",
-		"ADDR=unix",
-		"ADDR=IPV6:1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb",
-		"PORT=65536",
-		"PORT=-1",
-		"PORT=+31x",
-		"PORT=18446744073709551616",
-		"DESTPORT=70000",
-		"DESTADDR=there",
-		"PROTO=UUCP",
-		"PROTO=LMTP",
-		"NAME=a..example",
-		"NAME=a+20b",
-		"NAME=<a>",
-		"NAME=caf\xc3\xa9",
-		"HELO=a+0D+0Ab",
-		"HELO=a+00",
-		"HELO=a+C3+A9",
-		"HELO=a+7F",
-		"HELO=a+4",
-		"HELO=a+4g",
-		"HELO=a=b",
-		"LOGIN=a+0Ab",
-		"LOGIN=a\x01",
-		"NAME=a.example ADDR=1.2.3",
-		"NAME=a.example NAME=b.example",
-		"NAME=a.example,ADDR=198.51.100.9",
-		"NAME=a.example ADDR",
-	};
-
-	for (size_t i = 0; i < COUNT_OF(cases); i++) {
-		bool is_control = strchr(cases[i], 1) != NULL;
+	for (size_t i = 0; i < COUNT_OF(mistakes); i++) {
+		bool is_control = strchr(mistakes[i], 1) != NULL;
 		struct rig r;
 
 		rig_init(&r);
@@ -164,15 +162,15 @@ static void test_mistakes(void)
 		rig_say(&r, "XCLIENT NAME=before.example HELO=before\r\n");
 		rig_forget(&r);
 		rig_say(&r, "XCLIENT ");
-		rig_say(&r, cases[i]);
+		rig_say(&r, mistakes[i]);
 		rig_say(&r, "\r\n");
-		CHECK_STR(cases[i], rig_output(&r),
+		CHECK_STR(mistakes[i], rig_output(&r),
 			is_control ? STR("500 5.5.2 Bad command syntax\r\n") : STR(BAD));
-		CHECK(cases[i], told_count == 1);
+		CHECK(mistakes[i], told_count == 1);
 		/* Nothing has changed, so MAIL may come. */
 		rig_forget(&r);
 		rig_say(&r, MAIL);
-		CHECK(cases[i], has(rig_output(&r), "250 2.1.0"));
+		CHECK(mistakes[i], has(rig_output(&r), "250 2.1.0"));
 		rig_end(&r);
 		rig_done(&r);
 	}

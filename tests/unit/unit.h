@@ -70,6 +70,7 @@ void suite_pool_life(void);
 void suite_runtime(void);
 void suite_inherit(void);
 void suite_network(void);
+void suite_proxy(void);
 void suite_ready(void);
 void suite_upgrade(void);
 void suite_slots(void);

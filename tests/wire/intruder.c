@@ -570,7 +570,8 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	listener_fd = listener->fd;
 	client_fd = fd;
 	own_index = v->env->worker_number - 1;
-	slot_begin_session(own_slot, from, clock_monotonic_ms());
+	slot_begin_session(own_slot, clock_monotonic_ms());
+	slot_set_client(own_slot, from);
 	(void)snprintf(line, sizeof(line), "%ld\n", (long)getpid());
 	(void)send(fd, line, strlen(line), MSG_NOSIGNAL);
 	do
