@@ -50,6 +50,7 @@ src_libsinkd_a_SOURCES = \
 	src/delivery/delivery.c src/delivery/delivery.h \
 	src/delivery/dirs.c src/delivery/dirs.h \
 	src/delivery/discard.c \
+	src/delivery/headers.c src/delivery/headers.h \
 	src/delivery/leftovers.c src/delivery/leftovers.h \
 	src/delivery/macro.c src/delivery/macro.h \
 	src/delivery/mailbox.c src/delivery/mailbox.h \

@@ -72,6 +72,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/maildir_fixture.c tests/unit/maildir_fixture.h \
 	tests/unit/test_delivery.c \
 	tests/unit/test_delivery_several.c \
+	tests/unit/test_headers.c \
 	tests/unit/test_helper.c \
 	tests/unit/test_inherit.c \
 	tests/unit/test_ipc.c \
@@ -95,6 +96,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/pipe_fixture.c tests/unit/pipe_fixture.h \
 	tests/unit/test_pipe.c \
 	tests/unit/test_pipe_faults.c \
+	tests/unit/test_pipe_text.c \
 	tests/unit/test_proxy.c \
 	tests/unit/test_ready.c \
 	tests/unit/test_runtime.c \

@@ -4,7 +4,10 @@
  * client enters a path through mailbox_path_piece and nowhere else, so it can
  * neither end a component nor be a component that means another directory.
  *
- * The master checks templates, workers expand them.  Opens nothing. */
+ * The master checks templates, workers expand them.  Opens nothing.
+ *
+ * Known limit: case is that of ASCII.  A domain with other letters (RFC 6531) has a
+ * mailbox for each way to write it, and another one for its form in ASCII ("xn--"). */
 #include "delivery/mailbox.h"
 
 #include <errno.h>

@@ -15,7 +15,7 @@
  * kernel may have dropped the pages that it could not write.
  *
  * Runs in workers.  Text and addresses are hostile; they reach paths only through
- * mailbox.c and the file only through text.c. */
+ * mailbox.c and the file only through headers.c and text.c. */
 #include "delivery/maildir.h"
 
 #include <assert.h>
@@ -30,6 +30,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "delivery/headers.h"
 
 static void log_failure(const struct maildir *m, size_t i, const char *step, int err)
 {
@@ -173,10 +174,8 @@ static int make_headers(struct maildir *m, size_t i, struct buf *headers)
 {
 	const struct mailbox *mailbox = &m->message.plan.mailboxes[i];
 
-	/* Far above what the addresses can come to: the session's memory, which
-	 * holds them, has its own limit. */
-	buf_init(headers, (mailbox->recipient_count + 2) * TEXT_BUFFER_SIZE);
-	text_add_headers(m->settings, m->message.envelope, mailbox->recipients,
+	headers_init(headers, m->message.envelope);
+	headers_add(m->settings, m->message.envelope, mailbox->recipients,
 		mailbox->recipient_count, headers);
 	return headers->has_overflowed ? fail(m, i, "headers", -ENOMEM) : 0;
 }
@@ -308,7 +307,7 @@ static int begin_in(struct maildir *m, size_t i)
 	msg->fd = create(m, i);
 	if (msg->fd < 0)
 		return msg->fd;
-	text_start(&m->writer, msg->fd, m->settings->line_ending);
+	text_start(&m->writer, msg->fd, text_line_ending(m->settings, msg->envelope));
 	err = text_write_raw(&m->writer, msg->headers.p, msg->headers.len);
 	return err < 0 ? fail_all(m, i, "write", err) : 0;
 }

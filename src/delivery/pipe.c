@@ -18,7 +18,7 @@
  * Runs in workers.  Text and addresses are hostile; what the spawner answers is looked
  * at as if it were.
  *
- * Known limit: where each recipient has a Delivered-To of its own, the message is copied
+ * Known limit: where each recipient has header fields of its own, the message is copied
  * for each but the first when its turn has come.  On a disk that is full by then the
  * commands of those before have run, and the rest is refused. */
 #include "delivery/delivery.h"
@@ -35,6 +35,7 @@
 #include "base/fdio.h"
 #include "base/ipc.h"
 #include "base/log.h"
+#include "delivery/headers.h"
 #include "delivery/macro.h"
 #include "delivery/spawn_request.h"
 #include "delivery/spool.h"
@@ -136,9 +137,8 @@ static int make_headers(struct pipe *p, size_t first, size_t n, struct buf *head
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		recipients[i] = first + i;
-	/* Far above what the addresses can come to. */
-	buf_init(headers, (n + 2) * TEXT_BUFFER_SIZE);
-	text_add_headers(p->settings, p->message.envelope, recipients, n, headers);
+	headers_init(headers, p->message.envelope);
+	headers_add(p->settings, p->message.envelope, recipients, n, headers);
 	return headers->has_overflowed ? -ENOMEM : 0;
 }
 
@@ -174,7 +174,7 @@ static struct smtp_result pipe_begin(void *state, const struct envelope *envelop
 	}
 	if (err == 0) {
 		msg->is_in_memory = size_bytes <= SPOOL_MEMORY_MAX;
-		text_start(&p->writer, msg->fd, p->settings->line_ending);
+		text_start(&p->writer, msg->fd, text_line_ending(p->settings, envelope));
 		err = text_write_raw(&p->writer, msg->headers.p, msg->headers.len);
 	}
 	if (err < 0) {
@@ -456,14 +456,6 @@ static void pipe_close(void *state)
 	free(p);
 }
 
-static bool has_header(const struct delivery_settings *settings, enum header_field field)
-{
-	for (size_t i = 0; i < DELIVERY_HEADERS_MAX; i++)
-		if (settings->headers[i] == field)
-			return true;
-	return false;
-}
-
 static int pipe_open(const struct delivery_settings *settings, size_t section,
 	const struct delivery_env *env, void **ret_state)
 {
@@ -475,8 +467,7 @@ static int pipe_open(const struct delivery_settings *settings, size_t section,
 	p->section = (uint32_t)section;
 	p->spawn_fd = env->spawn_fds[section];
 	p->options = macro_used_as_options(settings->pipe.command);
-	p->has_own_headers = settings->pipe.is_per_recipient &&
-			     has_header(settings, HEADER_DELIVERED_TO);
+	p->has_own_headers = settings->pipe.is_per_recipient && headers_differ(settings);
 	p->message.fd = -1;
 	arena_init(&p->arena, MEMORY_MAX);
 	p->empty = arena_mark(&p->arena);

@@ -1,9 +1,7 @@
-/* Message text on its way into a file; see text.h (RFC 5321, 4.4, for the
- * Return-Path and Received fields).
+/* Message text on its way into a file; see text.h.
  *
- * Runs in workers.  Text and addresses are hostile: the text is copied and never
- * looked at but for line ends; of addresses only printable ASCII gets through, so
- * that none can begin a header field of its own. */
+ * Runs in workers.  Text is hostile: it is copied, and never looked at but for line ends,
+ * and where it has none (RFC 3030, 3) not for these. */
 #include "delivery/text.h"
 
 #include <errno.h>
@@ -11,8 +9,19 @@
 #include <unistd.h>
 
 #include "base/fdio.h"
-#include "base/str.h"
 #include "smtp/envelope.h"
+
+enum line_ending text_line_ending(
+	const struct delivery_settings *settings, const struct envelope *envelope)
+{
+	return envelope->body == BODY_BINARYMIME ? LINE_ENDING_CRLF
+						 : settings->line_ending;
+}
+
+const char *text_eol(enum line_ending line_ending)
+{
+	return line_ending == LINE_ENDING_LF ? "\n" : "\r\n";
+}
 
 void text_start(struct text_writer *w, int fd, enum line_ending line_ending)
 {
@@ -89,7 +98,7 @@ int text_write(struct text_writer *w, const char *p, size_t n)
 {
 	if (n > 0 && !w->has_text) {
 		bool would_continue = w->size_bytes > 0 && (p[0] == ' ' || p[0] == '\t');
-		const char *eol = w->line_ending == LINE_ENDING_LF ? "\n" : "\r\n";
+		const char *eol = text_eol(w->line_ending);
 		int err = would_continue ? text_write_raw(w, eol, strlen(eol)) : 0;
 
 		if (err < 0)
@@ -139,54 +148,4 @@ int text_copy(struct text_writer *w, uint64_t offset, int to)
 		left -= (uint64_t)n;
 	}
 	return 0;
-}
-
-static void add_printable(struct buf *out, struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		(void)buf_add(out, str_is_printable(s.p[i]) ? s.p + i : "?", 1);
-}
-
-static void add_delivered_to(const struct address *recipient, const char *hostname,
-	const char *eol, struct buf *out)
-{
-	(void)buf_add_text(out, "Delivered-To: ");
-	add_printable(out, recipient->mailbox);
-	if (recipient->domain.n == 0) {
-		(void)buf_add_text(out, "@");
-		add_printable(out, str_of(hostname));
-	}
-	(void)buf_add_text(out, eol);
-}
-
-void text_add_headers(const struct delivery_settings *settings,
-	const struct envelope *envelope, const size_t *recipients, size_t n,
-	struct buf *out)
-{
-	const char *eol = settings->line_ending == LINE_ENDING_LF ? "\n" : "\r\n";
-
-	for (size_t i = 0; i < DELIVERY_HEADERS_MAX; i++) {
-		switch (settings->headers[i]) {
-		case HEADER_RETURN_PATH:
-			(void)buf_add_text(out, "Return-Path: <");
-			add_printable(out, envelope->sender.mailbox);
-			(void)buf_add_text(out, ">");
-			(void)buf_add_text(out, eol);
-			break;
-		case HEADER_DELIVERED_TO:
-			for (size_t k = 0; k < n; k++)
-				add_delivered_to(
-					&envelope->recipients[recipients[k]].address,
-					settings->hostname, eol, out);
-			break;
-		case HEADER_ORIGINAL_TO:
-		case HEADER_ENVELOPE:
-			break;
-		case HEADER_RECEIVED:
-			envelope_add_received(envelope, eol, out);
-			break;
-		default: /* 0 ends the list */
-			return;
-		}
-	}
 }

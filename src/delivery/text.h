@@ -1,14 +1,15 @@
-/* Message text on its way into a file: header fields in front, line ends as
- * configured, few and large writes.  For every backend that stores. */
+/* Message text on its way into a file: line ends as configured, few and large writes.
+ * For every backend that stores.  Header fields in front of it are in headers.h. */
 #ifndef SINKD_DELIVERY_TEXT_H
 #define SINKD_DELIVERY_TEXT_H
 
-#include "base/buf.h"
 #include "delivery/delivery.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct envelope;
 
 /* A 10 KiB message is one write.  Pages that are not touched cost no memory. */
 #define TEXT_BUFFER_SIZE 65536
@@ -22,6 +23,13 @@ struct text_writer {
 	size_t length;
 	char buffer[TEXT_BUFFER_SIZE];
 };
+
+/* The line ends of a message: as configured, but binary text (RFC 3030) is stored as it
+ * came, with header fields that end as it does. */
+enum line_ending text_line_ending(
+	const struct delivery_settings *settings, const struct envelope *envelope);
+
+const char *text_eol(enum line_ending line_ending);
 
 /* Begin a file.  Forgets whatever the writer held. */
 void text_start(struct text_writer *w, int fd, enum line_ending line_ending);
@@ -41,11 +49,5 @@ int text_flush(struct text_writer *w);
 /* Append the finished file from byte `offset` on to the file `to`.  The writer's
  * descriptor must be readable. */
 int text_copy(struct text_writer *w, uint64_t offset, int to);
-
-/* Append the header fields of settings for the recipients with these indexes.
- * Client text in them is printable ASCII.  Overflow shows in out. */
-void text_add_headers(const struct delivery_settings *settings,
-	const struct envelope *envelope, const size_t *recipients, size_t n,
-	struct buf *out);
 
 #endif

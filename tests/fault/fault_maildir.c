@@ -62,6 +62,7 @@ struct maildir_case {
 #define MADE         .is_missing = true
 #define LARGE        .lines = 1600
 #define DELIVERED_TO "\"Delivered-To\""
+#define ALL_KNOWN    "\"X-Original-To\", \"X-Sinkd-Envelope\""
 
 static const struct maildir_case cases[] = {
 	{"maildir, one mailbox", ONE("\"Received\"", "full"), .umask = 077},
@@ -79,7 +80,7 @@ static const struct maildir_case cases[] = {
 	{"maildir, copied, sync none", SEVERAL(2, DELIVERED_TO, "none"), MADE},
 	{"maildir, linked, LMTP", SEVERAL(3, "", "full"), LMTP},
 	{"maildir, made, LMTP", SEVERAL(2, "", "full"), LMTP, MADE},
-	{"maildir, copied, LMTP", SEVERAL(3, DELIVERED_TO, "full"), LMTP},
+	{"maildir, copied, LMTP", SEVERAL(3, ALL_KNOWN, "full"), LMTP},
 	{"two maildirs", TWO(SHARED, "archive", 1)},
 	{"two maildirs, made", TWO(SHARED, LOCAL, 2), MADE},
 	{"two maildirs, aborted", TWO(SHARED, LOCAL, 2), .is_aborted = true},

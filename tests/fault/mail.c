@@ -56,13 +56,16 @@ static struct envelope make_envelope(struct recipient *recipients, size_t n)
 			.helo = STR("client.example.test")},
 		.stamp = {.unix_seconds = 1700000000},
 		.sender = make_address("from@example.test"),
+		.argument = STR("FROM:<from@example.test>"),
 		.recipients = recipients,
 		.recipient_count = n,
 	};
 
 	(void)snprintf(e.stamp.id, sizeof(e.stamp.id), "%014x-00126f-9a3b", serial++);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		recipients[i].address = make_address(addresses[i]);
+		recipients[i].argument = STR("TO:<a@x.test> NOTIFY=NEVER");
+	}
 	return e;
 }
 

@@ -113,7 +113,8 @@ uint64_t bench_hash(struct str s);
 
 unsigned bench_logged(const struct bench *b, const char *what);
 
-/* The tests in test_pipe_faults.c, for the same suite. */
+/* The tests in test_pipe_text.c and test_pipe_faults.c, for the same suite. */
+void add_pipe_text(CU_pSuite s);
 void add_pipe_faults(CU_pSuite s);
 
 #endif

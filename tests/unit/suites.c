@@ -15,6 +15,7 @@ void (*const unit_suites[])(void) = {
 	suite_helper,
 	suite_macro,
 	suite_mailbox,
+	suite_headers,
 	suite_maildir,
 	suite_spawn_request,
 	suite_pipe,

@@ -134,14 +134,18 @@ static void text_that_begins_with_a_blank(void)
 	static const struct {
 		const char *name, *text, *stored;
 		enum header_field header;
+		enum body_type body;
 	} cases[] = {
 		{"space", " x\r\n", "Return-Path: <from@example.test>\n\n x\n",
-			HEADER_RETURN_PATH},
+			HEADER_RETURN_PATH, 0},
 		{"tab", "\tx\r\n", "Return-Path: <from@example.test>\n\n\tx\n",
-			HEADER_RETURN_PATH},
+			HEADER_RETURN_PATH, 0},
 		{"later", "x\r\n y\r\n", "Return-Path: <from@example.test>\nx\n y\n",
-			HEADER_RETURN_PATH},
-		{"no headers of ours", " x\r\n", " x\n", 0},
+			HEADER_RETURN_PATH, 0},
+		{"no headers of ours", " x\r\n", " x\n", 0, 0},
+		{"binary", " x\n", "Return-Path: <from@example.test>\r\n\r\n x\n",
+			HEADER_RETURN_PATH, BODY_BINARYMIME},
+		{"binary, no headers of ours", "\tx", "\tx", 0, BODY_BINARYMIME},
 	};
 	char path[PATH_MAX];
 
@@ -151,11 +155,56 @@ static void text_that_begins_with_a_blank(void)
 		settings.headers[0] = cases[i].header;
 		open_section();
 		set_recipient("a@example.test");
+		envelope.body = cases[i].body;
 		CHECK(cases[i].name, deliver(str_of(cases[i].text), 1) == 250);
 		(void)snprintf(path, sizeof(path), SHARED "/new/" BASE ",S=%zu",
 			strlen(cases[i].stored));
 		check_file(cases[i].name, path, str_of(cases[i].stored));
 		finish_mail();
+	}
+}
+
+/* A body that is all bytes, of which none is a line end. */
+static void binary(void)
+{
+	static const char *const addresses[] = {"a@x.test", "b@x.test"};
+	static const char ends[][4] = {"\n", "\r", "\r\n", "x", ".\r\n", "\r\n."};
+	static char text[70000], expected[sizeof(text) + 100];
+
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (char)(i * 7 / 3);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		size_t n = strlen(ends[i]), length = 0;
+
+		memcpy(text + sizeof(text) - n, ends[i], n);
+		for (size_t k = 0; k < 2; k++) {
+			char path[PATH_MAX];
+
+			start(EACH);
+			settings.has_sync = false;
+			settings.headers[0] = HEADER_DELIVERED_TO;
+			open_section();
+			set_envelope(2, addresses);
+			envelope.body = BODY_BINARYMIME;
+			CHECK(ends[i], deliver((struct str){text, sizeof(text)},
+					       k == 0 ? 1 : SIZE_MAX) == 250);
+			for (size_t to = 0; to < 2; to++) {
+				length = (size_t)snprintf(expected, sizeof(expected),
+					"Delivered-To: %s\r\n", addresses[to]);
+				memcpy(expected + length, text, sizeof(text));
+				length += sizeof(text);
+				(void)snprintf(path, sizeof(path),
+					"x.test/%c/new/" BASE ",S=%zu", addresses[to][0],
+					length);
+				check_file(ends[i], path, (struct str){expected, length});
+			}
+			/* It is not remembered for the next one. */
+			envelope.body = BODY_8BITMIME;
+			CHECK(ends[i], deliver_short() == 250);
+			check_file("after it", "x.test/a/new/" BASE ",S=40",
+				STR("Delivered-To: a@x.test\n" MESSAGE_LF));
+			finish_mail();
+		}
 	}
 }
 
@@ -244,6 +293,90 @@ static void mailbox_each_linked(void)
 	finish_mail();
 }
 
+/* Who else has got it is in each copy, and whom it was for as that was sent. */
+static void mailbox_each_with_envelope(void)
+{
+	static const char *const addresses[] = {"a@x.test", "Postmaster"};
+	static const struct {
+		const char *mailbox, *original;
+	} copies[] = {
+		{"x.test/a", "X-Original-To: a@x.test\n"},
+		{"mx.example.test/Postmaster", "X-Original-To: Postmaster\n"},
+	};
+	char path[PATH_MAX], expected[1000];
+
+	start(EACH);
+	settings.headers[0] = HEADER_ORIGINAL_TO;
+	settings.headers[1] = HEADER_ENVELOPE;
+	open_section();
+	set_envelope(2, addresses);
+	envelope.argument = STR("FROM:<from@example.test>");
+	envelope.recipients[0].argument = STR("TO:<a@x.test>");
+	envelope.recipients[1].argument = STR("TO:<Postmaster> NOTIFY=NEVER");
+	CU_ASSERT_EQUAL(deliver_short(), 250);
+	for (size_t i = 0; i < 2; i++) {
+		int n = snprintf(expected, sizeof(expected),
+			"%sX-Sinkd-Envelope: client=192.0.2.7\n"
+			"X-Sinkd-Envelope: port=4711\n"
+			"X-Sinkd-Envelope: helo=client.example.test\n"
+			"X-Sinkd-Envelope: protocol=SMTP\n"
+			"X-Sinkd-Envelope: id=" ID "\n"
+			"X-Sinkd-Envelope: mail=FROM:<from@example.test>\n"
+			"X-Sinkd-Envelope: rcpt=TO:<a@x.test>\n"
+			"X-Sinkd-Envelope: rcpt=TO:<Postmaster> "
+			"NOTIFY=NEVER\n" MESSAGE_LF,
+			copies[i].original);
+
+		(void)snprintf(
+			path, sizeof(path), "%s/new/" BASE ",S=%d", copies[i].mailbox, n);
+		check_file(copies[i].original, path, str_of(expected));
+	}
+	finish_mail();
+}
+
+/* More than the buffer of a file holds, all of it in front of the message. */
+static void long_arguments(void)
+{
+	static const char *addresses[RECIPIENTS];
+	static char argument[1000];
+	char path[PATH_MAX];
+	size_t n, found = 0;
+	FILE *f;
+	char *all;
+
+	start(SHARED);
+	settings.headers[0] = HEADER_ENVELOPE;
+	open_section();
+	memset(argument, 'x', sizeof(argument));
+	for (size_t i = 0; i < RECIPIENTS; i++)
+		addresses[i] = "a@x.test";
+	set_envelope(RECIPIENTS, addresses);
+	for (size_t i = 0; i < RECIPIENTS; i++)
+		envelope.recipients[i].argument = (struct str){argument, 900 + i % 60};
+	CU_ASSERT_EQUAL(deliver_short(), 250);
+	n = strlen(MESSAGE_LF) + strlen("X-Sinkd-Envelope: client=192.0.2.7\n"
+					"X-Sinkd-Envelope: port=4711\n"
+					"X-Sinkd-Envelope: helo=client.example.test\n"
+					"X-Sinkd-Envelope: protocol=SMTP\n"
+					"X-Sinkd-Envelope: id=" ID "\n");
+	for (size_t i = 0; i < RECIPIENTS; i++)
+		n += strlen("X-Sinkd-Envelope: rcpt=\n") + 900 + i % 60;
+	(void)snprintf(path, sizeof(path), SHARED "/new/" BASE ",S=%zu", n);
+	all = calloc(1, n + 1);
+	f = fopen(at(path), "re");
+	if (CHECK("name", f != NULL) && all != NULL)
+		CU_ASSERT_EQUAL(fread(all, 1, n, f), n);
+	for (const char *p = all; p != NULL && (p = strstr(p, "rcpt=")) != NULL; p++)
+		found++;
+	CU_ASSERT_EQUAL(found, RECIPIENTS);
+	if (CHECK("end", all != NULL))
+		CHECK_STR("end", str_of(all + n - strlen(MESSAGE_LF)), STR(MESSAGE_LF));
+	if (f != NULL)
+		(void)fclose(f);
+	free(all);
+	finish_mail();
+}
+
 static void mailbox_each_copied_whole(void)
 {
 	static const char *const addresses[] = {"a@x.test", "bb@x.test"};
@@ -320,11 +453,14 @@ void suite_maildir(void)
 	CU_add_test(s, "header fields", header_fields);
 	CU_add_test(s, "line endings", line_endings);
 	CU_add_test(s, "text that begins with a blank", text_that_begins_with_a_blank);
+	CU_add_test(s, "binary", binary);
 	CU_add_test(s, "file mode", file_mode);
 	CU_add_test(s, "file names", file_names);
 	CU_add_test(s, "a mailbox each", mailbox_each);
 	CU_add_test(s, "a mailbox each, linked", mailbox_each_linked);
+	CU_add_test(s, "a mailbox each, with the envelope", mailbox_each_with_envelope);
 	CU_add_test(s, "a mailbox each, copied whole", mailbox_each_copied_whole);
+	CU_add_test(s, "long arguments", long_arguments);
 	CU_add_test(s, "keep some", keep_some);
 	CU_add_test(s, "a thousand mailboxes", thousand_mailboxes);
 	add_maildir_faults(s);

@@ -1,5 +1,5 @@
-/* delivery/pipe: what the spawner is asked, with which text, and what is made of its
- * answers.  Failures are in test_pipe_faults.c. */
+/* delivery/pipe: what the spawner is asked, and what is made of its answers.  The text is
+ * in test_pipe_text.c, failures are in test_pipe_faults.c. */
 #include "unit.h"
 
 #include "pipe_fixture.h"
@@ -9,8 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "delivery/spool.h"
 
 #define OK                                                                               \
 	{                                                                                \
@@ -88,50 +86,6 @@ static void not_asked(void)
 	bench_stop_spawner(&b);
 	CU_ASSERT_EQUAL(b.notes->count, 0);
 	bench_finish(&b);
-}
-
-static void texts(void)
-{
-	static const struct {
-		const char *name;
-		enum line_ending line_ending;
-		enum header_field header;
-		const char *text, *expected;
-	} cases[] = {
-		{"lf", LINE_ENDING_LF, 0, "a\r\nb\r\n", "a\nb\n"},
-		{"crlf", LINE_ENDING_CRLF, 0, "a\r\nb\r\n", "a\r\nb\r\n"},
-		{"empty", LINE_ENDING_LF, 0, "", ""},
-		{"a lone CR at the end", LINE_ENDING_LF, 0, "a\r", "a\r"},
-		{"blank first", LINE_ENDING_LF, 0, " a\r\n", " a\n"},
-		{"header", LINE_ENDING_LF, HEADER_RETURN_PATH, "a\r\n",
-			"Return-Path: <from@example.test>\na\n"},
-		{"header, crlf", LINE_ENDING_CRLF, HEADER_RETURN_PATH, "a\r\n",
-			"Return-Path: <from@example.test>\r\na\r\n"},
-		{"all recipients", LINE_ENDING_LF, HEADER_DELIVERED_TO, "a\r\n",
-			"Delivered-To: a@x.test\nDelivered-To: b+c@y.test\n"
-			"Delivered-To: a@x.test\na\n"},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		for (size_t chunk = 1; chunk <= 100; chunk += 99) {
-			struct bench b;
-
-			bench_start(&b);
-			bench_set_recipients(&b, 3, three);
-			b.settings.line_ending = cases[i].line_ending;
-			b.settings.headers[0] = cases[i].header;
-			bench_start_spawner(&b, NULL, 0);
-			bench_open(&b);
-			CHECK(cases[i].name,
-				bench_deliver(&b, str_of(cases[i].text), chunk) == 250);
-			bench_stop_spawner(&b);
-			CHECK_STR(cases[i].name, str_of(b.notes->questions[0].message),
-				str_of(cases[i].expected));
-			CHECK(cases[i].name, b.notes->questions[0].size_bytes ==
-						     strlen(cases[i].expected));
-			bench_finish(&b);
-		}
-	}
 }
 
 static void verdicts(void)
@@ -282,158 +236,6 @@ static void without_domain(void)
 	}
 }
 
-/* ------------------------------------------------------------------ large ones */
-
-static struct str make_text(size_t n)
-{
-	char *p = malloc(n + 1);
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(p);
-	for (size_t i = 0; i < n; i++)
-		p[i] = (char)('a' + i * 7 % 26 + (i / 1000) % 2);
-	return (struct str){p, n};
-}
-
-static void free_text(struct str s)
-{
-	union {
-		const char *in;
-		char *out;
-	} u = {.in = s.p};
-
-	free(u.out);
-}
-
-static void sizes(void)
-{
-	static const struct {
-		const char *name;
-		uint64_t declared;
-		size_t size, chunk;
-		bool is_in_memory;
-	} cases[] = {
-		{"just fits", 0, SPOOL_MEMORY_MAX, 4096, true},
-		{"just fits, at once", 0, SPOOL_MEMORY_MAX, SIZE_MAX, true},
-		{"just fits, declared", SPOOL_MEMORY_MAX, 100, SIZE_MAX, true},
-		{"an octet more", 0, SPOOL_MEMORY_MAX + 1, 4096, false},
-		{"an octet more, at once", 0, SPOOL_MEMORY_MAX + 1, SIZE_MAX, false},
-		{"an octet more, the last", 0, SPOOL_MEMORY_MAX + 1, SPOOL_MEMORY_MAX,
-			false},
-		{"declared large", SPOOL_MEMORY_MAX + 1, 100, SIZE_MAX, false},
-		{"declared larger than can be", UINT64_MAX, 100, SIZE_MAX, false},
-		{"declared small", 1, 1000000, 10000, false},
-		{"large", 1000000, 1000000, 65536, false},
-	};
-	mode_t mask = umask(077);
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct str text = make_text(cases[i].size);
-		const char *name = cases[i].name;
-		const struct question *q;
-		struct bench b;
-
-		bench_start(&b);
-		b.envelope.declared_size = cases[i].declared;
-		bench_start_spawner(&b, NULL, 0);
-		bench_open(&b);
-		CHECK(name, bench_deliver(&b, text, cases[i].chunk) == 250);
-		/* The one before leaves no trace in the next. */
-		b.envelope.declared_size = 0;
-		CHECK(name, bench_deliver_short(&b) == 250);
-		bench_stop_spawner(&b);
-		q = b.notes->questions;
-		CHECK(name, q[0].is_in_memory == cases[i].is_in_memory);
-		CHECK(name, q[0].size_bytes == text.n);
-		CHECK(name, q[0].hash == bench_hash(text));
-		CHECK(name, S_ISREG(q[0].mode) && !q[0].has_name && q[0].is_writable);
-		/* Another user can open what is behind the descriptor. */
-		CHECK(name, (q[0].mode & 0444) == 0444);
-		CHECK_STR(name, str_of(q[1].message), STR(PIPE_TEXT_LF));
-		CHECK(name, q[1].is_in_memory);
-		bench_finish(&b);
-		free_text(text);
-	}
-	(void)umask(mask);
-}
-
-/* A file that has outgrown the memory is whole: also what was in the buffer, and the CR
- * of which nobody knows yet to what it belongs. */
-static void growth_between_cr_and_lf(void)
-{
-	struct str text = make_text(SPOOL_MEMORY_MAX);
-	struct bench b;
-	char end[8] = "";
-
-	bench_start(&b);
-	b.settings.headers[0] = HEADER_RETURN_PATH;
-	bench_start_spawner(&b, NULL, 0);
-	bench_open(&b);
-	CU_ASSERT_EQUAL(bench_begin(&b), 250);
-	CU_ASSERT_EQUAL(bench_write(&b, STR("a\r"), 2), 250);
-	CU_ASSERT_EQUAL(bench_write(&b, STR("\n\r"), 2), 250);
-	CU_ASSERT_EQUAL(bench_write(&b, STR("b\r"), 2), 250);
-	CU_ASSERT_EQUAL(bench_write(&b, text, SIZE_MAX), 250);
-	CU_ASSERT_EQUAL(bench_write(&b, STR("\r"), 1), 250);
-	CU_ASSERT_EQUAL(bench_prepare(&b), 250);
-	CU_ASSERT_EQUAL(bench_run(&b), 250);
-	bench_end(&b);
-	bench_stop_spawner(&b);
-	CHECK("moved", !b.notes->questions[0].is_in_memory);
-	CHECK("whole",
-		b.notes->questions[0].size_bytes ==
-			strlen("Return-Path: <from@example.test>\na\n\rb\r\r") + text.n);
-	memcpy(end, text.p, 4);
-	CHECK("beginning",
-		strncmp(b.notes->questions[0].message,
-			"Return-Path: <from@example.test>\na\n\rb\r",
-			strlen("Return-Path: <from@example.test>\na\n\rb\r")) == 0);
-	CHECK("and on", strstr(b.notes->questions[0].message, end) != NULL);
-	bench_finish(&b);
-	free_text(text);
-}
-
-/* Each run has the Delivered-To of its recipient, in front of the same text. */
-static void own_headers(void)
-{
-	static const size_t sizes_of_text[] = {10, SPOOL_MEMORY_MAX + 1000};
-	static const char *const expected[] = {
-		"Delivered-To: a@x.test\n", "Delivered-To: b+c@y.test\n"};
-
-	for (size_t i = 0; i < 2; i++) {
-		for (unsigned declared = 0; declared <= 1; declared++) {
-			struct str text = make_text(sizes_of_text[i]);
-			struct bench b;
-
-			bench_start(&b);
-			bench_set_recipients(&b, 3, three);
-			b.settings.pipe.is_per_recipient = true;
-			b.settings.headers[0] = HEADER_DELIVERED_TO;
-			b.envelope.declared_size = declared * text.n;
-			bench_start_spawner(&b, NULL, 0);
-			bench_open(&b);
-			CU_ASSERT_EQUAL(bench_deliver(&b, text, 10000), 250);
-			bench_stop_spawner(&b);
-			CU_ASSERT_EQUAL(b.notes->count, 3);
-			for (size_t k = 0; k < 3; k++) {
-				const struct question *q = &b.notes->questions[k];
-				struct str header = str_of(expected[k % 2]);
-				struct buf whole;
-
-				buf_init(&whole, SIZE_MAX);
-				CU_ASSERT_TRUE(buf_add_str(&whole, header));
-				CU_ASSERT_TRUE(buf_add_str(&whole, text));
-				CHECK(expected[k % 2], q->size_bytes == whole.len);
-				CHECK(expected[k % 2],
-					q->hash == bench_hash(buf_str(&whole)));
-				CHECK(expected[k % 2], q->is_in_memory == (i == 0));
-				buf_done(&whole);
-			}
-			bench_finish(&b);
-			free_text(text);
-		}
-	}
-}
-
 /* ------------------------------------------------------------------ the section */
 
 static void reach(void)
@@ -446,7 +248,11 @@ static void reach(void)
 	} cases[] = {
 		{"for all", false, HEADER_DELIVERED_TO, DELIVERY_REACH_SPOOL},
 		{"for each", true, HEADER_RECEIVED, DELIVERY_REACH_SPOOL},
+		{"for each, with all of them", true, HEADER_ENVELOPE,
+			DELIVERY_REACH_SPOOL},
 		{"for each, with a header of its own", true, HEADER_DELIVERED_TO,
+			DELIVERY_REACH_STORE_READ},
+		{"for each, as it was sent", true, HEADER_ORIGINAL_TO,
 			DELIVERY_REACH_STORE_READ},
 	};
 
@@ -487,16 +293,13 @@ void suite_pipe(void)
 
 	CU_add_test(s, "one message", one_message);
 	CU_add_test(s, "not asked", not_asked);
-	CU_add_test(s, "texts", texts);
 	CU_add_test(s, "verdicts", verdicts);
 	CU_add_test(s, "one run for all", one_run_for_all);
 	CU_add_test(s, "runs for each", runs_for_each);
 	CU_add_test(s, "one recipient at a time", one_recipient_at_a_time);
 	CU_add_test(s, "without a domain", without_domain);
-	CU_add_test(s, "sizes", sizes);
-	CU_add_test(s, "growth between CR and LF", growth_between_cr_and_lf);
-	CU_add_test(s, "headers of its own", own_headers);
 	CU_add_test(s, "reach", reach);
 	CU_add_test(s, "patience", patience);
+	add_pipe_text(s);
 	add_pipe_faults(s);
 }

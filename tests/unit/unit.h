@@ -50,6 +50,7 @@ void suite_spawner_questions(void);
 void suite_helper(void);
 void suite_macro(void);
 void suite_mailbox(void);
+void suite_headers(void);
 void suite_maildir(void);
 void suite_spawn_request(void);
 void suite_pipe(void);

@@ -6,6 +6,7 @@ wire_tests = \
 	tests/wire/test_starttls.py \
 	tests/wire/test_aborts.py \
 	tests/wire/test_big_message.py \
+	tests/wire/test_chunking.py \
 	tests/wire/test_command_line.py \
 	tests/wire/test_daemon.py \
 	tests/wire/test_deliveries.py \

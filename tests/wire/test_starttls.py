@@ -231,16 +231,25 @@ def a_record_that_drips():
         assert not server.events("worker.hung"), server.events("worker.hung")
 
 
+def begin_message(client, is_chunked):
+    """Half of it."""
+    if is_chunked:
+        client.address_message()
+        client.send(b"BDAT 100 LAST\r\nSubject: half\r\n")
+    else:
+        client.open_message()
+        client.send(b"Subject: half\r\n")
+
+
 def the_end_of_tls_is_the_end():
     """CVE-2026-45185: after close_notify nothing is read or said in plaintext."""
-    for state in "command", "data":
+    for state in "command", "data", "chunk":
         with server_with("starttls") as server, server.connect() as client:
             client.greet()
             client.start_tls(any_certificate())
             client.command("EHLO x", "250-")
-            if state == "data":
-                client.open_message()
-                client.send(b"Subject: half\r\n")
+            if state != "command":
+                begin_message(client, is_chunked=state == "chunk")
             plain = socket.socket(fileno=client.socket.detach())
             # An alert in plaintext: it is not the client's, since it does not verify.
             plain.sendall(b"\x15\x03\x03\x00\x02\x01\x00NOOP\r\n.\r\nQUIT\r\n")
@@ -252,20 +261,20 @@ def the_end_of_tls_is_the_end():
             plain.close()
             wait_until(lambda: server.events("session.end"), what="the end of the session")
             assert server.stored() == []
-    with server_with("starttls") as server, server.connect() as client:
-        client.greet()
-        client.start_tls(any_certificate())
-        client.command("EHLO x", "250-")
-        client.open_message()
-        client.send(b"Subject: half\r\n")
-        plain = client.socket.unwrap()  # close_notify from both sides
-        try:
-            plain.sendall(b"\r\n.\r\nNOOP\r\n")
-            assert plain.recv(100) == b""
-        except (ConnectionResetError, BrokenPipeError):
-            pass
-        wait_until(lambda: server.events("session.end"), what="the end of the session")
-        assert server.stored() == []
+    for is_chunked in False, True:
+        with server_with("starttls") as server, server.connect() as client:
+            client.greet()
+            client.start_tls(any_certificate())
+            client.command("EHLO x", "250-")
+            begin_message(client, is_chunked)
+            plain = client.socket.unwrap()  # close_notify from both sides
+            try:
+                plain.sendall(b"\r\n.\r\nNOOP\r\n")
+                assert plain.recv(100) == b""
+            except (ConnectionResetError, BrokenPipeError):
+                pass
+            wait_until(lambda: server.events("session.end"), what="the end of the session")
+            assert server.stored() == []
 
 
 run(a_message_under_tls, all_is_forgotten, what_is_behind_starttls_in_plaintext,
