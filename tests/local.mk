@@ -52,6 +52,7 @@ tests_unit_unit_proto_SOURCES = \
 	tests/unit/test_line.c \
 	tests/unit/test_lmtp.c \
 	tests/unit/test_mail.c \
+	tests/unit/test_parameters.c \
 	tests/unit/test_reply.c \
 	tests/unit/test_session.c \
 	tests/unit/test_siphash.c \

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/date.h"
+#include "base/utf8.h"
 
 #define RECIPIENTS_FIRST 8
 #define WORD_MAX         255
@@ -16,14 +17,16 @@
 const char *envelope_protocol(const struct envelope *e)
 {
 	const struct envelope_client *client = &e->client;
-	static const char *const names[2][4] = {
-		{"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA"},
-		{"LMTP", "LMTPA", "LMTPS", "LMTPSA"},
+	static const char *const names[2][2][4] = {
+		{{"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA"},
+			{"UTF8SMTP", "UTF8SMTPA", "UTF8SMTPS", "UTF8SMTPSA"}},
+		{{"LMTP", "LMTPA", "LMTPS", "LMTPSA"},
+			{"UTF8LMTP", "UTF8LMTPA", "UTF8LMTPS", "UTF8LMTPSA"}},
 	};
 
-	if (!client->is_lmtp && !client->is_esmtp)
+	if (!client->is_lmtp && !client->is_esmtp && !e->is_smtputf8)
 		return "SMTP";
-	return names[client->is_lmtp]
+	return names[client->is_lmtp][e->is_smtputf8]
 		    [2 * (client->tls.version.n > 0) + (client->user.n > 0)];
 }
 
@@ -62,6 +65,20 @@ static void add_word(struct buf *out, struct str s)
 	add_text(out, s, " ()<>\\\"");
 }
 
+/* The same, with characters beyond ASCII as they are; none is cut in two. */
+static void add_utf8_word(struct buf *out, struct str s)
+{
+	size_t start = out->len, n;
+
+	for (; s.n > 0 && out->len - start < WORD_MAX; s = str_skip(s, n)) {
+		n = utf8_printable(s);
+		if (n <= 1)
+			add_word(out, (struct str){s.p, n = 1});
+		else if (out->len - start + n > WORD_MAX || !buf_add(out, s.p, n))
+			break;
+	}
+}
+
 /* A line of its own, with a comment of "what text"; not if text is empty. */
 static void add_comment(
 	struct buf *out, const char *eol, const char *what, struct str text)
@@ -93,17 +110,27 @@ static void add_security(
 	add_comment(out, eol, "authenticated as", client->user);
 }
 
-/* ([192.0.2.1]), ([IPv6:2001:db8::1]); nothing for a Unix socket */
+/* ([192.0.2.1]), ([IPv6:2001:db8::1]), (mail.example [192.0.2.1]).  A Unix socket, or an
+ * address that a proxy does not know, has no literal (RFC 5321, 4.4): then
+ * (mail.example), which is a comment, or nothing. */
 static void add_client(const struct envelope_client *client, struct buf *out)
 {
-	bool is_v6 = client->address.n > 0 &&
-		     memchr(client->address.p, ':', client->address.n) != NULL;
+	struct str address = client->address;
+	bool has_literal =
+		!str_equal(address, STR("unix")) && !str_equal(address, STR("unknown"));
+	bool is_v6 = address.n > 0 && memchr(address.p, ':', address.n) != NULL;
 
-	if (client->port == 0 && !is_v6 && str_equal(client->address, STR("unix")))
+	if (client->name.n == 0 && !has_literal)
 		return;
-	(void)buf_add_text(out, is_v6 ? " ([IPv6:" : " ([");
-	(void)buf_add_str(out, client->address);
-	(void)buf_add_text(out, "])");
+	(void)buf_add_text(out, " (");
+	add_word(out, client->name);
+	if (has_literal) {
+		(void)buf_add_text(out, client->name.n > 0 ? " [" : "[");
+		(void)buf_add_text(out, is_v6 ? "IPv6:" : "");
+		(void)buf_add_str(out, address);
+		(void)buf_add_text(out, "]");
+	}
+	(void)buf_add_text(out, ")");
 }
 
 /* RFC 5322, 3.3, in UTC */
@@ -137,7 +164,10 @@ void envelope_add_received(const struct envelope *e, const char *eol, struct buf
 	if (e->recipient_count == 1) {
 		(void)buf_add_text(out, eol);
 		(void)buf_add_text(out, "\tfor <");
-		add_word(out, e->recipients[0].address.mailbox);
+		if (e->is_smtputf8)
+			add_utf8_word(out, e->recipients[0].address.mailbox);
+		else
+			add_word(out, e->recipients[0].address.mailbox);
 		(void)buf_add_text(out, ">");
 	}
 	(void)buf_add_text(out, ";");

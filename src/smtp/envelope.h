@@ -100,7 +100,7 @@ const char *envelope_protocol(const struct envelope *e);
 
 /* Append "Received: ..." with its end of line (RFC 5321, 4.4), folded with
  * eol.  Client text appears only as printable ASCII without comment and quote
- * characters.  Overflow shows in out. */
+ * characters, the recipient of SMTPUTF8 as printable UTF-8.  Overflow shows in out. */
 void envelope_add_received(const struct envelope *e, const char *eol, struct buf *out);
 
 #endif

@@ -99,18 +99,18 @@ static bool may_ask_for_utf8(const struct smtp *s, struct str argument)
 
 /* The path and the parameters of MAIL into e, and a copy of it all.  Replies on
  * failure. */
-static bool take_mail(struct smtp *s, struct str argument, struct envelope *e)
+static bool take_mail(
+	struct smtp *s, struct str argument, bool is_utf8, struct envelope *e)
 {
-	bool may_be_utf8 = may_ask_for_utf8(s, argument);
 	struct path_argument path;
 
-	if (!parse_path_argument(s, argument, PATH_REVERSE, may_be_utf8, &path) ||
-		!parameters_take_mail(s, path.parameters, may_be_utf8, e))
+	if (!parse_path_argument(s, argument, PATH_REVERSE, is_utf8, &path) ||
+		!parameters_take_mail(s, path.parameters, is_utf8, e))
 		return false;
-	if (may_be_utf8 && !e->is_smtputf8 &&
-		!(str_is_ascii(argument) && str_is_ascii(e->auth_sender))) {
-		engine_error(s, 553, "5.6.7", "Address is not ASCII");
-		return false;
+	/* The word was in quotes. */
+	if (is_utf8 && !e->is_smtputf8) {
+		*e = (struct envelope){.client = s->envelope.client};
+		return take_mail(s, argument, false, e);
 	}
 	if (s->listen.is_sender_argument && is_like_option(s, &path.address, STR("")))
 		return false;
@@ -139,7 +139,7 @@ void mail_run_mail(struct smtp *s, struct str argument)
 		engine_close(s, "4.7.0", "Too many messages in one session");
 		return;
 	}
-	if (!take_mail(s, argument, &e))
+	if (!take_mail(s, argument, may_ask_for_utf8(s, argument), &e))
 		goto refused;
 	if (!hooks_sender(s, e.sender.mailbox, e.sender_parameters, &refusal)) {
 		engine_answer(s, &refusal);

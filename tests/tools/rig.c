@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* More than any test feeds or gets back. */
 #define RIG_BYTES_MAX ((size_t)64 << 20)
 
@@ -66,9 +68,9 @@ static void trace_begin(struct rig *r, const struct envelope *envelope)
 	buf_done(&text);
 }
 
-/* The header holds what the client said, and must stay one field: printable ASCII,
- * lines that are not too long, each but the first one beginning with a tab (RFC 5322,
- * 2.1.1 and 2.2.3). */
+/* The header holds what the client said, and must stay one field: printable ASCII, or
+ * UTF-8 with SMTPUTF8, lines that are not too long, each but the first one beginning with
+ * a tab (RFC 5322, 2.1.1 and 2.2.3). */
 static void check_received(const struct envelope *envelope)
 {
 	struct buf text;
@@ -85,8 +87,8 @@ static void check_received(const struct envelope *envelope)
 		assert(end != NULL);
 		n = (size_t)(end - s.p);
 		assert(n > 1 && n <= 998 && (s.p[0] == '\t') == !is_first);
-		for (size_t i = 1; i < n; i++)
-			assert(str_is_printable(s.p[i]));
+		assert(utf8_is_printable((struct str){s.p + 1, n - 1}));
+		assert(envelope->is_smtputf8 || str_is_ascii((struct str){s.p, n}));
 		s = str_skip(s, n + 2);
 	}
 	assert(str_starts_nocase(buf_str(&text), STR("Received: from ")));

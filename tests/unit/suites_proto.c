@@ -22,6 +22,7 @@ void (*const unit_suites[])(void) = {
 	suite_hooks,
 	suite_session,
 	suite_mail,
+	suite_parameters,
 	suite_lmtp,
 	suite_chunk,
 	suite_chunk_limits,

@@ -116,56 +116,164 @@ static void test_received(void)
 }
 
 /* RFC 3848, and what is said of TLS and AUTH. */
+static const struct {
+	const char *name;
+	bool is_esmtp;
+	bool is_lmtp;
+	bool is_tls;
+	bool is_known;
+	const char *with;
+} securities[] = {
+	{"ESMTP", true, false, false, false, " with ESMTP id "},
+	{"ESMTPS", true, false, true, false, " with ESMTPS id "},
+	{"ESMTPA", true, false, false, true, " with ESMTPA id "},
+	{"ESMTPSA", true, false, true, true, " with ESMTPSA id "},
+	{"LMTP", true, true, false, false, " with LMTP id "},
+	{"LMTPS", true, true, true, false, " with LMTPS id "},
+	{"LMTPA", true, true, false, true, " with LMTPA id "},
+	{"LMTPSA", true, true, true, true, " with LMTPSA id "},
+	{"UTF8SMTP", true, false, false, false, " with UTF8SMTP id "},
+	{"UTF8SMTPS", true, false, true, false, " with UTF8SMTPS id "},
+	{"UTF8SMTPA", true, false, false, true, " with UTF8SMTPA id "},
+	{"UTF8SMTPSA", true, false, true, true, " with UTF8SMTPSA id "},
+	{"UTF8LMTP", true, true, false, false, " with UTF8LMTP id "},
+	{"UTF8LMTPS", true, true, true, false, " with UTF8LMTPS id "},
+	{"UTF8LMTPA", true, true, false, true, " with UTF8LMTPA id "},
+	{"UTF8LMTPSA", true, true, true, true, " with UTF8LMTPSA id "},
+	{"UTF-8 after HELO", false, false, false, false, " with UTF8SMTP id "},
+	{"SMTP over TLS", false, false, true, false, " with SMTP id "},
+	{"SMTP, known", false, false, true, true, " with SMTP id "},
+};
+
 static void test_security(void)
 {
-	static const struct {
-		const char *name;
-		bool is_esmtp;
-		bool is_lmtp;
-		bool is_tls;
-		bool is_known;
-		const char *with;
-	} cases[] = {
-		{"ESMTP", true, false, false, false, " with ESMTP id "},
-		{"ESMTPS", true, false, true, false, " with ESMTPS id "},
-		{"ESMTPA", true, false, false, true, " with ESMTPA id "},
-		{"ESMTPSA", true, false, true, true, " with ESMTPSA id "},
-		{"LMTP", true, true, false, false, " with LMTP id "},
-		{"LMTPS", true, true, true, false, " with LMTPS id "},
-		{"LMTPA", true, true, false, true, " with LMTPA id "},
-		{"LMTPSA", true, true, true, true, " with LMTPSA id "},
-		{"SMTP over TLS", false, false, true, false, " with SMTP id "},
-		{"SMTP, known", false, false, true, true, " with SMTP id "},
-	};
 	struct buf out;
 
 	buf_init(&out, 16384);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const char *name = cases[i].name;
+	for (size_t i = 0; i < sizeof(securities) / sizeof(securities[0]); i++) {
+		const char *name = securities[i].name;
 		struct envelope e = plain;
 		struct str text;
 
-		e.client.is_esmtp = cases[i].is_esmtp;
-		e.client.is_lmtp = cases[i].is_lmtp;
-		if (cases[i].is_tls)
+		e.is_smtputf8 = has(str_of(securities[i].with), "UTF8");
+		e.client.is_esmtp = securities[i].is_esmtp;
+		e.client.is_lmtp = securities[i].is_lmtp;
+		if (securities[i].is_tls)
 			e.client.tls = (struct envelope_tls){
 				.version = STR("TLSv1.3"),
 				.cipher = STR("TLS_AES_256_GCM_SHA384"),
 				.subject = STR("CN=Joe (x) \\, O=\"A\" \xc3\xbc"),
 			};
-		if (cases[i].is_known)
+		if (securities[i].is_known)
 			e.client.user = STR("joe)\r\nX: (<j@x>; \"");
 		text = received(&e, "\r\n", &out);
 		check_header(name, text, "\r\n");
-		CHECK(name, has(text, cases[i].with));
-		CHECK(name, has(text, "\r\n\t(using TLSv1.3 with cipher "
-				      "TLS_AES_256_GCM_SHA384)\r\n") == cases[i].is_tls);
+		CHECK(name, has(text, securities[i].with));
+		CHECK(name,
+			has(text, "\r\n\t(using TLSv1.3 with cipher "
+				  "TLS_AES_256_GCM_SHA384)\r\n") == securities[i].is_tls);
 		CHECK(name, has(text, "\r\n\t(client certificate CN=Joe ?x? ?, "
-				      "O=?A? ?\?)\r\n") == cases[i].is_tls);
+				      "O=?A? ?\?)\r\n") == securities[i].is_tls);
 		CHECK(name,
 			has(text, "\r\n\t(authenticated as joe??\?X: ?<j@x>? ?)\r\n") ==
-				cases[i].is_known);
+				securities[i].is_known);
 	}
+	buf_done(&out);
+}
+
+/* RFC 5321, 4.4: TCP-info = address-literal / ( Domain FWS address-literal ). */
+static void test_client(void)
+{
+	static const struct {
+		struct str address;
+		uint16_t port;
+		struct str name;
+		const char *from;
+	} cases[] = {
+		{STR("192.0.2.7"), 25, STR(""), " client.example ([192.0.2.7])\r\n\tby "},
+		{STR("192.0.2.7"), 0, STR("a.example"),
+			" client.example (a.example [192.0.2.7])\r\n\tby "},
+		{STR("2001:db8::7"), 25, STR("a.example"),
+			" client.example (a.example [IPv6:2001:db8::7])\r\n\tby "},
+		{STR("unix"), 0, STR(""), " client.example\r\n\tby "},
+		{STR("unknown"), 0, STR(""), " client.example\r\n\tby "},
+		{STR("unknown"), 25, STR("a.example"),
+			" client.example (a.example)\r\n\tby "},
+		{STR("192.0.2.7"), 25, STR("a) b\r\nX: \xc3\xbc"),
+			" client.example (a?\?b?\?X:?\?? [192.0.2.7])\r\n\tby "},
+	};
+	struct buf out;
+
+	buf_init(&out, 16384);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct envelope e = plain;
+		struct str text;
+
+		e.client.address = cases[i].address;
+		e.client.port = cases[i].port;
+		e.client.name = cases[i].name;
+		text = received(&e, "\r\n", &out);
+		check_header(cases[i].from, text, "\r\n");
+		CHECK(cases[i].from, has(text, cases[i].from));
+	}
+	buf_done(&out);
+}
+
+/* Apart, or they would be trigraphs. */
+#define HARMLESS                                                                         \
+	"?"                                                                              \
+	"?"                                                                              \
+	"?"                                                                              \
+	"?"                                                                              \
+	"?"                                                                              \
+	"?"                                                                              \
+	"?"                                                                              \
+	"?"                                                                              \
+	"?"
+#define FOUR "\xf0\x9f\x93\xa7"
+
+/* The recipient, when it is the only one; as UTF-8 only with SMTPUTF8. */
+static void test_recipient(void)
+{
+	static const struct {
+		const char *name;
+		bool is_smtputf8;
+		struct str mailbox;
+		const char *text;
+	} cases[] = {
+		{"ASCII", false, STR("a@b.example"), "\tfor <a@b.example>;\r\n"},
+		{"ASCII with SMTPUTF8", true, STR("a@b.example"),
+			"\tfor <a@b.example>;\r\n"},
+		{"quotes", true, STR("\"a> b\"@x"), "\tfor <?a?\?b?@x>;\r\n"},
+		{"UTF-8", true, STR("j\xc3\xbcrgen@" FOUR ".example"),
+			"\tfor <j\xc3\xbcrgen@" FOUR ".example>;\r\n"},
+		{"UTF-8 without", false, STR("j\xc3\xbcrgen@x"),
+			"\tfor <j?\?rgen@x>;\r\n"},
+		{"controls", true, STR("a\r\n\xc2\x85\xe2\x80\xa8\xff\xc3"),
+			"\tfor <a" HARMLESS ">;\r\n"},
+	};
+	struct recipient recipient = {0};
+	char longest[1200];
+	struct envelope e = plain;
+	struct buf out;
+	struct str text;
+
+	buf_init(&out, 16384);
+	e.recipients = &recipient;
+	e.recipient_count = 1;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		e.is_smtputf8 = cases[i].is_smtputf8;
+		recipient.address.mailbox = cases[i].mailbox;
+		text = received(&e, "\r\n", &out);
+		CHECK(cases[i].name, has(text, cases[i].text));
+	}
+	/* Too long: it ends at a character. */
+	for (size_t i = 0; i < sizeof(longest); i += 4)
+		memcpy(longest + i, FOUR, 4);
+	recipient.address.mailbox = (struct str){longest, sizeof(longest)};
+	text = received(&e, "\r\n", &out);
+	CHECK("cut", has(text, FOUR FOUR ">;\r\n"));
+	CHECK("cut", text.n < 700);
 	buf_done(&out);
 }
 
@@ -211,5 +319,7 @@ void suite_envelope(void)
 	CU_add_test(s, "recipients", test_recipients);
 	CU_add_test(s, "received", test_received);
 	CU_add_test(s, "security", test_security);
+	CU_add_test(s, "client", test_client);
+	CU_add_test(s, "recipient", test_recipient);
 	CU_add_test(s, "hostile names", test_hostile_names);
 }

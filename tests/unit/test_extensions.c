@@ -48,75 +48,71 @@ static struct str offers_of(const char *name, struct str s, char out[1024])
 	return (struct str){out, len};
 }
 
+static const struct {
+	const char *name;
+	uint32_t extensions;
+	enum listen_tls tls;
+	bool may_xclient;
+	size_t recipients;
+	unsigned messages;
+	const char *hello;
+	const char *offers;
+} listeners[] = {
+	{"all", EXTENSIONS_ALL, LISTEN_TLS_OFF, false, 1000, 0, EHLO, ALL_PLAIN},
+	{"LMTP", EXTENSIONS_ALL, LISTEN_TLS_OFF, false, 1000, 0, "LHLO x\r\n", ALL_PLAIN},
+	{"LMTP, nothing", 0, LISTEN_TLS_OFF, false, 1000, 0, "LHLO x\r\n", ""},
+	{"LMTP, STARTTLS", 0, LISTEN_TLS_STARTTLS, false, 1000, 0, "LHLO x\r\n",
+		"STARTTLS"},
+	{"TLS may be had", EXTENSIONS_ALL, LISTEN_TLS_STARTTLS, false, 1000, 0, EHLO,
+		"PIPELINING SIZE=20971520 8BITMIME STARTTLS SMTPUTF8 CHUNKING "
+		"BINARYMIME DSN LIMITS=RCPTMAX=1000 NO-SOLICITING VRFY HELP "
+		"ENHANCEDSTATUSCODES"},
+	{"TLS is there", EXTENSIONS_ALL, LISTEN_TLS_IMPLICIT, false, 1000, 0, EHLO,
+		"PIPELINING SIZE=20971520 8BITMIME SMTPUTF8 CHUNKING BINARYMIME "
+		"DSN LIMITS=RCPTMAX=1000 NO-SOLICITING REQUIRETLS VRFY HELP "
+		"ENHANCEDSTATUSCODES"},
+	{"a proxy", BIT(SIZE) | BIT(HELP), LISTEN_TLS_OFF, true, 1000, 0, EHLO,
+		"SIZE=20971520 XCLIENT=NAME=ADDR=PORT=PROTO=HELO=LOGIN=DESTADDR="
+		"DESTPORT HELP"},
+	{"a proxy, nothing else", 0, LISTEN_TLS_OFF, true, 1000, 0, "LHLO x\r\n",
+		"XCLIENT=NAME=ADDR=PORT=PROTO=HELO=LOGIN=DESTADDR=DESTPORT"},
+	{"one", BIT(PIPELINING), LISTEN_TLS_OFF, false, 1000, 0, EHLO, "PIPELINING"},
+	{"never told", BIT(EXPN) | BIT(ETRN), LISTEN_TLS_OFF, false, 1000, 0, EHLO, ""},
+	{"not without TLS", BIT(REQUIRETLS), LISTEN_TLS_OFF, false, 1000, 0, EHLO, ""},
+	{"only under TLS", BIT(REQUIRETLS), LISTEN_TLS_IMPLICIT, false, 1000, 0, EHLO,
+		"REQUIRETLS"},
+	{"limits", BIT(LIMITS), LISTEN_TLS_OFF, false, 7, 3, EHLO,
+		"LIMITS=RCPTMAX=7=MAILMAX=3"},
+	{"as long as can be", BIT(LIMITS), LISTEN_TLS_OFF, false, 999999, 999999, EHLO,
+		"LIMITS=RCPTMAX=999999=MAILMAX=999999"},
+	{"a digit too many", BIT(LIMITS), LISTEN_TLS_OFF, false, 1000000, 5, EHLO,
+		"LIMITS=MAILMAX=5"},
+	{"two digits too many", BIT(LIMITS) | BIT(DSN), LISTEN_TLS_OFF, false, 1000000,
+		1000000, EHLO, "DSN"},
+};
+
 static void test_offers(void)
 {
-	static const struct {
-		const char *name;
-		uint32_t extensions;
-		enum listen_tls tls;
-		bool may_xclient;
-		size_t recipients;
-		unsigned messages;
-		const char *hello;
-		const char *offers;
-	} cases[] = {
-		{"all", EXTENSIONS_ALL, LISTEN_TLS_OFF, false, 1000, 0, EHLO, ALL_PLAIN},
-		{"LMTP", EXTENSIONS_ALL, LISTEN_TLS_OFF, false, 1000, 0, "LHLO x\r\n",
-			ALL_PLAIN},
-		{"LMTP, nothing", 0, LISTEN_TLS_OFF, false, 1000, 0, "LHLO x\r\n", ""},
-		{"LMTP, STARTTLS", 0, LISTEN_TLS_STARTTLS, false, 1000, 0, "LHLO x\r\n",
-			"STARTTLS"},
-		{"TLS may be had", EXTENSIONS_ALL, LISTEN_TLS_STARTTLS, false, 1000, 0,
-			EHLO,
-			"PIPELINING SIZE=20971520 8BITMIME STARTTLS SMTPUTF8 CHUNKING "
-			"BINARYMIME DSN LIMITS=RCPTMAX=1000 NO-SOLICITING VRFY HELP "
-			"ENHANCEDSTATUSCODES"},
-		{"TLS is there", EXTENSIONS_ALL, LISTEN_TLS_IMPLICIT, false, 1000, 0,
-			EHLO,
-			"PIPELINING SIZE=20971520 8BITMIME SMTPUTF8 CHUNKING BINARYMIME "
-			"DSN LIMITS=RCPTMAX=1000 NO-SOLICITING REQUIRETLS VRFY HELP "
-			"ENHANCEDSTATUSCODES"},
-		{"a proxy", BIT(SIZE) | BIT(HELP), LISTEN_TLS_OFF, true, 1000, 0, EHLO,
-			"SIZE=20971520 XCLIENT=NAME=ADDR=PORT=PROTO=HELO=LOGIN=DESTADDR="
-			"DESTPORT HELP"},
-		{"a proxy, nothing else", 0, LISTEN_TLS_OFF, true, 1000, 0, "LHLO x\r\n",
-			"XCLIENT=NAME=ADDR=PORT=PROTO=HELO=LOGIN=DESTADDR=DESTPORT"},
-		{"one", BIT(PIPELINING), LISTEN_TLS_OFF, false, 1000, 0, EHLO,
-			"PIPELINING"},
-		{"never told", BIT(EXPN) | BIT(ETRN), LISTEN_TLS_OFF, false, 1000, 0,
-			EHLO, ""},
-		{"not without TLS", BIT(REQUIRETLS), LISTEN_TLS_OFF, false, 1000, 0, EHLO,
-			""},
-		{"only under TLS", BIT(REQUIRETLS), LISTEN_TLS_IMPLICIT, false, 1000, 0,
-			EHLO, "REQUIRETLS"},
-		{"limits", BIT(LIMITS), LISTEN_TLS_OFF, false, 7, 3, EHLO,
-			"LIMITS=RCPTMAX=7=MAILMAX=3"},
-		{"as long as can be", BIT(LIMITS), LISTEN_TLS_OFF, false, 999999, 999999,
-			EHLO, "LIMITS=RCPTMAX=999999=MAILMAX=999999"},
-		{"a digit too many", BIT(LIMITS), LISTEN_TLS_OFF, false, 1000000, 5, EHLO,
-			"LIMITS=MAILMAX=5"},
-		{"two digits too many", BIT(LIMITS) | BIT(DSN), LISTEN_TLS_OFF, false,
-			1000000, 1000000, EHLO, "DSN"},
-	};
 	char text[1024];
 
-	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+	for (size_t i = 0; i < COUNT_OF(listeners); i++) {
 		struct rig r;
 
 		rig_init(&r);
-		r.settings.recipients_max = cases[i].recipients;
-		r.settings.messages_max = cases[i].messages;
-		r.peer.settings.extensions = cases[i].extensions;
-		r.peer.settings.tls = cases[i].tls;
-		r.peer.may_xclient = cases[i].may_xclient;
+		r.settings.recipients_max = listeners[i].recipients;
+		r.settings.messages_max = listeners[i].messages;
+		r.peer.settings.extensions = listeners[i].extensions;
+		r.peer.settings.tls = listeners[i].tls;
+		r.peer.may_xclient = listeners[i].may_xclient;
 		r.tls = RIG_TLS_STARTS;
-		if (cases[i].hello[0] == 'L')
+		if (listeners[i].hello[0] == 'L')
 			r.peer.settings.protocol = LISTEN_LMTP;
 		rig_start(&r);
 		rig_forget(&r);
-		rig_say(&r, cases[i].hello);
-		CHECK_STR(cases[i].name, offers_of(cases[i].name, rig_output(&r), text),
-			str_of(cases[i].offers));
+		rig_say(&r, listeners[i].hello);
+		CHECK_STR(listeners[i].name,
+			offers_of(listeners[i].name, rig_output(&r), text),
+			str_of(listeners[i].offers));
 		rig_end(&r);
 		rig_done(&r);
 	}

@@ -235,6 +235,15 @@ static void test_json(void)
 	}
 }
 
+static void test_ascii(void)
+{
+	CHECK("nothing", str_is_ascii((struct str){0}));
+	CHECK("ASCII", str_is_ascii(STR("a\0\x7f")));
+	CHECK("last byte", !str_is_ascii(STR("ab\x80")));
+	CHECK("first byte", !str_is_ascii(STR("\xff"
+					      "ab")));
+}
+
 void suite_str(void)
 {
 	CU_pSuite s = CU_add_suite("str", NULL, NULL);
@@ -242,6 +251,7 @@ void suite_str(void)
 	CU_add_test(s, "compare", test_compare);
 	CU_add_test(s, "cut", test_cut);
 	CU_add_test(s, "classes", test_classes);
+	CU_add_test(s, "ASCII", test_ascii);
 	CU_add_test(s, "numbers", test_numbers);
 	CU_add_test(s, "copy", test_copy);
 	CU_add_test(s, "printable", test_printable);

@@ -7,81 +7,81 @@
 
 #define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
 
+static const struct {
+	const char *name;
+	struct str in;
+	size_t length;
+	size_t printable;
+} characters[] = {
+	{"nothing", STR(""), 0, 0},
+	{"letter", STR("ab"), 1, 1},
+	{"blank", STR(" "), 1, 1},
+	{"tilde", STR("~"), 1, 1},
+	{"NUL", STR("\0"), 1, 0},
+	{"tab", STR("\t"), 1, 0},
+	{"line feed", STR("\n"), 1, 0},
+	{"DEL", STR("\x7f"), 1, 0},
+	{"C1, first", STR("\xc2\x80"), 2, 0},
+	{"C1, next line", STR("\xc2\x85"), 2, 0},
+	{"C1, last", STR("\xc2\x9f"), 2, 0},
+	{"no-break space", STR("\xc2\xa0"), 2, 2},
+	{"two octets", STR("\xc3\xbcx"), 2, 2},
+	{"last of two", STR("\xdf\xbf"), 2, 2},
+	{"first of three", STR("\xe0\xa0\x80"), 3, 3},
+	{"line separator", STR("\xe2\x80\xa8"), 3, 0},
+	{"paragraph separator", STR("\xe2\x80\xa9"), 3, 0},
+	{"before them", STR("\xe2\x80\xa7"), 3, 3},
+	{"behind them", STR("\xe2\x80\xaa"), 3, 3},
+	{"before the surrogates", STR("\xed\x9f\xbf"), 3, 3},
+	{"first surrogate", STR("\xed\xa0\x80"), 0, 0},
+	{"last surrogate", STR("\xed\xbf\xbf"), 0, 0},
+	{"behind the surrogates", STR("\xee\x80\x80"), 3, 3},
+	{"U+FDCF", STR("\xef\xb7\x8f"), 3, 3},
+	{"U+FDD0", STR("\xef\xb7\x90"), 3, 0},
+	{"U+FDEF", STR("\xef\xb7\xaf"), 3, 0},
+	{"U+FDF0", STR("\xef\xb7\xb0"), 3, 3},
+	{"U+FFFD", STR("\xef\xbf\xbd"), 3, 3},
+	{"U+FFFE", STR("\xef\xbf\xbe"), 3, 0},
+	{"U+FFFF", STR("\xef\xbf\xbf"), 3, 0},
+	{"first of four", STR("\xf0\x90\x80\x80"), 4, 4},
+	{"U+1F4E7", STR("\xf0\x9f\x93\xa7"), 4, 4},
+	{"U+1FFFF", STR("\xf0\x9f\xbf\xbf"), 4, 0},
+	{"U+10FFFD", STR("\xf4\x8f\xbf\xbd"), 4, 4},
+	{"U+10FFFF", STR("\xf4\x8f\xbf\xbf"), 4, 0},
+	{"beyond", STR("\xf4\x90\x80\x80"), 0, 0},
+	{"far beyond", STR("\xf5\x80\x80\x80"), 0, 0},
+	{"five octets", STR("\xf8\x88\x80\x80\x80"), 0, 0},
+	{"FE", STR("\xfe"), 0, 0},
+	{"FF", STR("\xff"), 0, 0},
+	{"tail alone", STR("\x80"), 0, 0},
+	{"two octets for one", STR("\xc0\x80"), 0, 0},
+	{"a slash in two", STR("\xc0\xaf"), 0, 0},
+	{"two octets for DEL", STR("\xc1\xbf"), 0, 0},
+	{"three octets for two", STR("\xe0\x9f\xbf"), 0, 0},
+	{"a line feed in three", STR("\xe0\x80\x8a"), 0, 0},
+	{"four octets for three", STR("\xf0\x8f\xbf\xbf"), 0, 0},
+	{"one of two", STR("\xc3"), 0, 0},
+	{"one of three", STR("\xe2"), 0, 0},
+	{"two of three", STR("\xe2\x80"), 0, 0},
+	{"one of four", STR("\xf0"), 0, 0},
+	{"three of four", STR("\xf0\x9f\x93"), 0, 0},
+	{"no tail", STR("\xc3("), 0, 0},
+	{"head for a tail", STR("\xc3\xc3"), 0, 0},
+	{"no second tail", STR("\xe2\x80("), 0, 0},
+	{"no third tail", STR("\xf0\x9f\x93\xc0"), 0, 0},
+};
+
 static void test_characters(void)
 {
-	static const struct {
-		const char *name;
-		struct str in;
-		size_t length;
-		size_t printable;
-	} cases[] = {
-		{"nothing", STR(""), 0, 0},
-		{"letter", STR("ab"), 1, 1},
-		{"blank", STR(" "), 1, 1},
-		{"tilde", STR("~"), 1, 1},
-		{"NUL", STR("\0"), 1, 0},
-		{"tab", STR("\t"), 1, 0},
-		{"line feed", STR("\n"), 1, 0},
-		{"DEL", STR("\x7f"), 1, 0},
-		{"C1, first", STR("\xc2\x80"), 2, 0},
-		{"C1, next line", STR("\xc2\x85"), 2, 0},
-		{"C1, last", STR("\xc2\x9f"), 2, 0},
-		{"no-break space", STR("\xc2\xa0"), 2, 2},
-		{"two octets", STR("\xc3\xbcx"), 2, 2},
-		{"last of two", STR("\xdf\xbf"), 2, 2},
-		{"first of three", STR("\xe0\xa0\x80"), 3, 3},
-		{"line separator", STR("\xe2\x80\xa8"), 3, 0},
-		{"paragraph separator", STR("\xe2\x80\xa9"), 3, 0},
-		{"before them", STR("\xe2\x80\xa7"), 3, 3},
-		{"behind them", STR("\xe2\x80\xaa"), 3, 3},
-		{"before the surrogates", STR("\xed\x9f\xbf"), 3, 3},
-		{"first surrogate", STR("\xed\xa0\x80"), 0, 0},
-		{"last surrogate", STR("\xed\xbf\xbf"), 0, 0},
-		{"behind the surrogates", STR("\xee\x80\x80"), 3, 3},
-		{"U+FDCF", STR("\xef\xb7\x8f"), 3, 3},
-		{"U+FDD0", STR("\xef\xb7\x90"), 3, 0},
-		{"U+FDEF", STR("\xef\xb7\xaf"), 3, 0},
-		{"U+FDF0", STR("\xef\xb7\xb0"), 3, 3},
-		{"U+FFFD", STR("\xef\xbf\xbd"), 3, 3},
-		{"U+FFFE", STR("\xef\xbf\xbe"), 3, 0},
-		{"U+FFFF", STR("\xef\xbf\xbf"), 3, 0},
-		{"first of four", STR("\xf0\x90\x80\x80"), 4, 4},
-		{"U+1F4E7", STR("\xf0\x9f\x93\xa7"), 4, 4},
-		{"U+1FFFF", STR("\xf0\x9f\xbf\xbf"), 4, 0},
-		{"U+10FFFD", STR("\xf4\x8f\xbf\xbd"), 4, 4},
-		{"U+10FFFF", STR("\xf4\x8f\xbf\xbf"), 4, 0},
-		{"beyond", STR("\xf4\x90\x80\x80"), 0, 0},
-		{"far beyond", STR("\xf5\x80\x80\x80"), 0, 0},
-		{"five octets", STR("\xf8\x88\x80\x80\x80"), 0, 0},
-		{"FE", STR("\xfe"), 0, 0},
-		{"FF", STR("\xff"), 0, 0},
-		{"tail alone", STR("\x80"), 0, 0},
-		{"two octets for one", STR("\xc0\x80"), 0, 0},
-		{"a slash in two", STR("\xc0\xaf"), 0, 0},
-		{"two octets for DEL", STR("\xc1\xbf"), 0, 0},
-		{"three octets for two", STR("\xe0\x9f\xbf"), 0, 0},
-		{"a line feed in three", STR("\xe0\x80\x8a"), 0, 0},
-		{"four octets for three", STR("\xf0\x8f\xbf\xbf"), 0, 0},
-		{"one of two", STR("\xc3"), 0, 0},
-		{"one of three", STR("\xe2"), 0, 0},
-		{"two of three", STR("\xe2\x80"), 0, 0},
-		{"one of four", STR("\xf0"), 0, 0},
-		{"three of four", STR("\xf0\x9f\x93"), 0, 0},
-		{"no tail", STR("\xc3("), 0, 0},
-		{"head for a tail", STR("\xc3\xc3"), 0, 0},
-		{"no second tail", STR("\xe2\x80("), 0, 0},
-		{"no third tail", STR("\xf0\x9f\x93\xc0"), 0, 0},
-	};
-
-	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+	for (size_t i = 0; i < COUNT_OF(characters); i++) {
 		/* Exact, so that a checker sees a byte too many. */
-		char *copy = malloc(cases[i].in.n + (cases[i].in.n == 0));
-		struct str in = {copy, cases[i].in.n};
+		char *copy = malloc(characters[i].in.n + (characters[i].in.n == 0));
+		struct str in = {copy, characters[i].in.n};
 
 		CU_ASSERT_PTR_NOT_NULL_FATAL(copy);
-		memcpy(copy, cases[i].in.p, in.n);
-		CHECK(cases[i].name, utf8_char(in) == cases[i].length);
-		CHECK(cases[i].name, utf8_printable(in) == cases[i].printable);
+		memcpy(copy, characters[i].in.p, in.n);
+		CHECK(characters[i].name, utf8_char(in) == characters[i].length);
+		CHECK(characters[i].name, utf8_printable(in) == characters[i].printable);
 		free(copy);
 	}
 }

@@ -31,6 +31,7 @@ void suite_reply(void);
 void suite_hooks(void);
 void suite_session(void);
 void suite_mail(void);
+void suite_parameters(void);
 void suite_lmtp(void);
 void suite_auth(void);
 void suite_auth_secrets(void);
