@@ -213,7 +213,8 @@ static void introduce(struct smtp *s)
 		client->name = str_of(x->name);
 	if (has_told(x, XCLIENT_ADDR)) {
 		client->address = str_of(x->address);
-		s->is_loopback = x->is_loopback;
+		/* If only the client were, it would show things to the network. */
+		s->is_loopback = x->is_loopback && x->is_peer_loopback;
 	}
 	if (has_told(x, XCLIENT_PORT))
 		client->port = x->port;

@@ -305,8 +305,7 @@ static void test_refusals(void)
 	rig_done(&r);
 }
 
-/* Whoever may show its password here because it is on this machine may not when it turns
- * out to be elsewhere; and the other way round. */
+/* Passwords are shown in plain text only if client and proxy are both on this machine. */
 static void test_loopback(void)
 {
 	static const struct {
@@ -314,11 +313,13 @@ static void test_loopback(void)
 		bool is_here, is_plain_offered;
 	} cases[] = {
 		{"198.51.100.9", true, false},
-		{"127.0.0.1", false, true},
-		{"127.255.0.9", false, true},
+		{"127.0.0.1", true, true},
+		{"127.255.0.9", true, true},
+		{"127.0.0.1", false, false},
 		{"128.0.0.1", true, false},
-		{"IPV6:::1", false, true},
-		{"IPV6:::ffff:127.0.0.1", false, true},
+		{"IPV6:::1", true, true},
+		{"IPV6:::1", false, false},
+		{"IPV6:::ffff:127.0.0.1", true, true},
 		{"IPV6:::2", true, false},
 		{"[UNAVAILABLE]", true, false},
 	};
