@@ -80,6 +80,7 @@ src_libsinkd_a_SOURCES = \
 	src/config/conf.c src/config/conf.h \
 	src/config/deliver_section.c src/config/deliver_section.h \
 	src/config/endpoints.c src/config/endpoints.h \
+	src/config/listen_section.c src/config/listen_section.h \
 	src/config/option.c src/config/option.h \
 	src/config/print.c \
 	src/config/program.c src/config/program.h \

@@ -89,6 +89,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_network.c \
 	tests/unit/test_notices.c \
 	tests/unit/test_conf_deliver.c \
+	tests/unit/test_conf_listen.c \
 	tests/unit/test_conf_tls.c \
 	tests/unit/test_option.c \
 	tests/unit/pool_sim.c tests/unit/pool_sim.h \

@@ -17,25 +17,10 @@
 
 static void read_mechanisms(struct reader *r, const struct section *s)
 {
-	unsigned *mechanisms = &r->config->auth.mechanisms;
-	char error[OPTION_ERROR_MAX];
-
-	if (!schema_has(s, "mechanisms")) {
-		*mechanisms = (1U << OPTION_MECHANISMS_DEFAULT) - 1;
-		return;
-	}
-	for (size_t i = 0; i < schema_item_count(s, "mechanisms"); i++) {
-		const char *text = schema_item(s, "mechanisms", i);
-		int word = option_find_word(option_mechanism_words, text, error);
-
-		if (word < 0)
-			reader_item_mistake(r, s, "mechanisms", i, "%s", error);
-		else if ((*mechanisms & 1U << word) != 0)
-			reader_item_mistake(
-				r, s, "mechanisms", i, "'%s': given twice", text);
-		else
-			*mechanisms |= 1U << word;
-	}
+	r->config->auth.mechanisms =
+		schema_has(s, "mechanisms")
+			? reader_take_words(r, s, "mechanisms", option_mechanism_words)
+			: (1U << OPTION_MECHANISMS_DEFAULT) - 1;
 }
 
 /* Its own mistakes have its own lines. */
@@ -101,9 +86,14 @@ void auth_section_check(
 	struct reader *r, const struct section *s, const struct listen_settings *l)
 {
 	/* A mistake that was told may be the reason. */
-	if (r->report->mistakes > 0 || can_work(r->config, l))
+	if (r->report->mistakes > 0)
 		return;
-	reader_mistake(r, s, "auth",
-		"'required': no mechanism of section auth can work here, so that nobody "
-		"could send mail");
+	if (l->smtp.protocol == LISTEN_SMTP && l->smtp.extensions == 0)
+		reader_mistake(r, s, "auth",
+			"'required': without extensions there is no EHLO and no AUTH, so "
+			"that nobody could send mail");
+	else if (!can_work(r->config, l))
+		reader_mistake(r, s, "auth",
+			"'required': no mechanism of section auth can work here, so that "
+			"nobody could send mail");
 }

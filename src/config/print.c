@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
+#include "base/network.h"
 #include "config/deliver_section.h"
 #include "config/option.h"
 #include "config/tables.h"
@@ -54,14 +55,29 @@ static void print_identities(const struct tls_settings *t, FILE *out)
 	}
 }
 
-static void print_mechanisms(unsigned mechanisms, FILE *out)
+/* Of words, which end with NULL, those in the set: bit 1 << i for words[i]. */
+static void print_words(
+	const char *name, const char *const *words, unsigned set, FILE *out)
 {
 	size_t printed = 0;
 
-	(void)fputs("\tmechanisms = {", out);
-	for (size_t i = 0; option_mechanism_words[i] != NULL; i++)
-		if ((mechanisms & 1U << i) != 0)
-			print_item(printed++, option_mechanism_words[i], out);
+	(void)fprintf(out, "\t%s = {", name);
+	for (size_t i = 0; words[i] != NULL; i++)
+		if ((set & 1U << i) != 0)
+			print_item(printed++, words[i], out);
+	(void)fputs("}\n", out);
+}
+
+static void print_networks(
+	const char *name, const struct network *networks, size_t n, FILE *out)
+{
+	char text[NETWORK_TEXT_MAX];
+
+	(void)fprintf(out, "\t%s = {", name);
+	for (size_t i = 0; i < n; i++) {
+		network_format(&networks[i], text);
+		print_item(i, text, out);
+	}
 	(void)fputs("}\n", out);
 }
 
@@ -98,6 +114,9 @@ static void print_listener(
 	for (size_t i = 0; i < l->delivery_count; i++)
 		print_item(i, c->deliveries[l->deliveries[i]].name, out);
 	(void)fputs("}\n", out);
+	print_words("extensions", option_extension_words, l->smtp.extensions, out);
+	print_networks("proxy-protocol", l->proxies, l->proxy_count, out);
+	print_networks("xclient", l->xclients, l->xclient_count, out);
 	print_options(option_listen, l, "\t", out);
 	(void)fputs("}\n", out);
 }
@@ -145,7 +164,8 @@ void config_print(const struct config *c, FILE *out)
 		if (s->options == option_tls)
 			print_identities(&c->tls, out);
 		else if (s->options == option_auth)
-			print_mechanisms(c->auth.mechanisms, out);
+			print_words("mechanisms", option_mechanism_words,
+				c->auth.mechanisms, out);
 		print_options(s->options, c, "\t", out);
 		(void)fputs("}\n", out);
 	}

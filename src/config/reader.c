@@ -68,6 +68,26 @@ const char *reader_copy_text(struct reader *r, const char *text)
 	return copy;
 }
 
+unsigned reader_take_words(struct reader *r, const struct section *s, const char *option,
+	const char *const *words)
+{
+	char error[OPTION_ERROR_MAX];
+	unsigned set = 0;
+
+	for (size_t i = 0; i < schema_item_count(s, option); i++) {
+		const char *text = schema_item(s, option, i);
+		int word = option_find_word(words, text, error);
+
+		if (word < 0)
+			reader_item_mistake(r, s, option, i, "%s", error);
+		else if ((set & 1U << word) != 0)
+			reader_item_mistake(r, s, option, i, "'%s': given twice", text);
+		else
+			set |= 1U << word;
+	}
+	return set;
+}
+
 void reader_set_option(
 	struct reader *r, const struct section *s, const struct option *o, void *base)
 {

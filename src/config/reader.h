@@ -31,6 +31,11 @@ void reader_section_mistake(struct reader *r, const struct section *s, const cha
 void *reader_take_memory(struct reader *r, size_t n);
 const char *reader_copy_text(struct reader *r, const char *text);
 
+/* Of a list of words, each of which may be given once, the set of them: bit 1 << i for
+ * words[i].  words ends with NULL. */
+unsigned reader_take_words(struct reader *r, const struct section *s, const char *option,
+	const char *const *words);
+
 /* Set the member of base that an option has; names and lists have none. */
 void reader_set_option(
 	struct reader *r, const struct section *s, const struct option *o, void *base);

@@ -5,13 +5,11 @@
 #include "config/sections.h"
 
 #include <errno.h>
-#include <string.h>
 
-#include "base/str.h"
 #include "config/auth_section.h"
 #include "config/conf.h"
 #include "config/deliver_section.h"
-#include "config/endpoints.h"
+#include "config/listen_section.h"
 #include "config/option.h"
 #include "config/reader.h"
 #include "config/routing.h"
@@ -19,8 +17,6 @@
 #include "config/source.h"
 #include "config/tables.h"
 #include "config/tls_section.h"
-
-#define SMTP_PORT 25
 
 /* An option that was not written gives way to one that was; two that were written
  * and contradict each other are a mistake. */
@@ -93,29 +89,6 @@ static void check_timeouts(struct reader *r, const struct section *s)
 	}
 }
 
-static void read_addresses(
-	struct reader *r, const struct section *s, struct listen_settings *l)
-{
-	size_t count = schema_item_count(s, "address");
-	char error[ENDPOINTS_ERROR_MAX];
-
-	if (count == 0)
-		reader_mistake(r, s, "address", "at least one must be given");
-	l->endpoints = reader_take_memory(r, 2 * count * sizeof(*l->endpoints));
-	for (size_t i = 0; i < count && l->endpoints != NULL; i++) {
-		const char *text = schema_item(s, "address", i);
-
-		if (endpoints_add(r->config, l, text, error) < 0)
-			reader_item_mistake(r, s, "address", i, "%s", error);
-		else if (l->smtp.protocol == LISTEN_LMTP &&
-			 endpoints_port(&l->endpoints[l->endpoint_count - 1]) ==
-				 SMTP_PORT)
-			/* RFC 2033, 5 */
-			reader_item_mistake(r, s, "address", i,
-				"'%s': LMTP must not be used at port 25", text);
-	}
-}
-
 static void read_deliveries(struct reader *r, const struct section *file)
 {
 	struct config *c = r->config;
@@ -143,9 +116,7 @@ static void read_listeners(struct reader *r, const struct section *file)
 
 		l->name = reader_copy_text(r, schema_title(&s));
 		c->listener_count++; /* counted first: its own addresses collide too */
-		l->smtp.extensions = EXTENSIONS_ALL;
-		reader_set_options(r, &s, option_listen, l);
-		read_addresses(r, &s, l);
+		listen_section_read(r, &s, l);
 		routing_read(r, &s, l);
 		if (l->smtp.auth == LISTEN_AUTH_REQUIRED)
 			auth_section_check(r, &s, l);

@@ -24,6 +24,7 @@
 /* Each in the order of its enum. */
 static const char *const bare_newline_words[] = {"normalize", "reject", "preserve", NULL};
 static const char *const protocol_words[] = {"smtp", "lmtp", NULL};
+static const char *const early_talker_words[] = {"allow", "refuse", NULL};
 static const char *const overflow_words[] = {"queue", "refuse", NULL};
 static const char *const log_format_words[] = {"text", "json", NULL};
 static const char *const log_level_words[] = {"debug", "info", "warn", "error", NULL};
@@ -39,6 +40,9 @@ static const char *const plaintext_words[] = {"never", "loopback", "always", NUL
 
 const char *const option_mechanism_words[] = {"PLAIN", "LOGIN", "CRAM-MD5",
 	"SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "EXTERNAL", NULL};
+
+#define EXTENSION_WORD(id, name) name,
+const char *const option_extension_words[] = {SMTP_EXTENSIONS(EXTENSION_WORD) NULL};
 
 static const char *check_account(const char *text)
 {
@@ -205,11 +209,15 @@ static const struct option limits_options[] = {
 	{COUNT("line-length", "4096", 512, 65536), CONFIG(smtp.line_length_max)},
 	{COUNT("errors", "20", 1, 1000000), CONFIG(smtp.errors_max)},
 	{COUNT("auth-failures", "3", 1, 1000000), CONFIG(smtp.auth_failures_max)},
+	{COUNT("commands-without-mail", "200", 0, 1000000),
+		CONFIG(smtp.idle_commands_max)},
+	{COUNT("messages-per-session", "0", 0, 1000000), CONFIG(smtp.messages_max)},
 	{COUNT("sessions-per-client", "0", 0, CONFIG_WORKERS_MAX),
 		CONFIG(sessions_per_client)},
 	{SIZE("memory-per-session", "1M", 64 * K, 1 * G), CONFIG(smtp.memory_max)},
 	{WORD("bare-newline", "normalize", bare_newline_words),
 		CONFIG(smtp.bare_newline)},
+	{WORD("early-talker", "allow", early_talker_words), CONFIG(early_talker)},
 	{0},
 };
 
@@ -286,6 +294,9 @@ const struct option option_listen[] = {
 	{LIST("deliver")},
 	{WORD("tls", "starttls", listen_tls_words), LISTEN(smtp.tls)},
 	{WORD("auth", "off", listen_auth_words), LISTEN(smtp.auth)},
+	{LIST("extensions")},
+	{LIST("proxy-protocol")},
+	{LIST("xclient")},
 	{COUNT("backlog", "4096", 1, 65535), LISTEN(backlog)},
 	{0},
 };

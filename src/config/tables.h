@@ -26,6 +26,9 @@ extern const struct option option_deliver[];
 extern const char *const option_mechanism_words[];
 #define OPTION_MECHANISMS_DEFAULT 5
 
+/* What a listener may offer, in the order of enum smtp_extension. */
+extern const char *const option_extension_words[];
+
 /* Types of deliver sections, as bits, that some options are only for. */
 #define OPTION_OF_MAILDIR 1U
 #define OPTION_OF_PIPE    2U

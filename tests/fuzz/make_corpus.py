@@ -366,7 +366,8 @@ runtime-dir = "/run/x"
 workers { start = 3  min-spare = 1  max-spare = 5  max = 9  max-sessions = 0
 	overflow = "refuse" }
 limits { message-size = "0"  recipients = 10  line-length = 512  errors = 3  auth-failures = 1
-	sessions-per-client = 7  memory-per-session = "64K"  bare-newline = "reject" }
+	sessions-per-client = 7  memory-per-session = "64K"  bare-newline = "reject"
+	commands-without-mail = 0  messages-per-session = 1  early-talker = "refuse" }
 timeouts { command = "1s"  data = "2s"  data-total = "90s"  session = "7d"
 	min-rate = "1K"  grace = "0"  busy-command = "1s"  tls = "1s" }
 log { target = "/var/log/sinkd"  level = "warn" }
@@ -377,10 +378,13 @@ tls { certificate = {"a", "b"}  key = {"c", "d"}  priorities = "NORMAL:-VERS-TLS
 auth { mechanisms = {"EXTERNAL", "PLAIN"}  accept-any = true  users-file = ""
 	plaintext-without-tls = "always" }
 listen "a" { address = {"127.0.0.1:0", "[::1]:0", "localhost:25"}  deliver = {"i"}
-	tls = "implicit"  auth = "required"  backlog = 1 }
-listen "b" { address = {"unix:/run/s"}  deliver = {"n"}  tls = "off" }
+	tls = "implicit"  auth = "required"  backlog = 1
+	extensions = {"CHUNKING", "BINARYMIME", "HELP"} }
+listen "b" { address = {"unix:/run/s"}  deliver = {"n"}  tls = "off"  extensions = {}
+	proxy-protocol = {"unix"}  xclient = {"10.0.0.0/8", "2001:db8::/32", "::1"} }
 deliver "i" { type = "maildir"  path = "m/%{recipient.domain}/%{recipient.local}"
-	sync = "none"  line-ending = "crlf"  headers = {"Received"}  file-mode = "0644" }
+	sync = "none"  line-ending = "crlf"  file-mode = "0644"
+	headers = {"Received", "X-Original-To", "X-Sinkd-Envelope"} }
 deliver "n" { type = "discard" }
 """,
     "environment": b'hostname = "${NAME}"\nlog { target = "/${NONE:-x}/\\${NAME}" }',
@@ -415,6 +419,13 @@ deliver "n" { type = "discard" }
     "timeouts-crossed": b"timeouts { session = 1s }",
     "address-twice": b'listen a { address = {"0.0.0.0:1"} }\nlisten b { address = {"127.0.0.1:1"} }',
     "address-wrong": b'listen a { address = {"x", "unix:y", "127.0.0.1:65536", "[::1]"} }',
+    "extensions-twice": b'listen a { address = {"[::1]:1"} extensions = {SIZE, DSN, SIZE} }',
+    "extensions-strange": b'listen a { address = {"[::1]:1"} extensions = {"S\\n", size, ""} }',
+    "extensions-needed": b'listen a { address = {"[::1]:1"} extensions = {BINARYMIME, SMTPUTF8} }',
+    "peers": b'listen a { address = {"[::1]:1"} proxy-protocol = {"0.0.0.0/0", "::/0", unix, '
+             b'"::ffff:192.0.2.0/120", "FE80::1/128"} xclient = {"192.0.2.1/32"} }',
+    "peers-wrong": b'listen a { address = {"[::1]:1"} xclient = {"192.0.2.1/24", "::/129", '
+                   b'"1.2.3", "", "\\n", "fe80::1%lo", "unix/1"} }',
     "deliver-unknown": b'listen a { address = {"[::1]:1"} deliver = {"\\x1b"} }',
     "discard-with-path": b"deliver a { type = discard path = m }",
     "header-strange": b'deliver a { type = maildir path = m headers = {"\\n", "Received", "Received"} }',

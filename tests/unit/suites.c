@@ -24,6 +24,7 @@ void (*const unit_suites[])(void) = {
 	suite_leftovers,
 	suite_conf,
 	suite_conf_deliver,
+	suite_conf_listen,
 	suite_conf_tls,
 	suite_option,
 	suite_network,

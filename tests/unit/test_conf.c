@@ -72,6 +72,16 @@ static void test_numbers_and_words(void)
 		{"size no size", "limits { memory-per-session = \"much\" }",
 			"1: limits: memory-per-session: 'much': a size such as \"20M\" "
 			"(units K, M, G) is expected\n"},
+		{"any number", "limits { commands-without-mail = 0 }", ""},
+		{"more commands than that", "limits { commands-without-mail = 1000001 }",
+			"1: limits: commands-without-mail: '1000001': must be from 0 to "
+			"1000000\n"},
+		{"messages in words", "limits { messages-per-session = none }",
+			"1: limits: messages-per-session: 'none': a whole number is "
+			"expected\n"},
+		{"early talker unknown", "limits {\nearly-talker = log }",
+			"2: limits: early-talker: 'log': must be \"allow\" or "
+			"\"refuse\"\n"},
 		{"word unknown", "limits { bare-newline = strict }",
 			"1: limits: bare-newline: 'strict': must be \"normalize\" or "
 			"\"reject\" or \"preserve\"\n"},
@@ -104,85 +114,6 @@ static void test_timeouts(void)
 			"2: timeouts: session: command must not be longer than session\n"
 			"2: timeouts: session: data-total must not be longer than "
 			"session\n"},
-	};
-
-	CHECK_CONF_MISTAKES(cases);
-}
-
-#define MAILDIR        "deliver inbox { type = maildir path = ./M }\n"
-#define TAKEN_BY(name) "listen \"" name "\" has this address already\n"
-
-static void test_listen(void)
-{
-	static const struct conf_mistake cases[] = {
-		{"two families", "listen mx { address = {\"0.0.0.0:25\", \"[::]:25\"} }",
-			""},
-		{"ports differ",
-			"listen a { address = {\"127.0.0.1:1\", \"127.0.0.1:2\"} }", ""},
-		{"any free port",
-			"listen a { address = {\"127.0.0.1:0\", \"127.0.0.1:0\"} }", ""},
-		{"unix", "listen a { address = {\"unix:/a\", \"unix:/b\"} }", ""},
-		{"no address", "listen mx {\n\tbacklog = 1\n}",
-			"3: listen \"mx\": address: at least one must be given\n"},
-		{"backlog", "listen mx { address = {\"[::1]:25\"} backlog = 0 }",
-			"1: listen \"mx\": backlog: '0': must be from 1 to 65535\n"},
-		{"twice in one section",
-			"listen mx {\n\taddress = {\"[::1]:25\",\n\t\"[::1]:25\"}\n}",
-			"3: listen \"mx\": address: '[::1]:25': " TAKEN_BY("mx")},
-		{"twice in two sections",
-			"listen a { address = {\"unix:/s\"} }\n"
-			"listen b { address = {\"unix:/s\"} }",
-			"2: listen \"b\": address: 'unix:/s': " TAKEN_BY("a")},
-		{"under a wildcard",
-			"listen a { address = {\"0.0.0.0:25\"} }\n"
-			"listen b { address = {\"127.0.0.1:25\"} }",
-			"2: listen \"b\": address: '127.0.0.1:25': " TAKEN_BY("a")},
-		{"wildcard over localhost",
-			"listen a { address = {\"localhost:25\"} }\n"
-			"listen b { address = {\"[::]:25\"} }",
-			"2: listen \"b\": address: '[::]:25': " TAKEN_BY("a")},
-	};
-
-	CHECK_CONF_MISTAKES(cases);
-}
-
-static void test_protocol_and_deliver(void)
-{
-	static const struct conf_mistake cases[] = {
-		{"deliver",
-			MAILDIR "listen a { address = {\"[::1]:25\"} deliver = {inbox} }",
-			""},
-		{"deliver not defined",
-			MAILDIR "listen a { address = {\"[::1]:25\"}\ndeliver = {x}\n}",
-			"3: listen \"a\": deliver: there is no section deliver \"x\"\n"},
-		{"deliver to none",
-			MAILDIR "listen a { address = {\"[::1]:25\"}\ndeliver = {}\n}",
-			"4: listen \"a\": deliver: at least one must be given\n"},
-		{"deliver to one twice",
-			MAILDIR "listen a { address = {\"[::1]:25\"}\ndeliver = {inbox,\n"
-				"inbox} }",
-			"4: listen \"a\": deliver: 'inbox': given twice\n"},
-		{"lmtp",
-			"listen a { address = {\"[::1]:24\", \"unix:/s\"} protocol = "
-			"lmtp }",
-			""},
-		{"lmtp at any port",
-			"listen a { address = {\"[::1]:0\"} protocol = lmtp }", ""},
-		{"lmtp at port 25",
-			"listen a {\naddress = {\"[::1]:24\",\n\"127.0.0.1:25\",\n"
-			"\"localhost:25\"}\nprotocol = lmtp\n}",
-			"3: listen \"a\": address: '127.0.0.1:25': LMTP must not be used "
-			"at port 25\n"
-			"4: listen \"a\": address: 'localhost:25': listen \"a\" has this "
-			"address already\n"},
-		{"lmtp at port 25 of localhost",
-			"listen a { address = {\"localhost:25\"} protocol = lmtp }",
-			"1: listen \"a\": address: 'localhost:25': LMTP must not be used "
-			"at port 25\n"},
-		{"protocol unknown",
-			"listen a { address = {\"[::1]:25\"} protocol = uucp }",
-			"1: listen \"a\": protocol: 'uucp': must be \"smtp\" or "
-			"\"lmtp\"\n"},
 	};
 
 	CHECK_CONF_MISTAKES(cases);
@@ -277,6 +208,20 @@ static void test_accounts(void)
 		CHECK_CONF_MISTAKES(as_other);
 }
 
+static void check_default_limits(const struct config *c)
+{
+	CHECK("sessions per client", c->sessions_per_client == 0);
+	CHECK("message size", c->smtp.message_size_max == 20 * 1024 * 1024);
+	CHECK("recipients", c->smtp.recipients_max == 1000);
+	CHECK("line length", c->smtp.line_length_max == 4096);
+	CHECK("errors", c->smtp.errors_max == 20);
+	CHECK("commands without mail", c->smtp.idle_commands_max == 200);
+	CHECK("messages per session", c->smtp.messages_max == 0);
+	CHECK("early talker", c->early_talker == EARLY_TALKER_ALLOW);
+	CHECK("memory", c->smtp.memory_max == 1024 * 1024);
+	CHECK("bare newline", c->smtp.bare_newline == BARE_NEWLINE_NORMALIZE);
+}
+
 static void test_defaults(void)
 {
 	struct config *c = NULL;
@@ -291,13 +236,7 @@ static void test_defaults(void)
 				 c->workers.max_sessions == 10000 &&
 				 c->workers.overflow == OVERFLOW_QUEUE);
 	CHECK("runtime directory", c->runtime_dir == NULL);
-	CHECK("sessions per client", c->sessions_per_client == 0);
-	CHECK("message size", c->smtp.message_size_max == 20 * 1024 * 1024);
-	CHECK("recipients", c->smtp.recipients_max == 1000);
-	CHECK("line length", c->smtp.line_length_max == 4096);
-	CHECK("errors", c->smtp.errors_max == 20);
-	CHECK("memory", c->smtp.memory_max == 1024 * 1024);
-	CHECK("bare newline", c->smtp.bare_newline == BARE_NEWLINE_NORMALIZE);
+	check_default_limits(c);
 	CHECK("timeouts",
 		c->timeouts.command_ms == 300000 && c->timeouts.data_ms == 180000 &&
 			c->timeouts.data_total_ms == 3600000 &&
@@ -314,6 +253,9 @@ static void test_defaults(void)
 	CHECK("v4 and v6", c->listeners[0].endpoint_count == 2 &&
 				   c->listeners[0].endpoints[1].is_optional);
 	CHECK("backlog", c->listeners[0].backlog == 4096);
+	CHECK("extensions", c->listeners[0].smtp.extensions == EXTENSIONS_ALL);
+	CHECK("peers",
+		c->listeners[0].proxy_count == 0 && c->listeners[0].xclient_count == 0);
 	CHECK("one delivery", c->delivery_count == 1);
 	CHECK("maildir", c->deliveries[0].backend == &delivery_maildir);
 	CHECK_STR("delivery", str_of(c->deliveries[0].name), STR("inbox"));
@@ -374,7 +316,8 @@ static void test_print(void)
 		"0\n"
 		"overflow = refuse }\n"
 		"limits { message-size = 0 recipients = 7 line-length = 512 errors = 9\n"
-		"auth-failures = 8\n"
+		"auth-failures = 8 commands-without-mail = 0 messages-per-session = 4\n"
+		"early-talker = refuse\n"
 		"sessions-per-client = 6 memory-per-session = 1000K bare-newline = "
 		"preserve }\n"
 		"timeouts { command = 1500ms data = 90s data-total = 2h session = 2d\n"
@@ -387,7 +330,8 @@ static void test_print(void)
 		"plaintext-without-tls = never }\n"
 		"deliver \"\\${a}\\\"\\n\" { type = discard }\n"
 		"deliver b { type = maildir path = \"/m/%{recipient}/\\x01%%\"\n"
-		"sync = none line-ending = crlf headers = {Received, Delivered-To}\n"
+		"sync = none line-ending = crlf headers = {X-Sinkd-Envelope, Received, "
+		"Delivered-To, X-Original-To, Return-Path}\n"
 		"file-mode = 0644 }\n"
 		"deliver c { type = maildir path = /c headers = {} required = false }\n"
 		"deliver d { type = pipe command = {/x, \"%{recipients}\", \"\\${a}\"}\n"
@@ -398,7 +342,12 @@ static void test_print(void)
 		"deliver f { type = discard required = false }\n"
 		"listen x { address = {\"localhost:25\", \"[::1]:0\", \"unix:/a b\"}\n"
 		"deliver = {d, b, f} tls = implicit auth = required backlog = 5 }\n"
-		"listen y { address = {\"localhost:26\"} tls = off protocol = lmtp }\n"
+		"listen y { address = {\"localhost:26\"} tls = off protocol = lmtp\n"
+		"extensions = {} xclient = {unix} }\n"
+		"listen z { address = {\"unix:/z\"} extensions = {VRFY, BINARYMIME, "
+		"CHUNKING, SIZE}\n"
+		"proxy-protocol = {\"10.0.0.0/8\", \"2001:DB8::/32\", \"::1\"}\n"
+		"xclient = {\"127.0.0.1\", \"0.0.0.0/0\"} }\n"
 		"log { target = '/a\"b' format = json level = error }\n"
 		"sandbox { level = trap }\n";
 
@@ -471,6 +420,7 @@ static void test_overrides(void)
 	CU_ASSERT_EQUAL_FATAL(result, 0);
 	CHECK("listener", c->listener_count == 1 && c->listeners[0].endpoint_count == 2);
 	CHECK_STR("listener", str_of(c->listeners[0].name), STR("command-line"));
+	CHECK("extensions", c->listeners[0].smtp.extensions == EXTENSIONS_ALL);
 	CHECK("delivery", c->delivery_count == 1 && c->listeners[0].deliveries[0] == 0);
 	CHECK_STR("delivery", str_of(c->deliveries[0].name), STR("inbox"));
 	CHECK_STR("path", str_of(c->deliveries[0].path), STR("/m/%{recipient.local}"));
@@ -532,8 +482,6 @@ void suite_conf(void)
 	CU_add_test(s, "texts", test_texts);
 	CU_add_test(s, "numbers and words", test_numbers_and_words);
 	CU_add_test(s, "timeouts", test_timeouts);
-	CU_add_test(s, "listen", test_listen);
-	CU_add_test(s, "protocol and deliver", test_protocol_and_deliver);
 	CU_add_test(s, "syntax", test_syntax);
 	CU_add_test(s, "unreadable", test_unreadable);
 	CU_add_test(s, "accounts", test_accounts);

@@ -49,7 +49,13 @@ static void test_types(void)
 			"\"true\"\n"},
 		{"header unknown", MAILDIR_WITH("headers = {\"Subject\"}"),
 			"1: deliver \"i\": headers: 'Subject': must be \"Return-Path\" "
-			"or \"Delivered-To\" or \"Received\"\n"},
+			"or \"Delivered-To\" or \"Received\" or \"X-Original-To\" or "
+			"\"X-Sinkd-Envelope\"\n"},
+		{"all headers",
+			MAILDIR_WITH(
+				"headers = {X-Sinkd-Envelope, X-Original-To, Received, "
+				"Delivered-To, Return-Path}"),
+			""},
 		{"header twice",
 			"deliver i { type = maildir path = ./M\nheaders = {Received,\n"
 			"Received}\n}",

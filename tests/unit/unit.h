@@ -60,6 +60,7 @@ void suite_delivery_several(void);
 void suite_leftovers(void);
 void suite_conf(void);
 void suite_conf_deliver(void);
+void suite_conf_listen(void);
 void suite_conf_tls(void);
 void suite_option(void);
 void suite_listener(void);

@@ -91,6 +91,25 @@ def each_session_has_the_settings_it_began_with():
         assert [len(os.listdir(server.path(name, "new"))) for name in ("old", "new")] == [1, 1]
 
 
+def what_a_listener_offers_changes_without_its_socket():
+    port, = free_ports(1)
+    with Upgraded(config=listen_on(port), listen=None) as server:
+        inode = inode_of(port)
+        with connect_to(port) as before:
+            before.greet()
+            server.reload(listen_on(port).replace("}", "} extensions = {}", 1))
+            with connect_to(port) as after:
+                after.expect("220 ")
+                after.command("EHLO client.example", "502 5.5.1")
+                after.command("HELO client.example", "250 ")
+            before.command("VRFY a", "252 ")
+        server.reload(listen_on(port).replace("}", '} extensions = {"SIZE"}', 1))
+        with connect_to(port) as client:
+            client.greet()
+            client.command("VRFY a", "502 ")
+        assert inode and inode_of(port) == inode
+
+
 def a_reload_that_is_over_is_over_for_all():
     """sinkctl says so when no idle worker is left that could take a client with the old settings."""
     config = 'greeting = "%d"\nworkers { start = 8  min-spare = 8  max-spare = 16 }\n'
@@ -513,7 +532,8 @@ def whoever_started_us_is_told():
             expect_reload()
 
 
-run(each_session_has_the_settings_it_began_with, a_reload_that_is_over_is_over_for_all,
+run(each_session_has_the_settings_it_began_with,
+    what_a_listener_offers_changes_without_its_socket, a_reload_that_is_over_is_over_for_all,
     grace_lets_transactions_finish, the_pool_follows, listeners_come_and_go, listeners_of_all_kinds_are_kept, nobody_is_refused,
     mistakes_change_nothing, an_address_that_is_taken_changes_nothing,
     a_directory_that_cannot_be_used_changes_nothing,
