@@ -76,15 +76,17 @@ struct sinkd_hooks {
 	void (*recipient)(void *user, struct sinkd_session *session,
 		struct sinkd_str path, struct sinkd_str parameters,
 		struct sinkd_verdict *verdict);
-	/* DATA, before 354; for decisions on the whole envelope.  Refused: the
-	 * transaction stays open. */
+	/* DATA, before 354, or the first BDAT; for decisions on the whole envelope.
+	 * Refused: after DATA the transaction stays open; after BDAT the octets are
+	 * thrown away first, and no message can come of it any more. */
 	void (*data_command)(
 		void *user, struct sinkd_session *session, struct sinkd_verdict *verdict);
 	/* Decoded message bytes as they arrive, any split.  A refusal sticks and
-	 * is told after the final dot. */
+	 * is told after the final dot, or behind the chunk. */
 	void (*data_chunk)(void *user, struct sinkd_session *session,
 		struct sinkd_str bytes, struct sinkd_verdict *verdict);
-	/* After the final dot, before delivery.  Refused: nothing is stored. */
+	/* After the final dot or the last chunk, before delivery.  Refused: nothing is
+	 * stored. */
 	void (*message)(
 		void *user, struct sinkd_session *session, struct sinkd_verdict *verdict);
 	/* RSET, after `transaction`. */

@@ -232,7 +232,7 @@ static void run_help(struct smtp *s, struct str argument)
 	size_t len = strlen(text);
 
 	(void)argument;
-	for (size_t i = 0; i < VERB_COUNT; i++) {
+	for (enum smtp_verb i = 0; i < VERB_COUNT; i++) {
 		if (!is_spoken(s, verbs[i].home) || !is_useful(s, i))
 			continue;
 		len += (size_t)snprintf(
