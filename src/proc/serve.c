@@ -43,6 +43,8 @@ struct server {
 	int failure; /* why the connection broke, a negative errno */
 	uint64_t session_deadline_ms;
 	uint64_t message_start_ms; /* 0: the message has not begun */
+	uint64_t rate_start_ms;    /* later by the waits between its chunks */
+	uint64_t chunk_wait_ms;    /* when the last of them began */
 	uint64_t message_bytes;
 	uint64_t data_deadline_ms;
 	uint64_t command_start_ms; /* of the wait for a whole command line */
@@ -177,8 +179,7 @@ static uint64_t rate_deadline(const struct server *v, uint64_t min_rate)
 {
 	if (min_rate == 0)
 		return UINT64_MAX;
-	return v->message_start_ms + MIN_RATE_GRACE_MS +
-	       v->message_bytes * 1000 / min_rate;
+	return v->rate_start_ms + MIN_RATE_GRACE_MS + v->message_bytes * 1000 / min_rate;
 }
 
 /* From now on the client has to say what comes next: a whole command line, or some
@@ -191,10 +192,14 @@ static void start_wait(struct server *v, uint64_t now_ms)
 	if (v->recorder.has_new_message)
 		v->message_start_ms = 0;
 	v->recorder.has_new_message = false;
+	if (!is_in_data && v->was_in_data)
+		v->chunk_wait_ms = now_ms;
 	if (is_in_data) {
 		if (v->message_start_ms == 0) {
-			v->message_start_ms = now_ms;
+			v->message_start_ms = v->rate_start_ms = now_ms;
 			v->message_bytes = 0;
+		} else if (!v->was_in_data) {
+			v->rate_start_ms += now_ms - v->chunk_wait_ms;
 		}
 		v->data_deadline_ms = number_min(now_ms + t->data_ms,
 			number_min(v->message_start_ms + t->data_total_ms,

@@ -112,6 +112,26 @@ def a_message_that_is_fast_enough():
         client.expect("250 ")
 
 
+def chunks_far_apart():
+    """The time between chunks does not count for the rate; within one it does."""
+    with server_with(min_rate="1K") as server, server.connect() as client:
+        client.greet()
+        client.address_message()
+        for last in "", " LAST":
+            client.send(f"BDAT 1000{last}\r\n".encode() + b"x" * 500)
+            assert not select.select([client.socket], [], [], 0.1)[0], client.reply()
+            client.send(b"x" * 500)
+            client.expect("250 ")
+            assert not select.select([client.socket], [], [], 0 if last else 4)[0], client.reply()
+        client.address_message()
+        started = time.monotonic()
+        client.send(b"BDAT 100000\r\n")
+        drip(client, b"x" * 10)
+        expect_farewell(client, started, 2)
+        assert len(server.listing("new")) == 1 and server.listing("tmp") == []
+        expect_free_worker(server)
+
+
 def a_session_of_good_commands():
     with server_with(command="2s", data="2s", data_total="2s", session="3s") as server, \
             server.connect() as client:
@@ -143,5 +163,5 @@ def replies_that_nobody_reads():
 
 run(silence_before_a_command, a_command_that_drips, lines_that_never_end_with_a_read,
     silence_in_data, data_that_drips,
-    a_message_that_is_too_slow, a_message_that_is_fast_enough,
+    a_message_that_is_too_slow, a_message_that_is_fast_enough, chunks_far_apart,
     a_session_of_good_commands, replies_that_nobody_reads, together=True)
