@@ -12,6 +12,9 @@ AM_TESTS_ENVIRONMENT = \
 	RUNTIME_DIRECTORY='$(abs_builddir)/tests/run'; export RUNTIME_DIRECTORY; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
+# These first, or at the end all would wait for the longest.
+TESTS += tests/fault/fault_master $(level_tests) $(wire_tests)
+
 tests_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools
 tests_server_libs = src/libsinkd.a src/libsinkproto.a $(CONFUSE_LIBS) $(BSD_LIBS) $(SECCOMP_LIBS) $(GNUTLS_LIBS) $(GSASL_LIBS) $(CRYPT_LIBS)
 
@@ -67,6 +70,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/unit.c tests/unit/unit.h tests/unit/suites.c \
 	tests/unit/json.c tests/unit/json.h \
 	tests/unit/conf_fixture.c tests/unit/conf_fixture.h \
+	tests/unit/test_arrival.c \
 	tests/unit/test_conf.c \
 	tests/unit/test_control.c \
 	tests/unit/test_counters.c \
@@ -223,20 +227,21 @@ TESTS += tests/fuzz/run_corpus.sh
 EXTRA_DIST += tests/fuzz/run_corpus.sh tests/fuzz/corpus tests/fuzz/make_corpus.py \
 	tests/fuzz/coverage.py $(fuzz_targets:%=tests/fuzz/%.dict)
 
-# The time is shared out evenly.  New inputs go to a directory of the build, so that
+# The time is shared out evenly; make -j runs several at once.  New inputs go to a directory of the build, so that
 # the corpus in the source stays small and reviewed; what crashes is copied there by
 # hand, with a test.
 FUZZ_SECONDS = 60
-.PHONY: fuzz
-fuzz: $(fuzz_programs)
+fuzz_runs = $(fuzz_targets:%=fuzz-%)
+.PHONY: fuzz $(fuzz_runs)
+fuzz: $(fuzz_runs)
+$(fuzz_runs): $(fuzz_programs)
 if FUZZING
-	for target in $(fuzz_targets); do \
-		$(MKDIR_P) tests/fuzz/found/$$target && \
-		tests/fuzz/fuzz_$$target -max_total_time=$$(($(FUZZ_SECONDS) / 8)) \
-			-timeout=10 -max_len=4096 -artifact_prefix=tests/fuzz/$$target- \
-			-dict=$(srcdir)/tests/fuzz/$$target.dict tests/fuzz/found/$$target \
-			$(srcdir)/tests/fuzz/corpus/$$target || exit; \
-	done
+	set -- $(fuzz_targets) && target=$(@:fuzz-%=%) && \
+	$(MKDIR_P) tests/fuzz/found/$$target && \
+	tests/fuzz/fuzz_$$target -max_total_time=$$(($(FUZZ_SECONDS) / $$#)) \
+		-timeout=10 -max_len=4096 -artifact_prefix=tests/fuzz/$$target- \
+		-dict=$(srcdir)/tests/fuzz/$$target.dict tests/fuzz/found/$$target \
+		$(srcdir)/tests/fuzz/corpus/$$target
 else
 	@echo 'fuzz: configure with --enable-fuzzing CC=clang first' >&2; exit 1
 endif
@@ -284,13 +289,12 @@ fault_ldflags = $(AM_LDFLAGS) \
 fault_programs = \
 	tests/fault/fault_keys \
 	tests/fault/fault_maildir \
-	tests/fault/fault_master \
 	tests/fault/fault_pipe \
 	tests/fault/fault_session \
 	tests/fault/fault_spawner \
 	tests/fault/fault_worker \
 	tests/fault/power_loss
-check_PROGRAMS += $(fault_programs)
+check_PROGRAMS += tests/fault/fault_master $(fault_programs)
 TESTS += $(fault_programs)
 tests_fault_fault_keys_LDADD = $(fault_ldadd)
 tests_fault_fault_keys_LDFLAGS = $(fault_ldflags)

@@ -53,7 +53,8 @@ struct sinkd_hooks {
 	uint32_t size;
 	void *user;
 
-	/* Once, before the greeting.  Refused: 554 5.7.1, then close. */
+	/* Before the greeting: once, and again after each XCLIENT, of the client that was
+	 * told.  Refused: 554 5.7.1, then close. */
 	void (*connect)(void *user, struct sinkd_session *session,
 		struct sinkd_str client_address, struct sinkd_verdict *verdict);
 	/* The name the server gives itself, in greeting, EHLO reply and trace
@@ -92,7 +93,7 @@ struct sinkd_hooks {
 	/* RSET, after `transaction`. */
 	void (*reset)(void *user, struct sinkd_session *session);
 	/* Each time the transaction is forgotten: EHLO, HELO, LHLO, RSET, end of message,
-	 * and the start of TLS, which forgets all else, too. */
+	 * and XCLIENT and the start of TLS, which forget all else, too. */
 	void (*transaction)(void *user, struct sinkd_session *session);
 	/* Exactly once, however the connection ended. */
 	void (*connection_ended)(void *user, struct sinkd_session *session);

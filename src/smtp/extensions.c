@@ -55,9 +55,9 @@ static struct str offer_auth(struct smtp *s, char out[OFFER_MAX])
 /* RFC 9422; without the limits that it has no digits for. */
 static struct str offer_limits(struct smtp *s, char out[OFFER_MAX])
 {
-	size_t rcpt = s->settings->recipients_max, mail = s->settings->messages_max, n;
+	size_t rcpt = s->settings->recipients_max, mail = s->settings->messages_max;
+	size_t n = str_copy(out, OFFER_MAX, STR("LIMITS"));
 
-	n = (size_t)snprintf(out, OFFER_MAX, "LIMITS");
 	if (rcpt > 0 && rcpt <= LIMIT_MAX)
 		n += (size_t)snprintf(out + n, OFFER_MAX - n, " RCPTMAX=%zu", rcpt);
 	if (mail > 0 && mail <= LIMIT_MAX)
@@ -73,8 +73,7 @@ static struct str offer_xclient(struct smtp *s, char out[OFFER_MAX])
 		       : STR("");
 }
 
-/* In the order of the reply.  EXPN and ETRN are commands that nobody is invited to use.
- */
+/* In the order of the reply.  EXPN and ETRN are there for nobody to be invited. */
 static const struct {
 	enum smtp_extension extension; /* EXTENSIONS: the function decides alone */
 	struct str line;
@@ -108,26 +107,33 @@ static struct str make_offer(struct smtp *s, size_t i, char out[OFFER_MAX])
 	return offers[i].make != NULL ? offers[i].make(s, out) : offers[i].line;
 }
 
-size_t extensions_count(struct smtp *s)
+bool extensions_has_any(struct smtp *s)
 {
 	char text[OFFER_MAX];
-	size_t count = 0;
+	size_t i = 0;
 
-	for (size_t i = 0; i < OFFER_COUNT; i++)
-		count += make_offer(s, i, text).n > 0;
-	return count;
+	while (i < OFFER_COUNT && make_offer(s, i, text).n == 0)
+		i++;
+	return i < OFFER_COUNT;
 }
 
 void extensions_list(struct smtp *s)
 {
-	size_t left = extensions_count(s);
-	char text[OFFER_MAX];
+	/* Each waits for the next one, since the last looks different. */
+	char text[2][OFFER_MAX];
+	struct str waiting = STR("");
+	size_t lines = 0;
 
 	for (size_t i = 0; i < OFFER_COUNT; i++) {
-		struct str line = make_offer(s, i, text);
+		struct str line = make_offer(s, i, text[lines % 2]);
 
-		if (line.n > 0)
-			engine_reply_line(
-				s, --left == 0 ? REPLY_LAST : REPLY_MORE, 250, "", line);
+		if (line.n == 0)
+			continue;
+		if (waiting.n > 0)
+			engine_reply_line(s, REPLY_MORE, 250, "", waiting);
+		waiting = line;
+		lines++;
 	}
+	if (waiting.n > 0)
+		engine_reply_line(s, REPLY_LAST, 250, "", waiting);
 }

@@ -4,7 +4,6 @@
 #define SINKD_SMTP_EXTENSIONS_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "smtp/settings.h"
 
@@ -16,8 +15,8 @@ bool extensions_has(const struct smtp *s, enum smtp_extension extension);
 
 bool extensions_may_start_tls(const struct smtp *s);
 
-/* How many lines of the reply extensions_list adds. */
-size_t extensions_count(struct smtp *s);
+/* Whether extensions_list adds a line. */
+bool extensions_has_any(struct smtp *s);
 
 /* The offers, each on a line of the reply to EHLO, which has begun; the last one ends
  * it.  Without any nothing is added. */

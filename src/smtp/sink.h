@@ -5,8 +5,9 @@
  * begin instead.  One result per recipient of the envelope.
  *
  *  begin    after the DATA command, or the first BDAT, is accepted, before the reply.
- *           Not OK: there is no message, and neither abort nor anything else follows.  The envelope
- *           stays as it is, and where it is, until commit or abort.
+ *           Not OK: there is no message, and neither abort nor anything else
+ *           follows.  The envelope stays as it is, and where it is, until commit or
+ *           abort.
  *  chunk    decoded text, line ends CR LF, any split.  Not OK sticks: the
  *           engine calls abort and sends the result as the reply to the dot or chunk.
  *  prepare  all that can fail: afterwards the message is on disk, unpublished, and

@@ -11,6 +11,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#ifdef WITH_SANITIZERS
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/lsan_interface.h>
+#endif
 
 #define ERRORS_MAX   6
 #define FAILURES_MAX 20
@@ -169,6 +173,23 @@ void faults_pause(bool is_paused)
 {
 	shared->is_paused = is_paused;
 }
+
+#ifdef WITH_SANITIZERS
+/* What has been freed is kept to be watched, 256 MB of it after hundreds of runs, and
+ * each fork copies their page tables.  A run does not free as much as this. */
+const char *__asan_default_options(void)
+{
+	return "quarantine_size_mb=4";
+}
+
+/* LeakSanitizer asks at the end of each process.  What leaks when a call fails, leaks
+ * where it fails; to look through the others, all forked by that one, takes half of the
+ * time. */
+int __lsan_is_turned_off(void)
+{
+	return shared != NULL && shared->armed != 0 && shared->armed != getpid();
+}
+#endif
 
 static bool is_due(const struct fault *f, enum fault_call call, unsigned *count)
 {

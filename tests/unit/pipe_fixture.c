@@ -74,7 +74,8 @@ static void note_texts(struct question *q, const struct spawn_request *r)
 		(void)buf_add_text(&all, i == 0 ? "" : "|");
 		(void)buf_add_str(&all, texts[i]);
 	}
-	memcpy(q->texts, all.p, all.len);
+	if (all.len > 0)
+		memcpy(q->texts, all.p, all.len);
 	buf_reset(&all);
 	for (size_t i = 0; i < r->recipient_count && !all.has_overflowed; i++)
 		(void)buf_add_format(&all, "%.*s ", STR_ARG(r->recipients[i]));

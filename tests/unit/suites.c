@@ -46,6 +46,7 @@ void (*const unit_suites[])(void) = {
 	suite_slots,
 	suite_notices,
 	suite_counters,
+	suite_arrival,
 	suite_control,
 	suite_show,
 	NULL,

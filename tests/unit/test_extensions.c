@@ -83,6 +83,8 @@ static const struct {
 		"REQUIRETLS"},
 	{"limits", BIT(LIMITS), LISTEN_TLS_OFF, false, 7, 3, EHLO,
 		"LIMITS=RCPTMAX=7=MAILMAX=3"},
+	{"two that are made", BIT(SIZE) | BIT(LIMITS), LISTEN_TLS_OFF, false, 7, 3, EHLO,
+		"SIZE=20971520 LIMITS=RCPTMAX=7=MAILMAX=3"},
 	{"as long as can be", BIT(LIMITS), LISTEN_TLS_OFF, false, 999999, 999999, EHLO,
 		"LIMITS=RCPTMAX=999999=MAILMAX=999999"},
 	{"a digit too many", BIT(LIMITS), LISTEN_TLS_OFF, false, 1000000, 5, EHLO,

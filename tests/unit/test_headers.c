@@ -47,7 +47,8 @@ static struct str make(const struct envelope *e, const enum header_field *fields
 	size_t *indexes = calloc(e->recipient_count, sizeof(*indexes));
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(indexes);
-	memcpy(settings.headers, fields, field_count * sizeof(*fields));
+	for (size_t i = 0; i < field_count; i++)
+		settings.headers[i] = fields[i];
 	for (size_t i = 0; i < e->recipient_count; i++)
 		indexes[i] = i;
 	buf_done(out);

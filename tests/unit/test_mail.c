@@ -1,4 +1,5 @@
-/* smtp/mail: what MAIL and RCPT refuse where addresses go to commands. */
+/* smtp/mail: what MAIL and RCPT refuse where addresses go to commands, how many there may
+ * be, and what is kept of them. */
 #include <stdio.h>
 #include <string.h>
 
@@ -161,6 +162,63 @@ static void test_postmaster_text(void)
 	rig_done(&r);
 }
 
+/* As many as EHLO says (RFC 9422): MAIL that was refused is none, that was given up is
+ * one. */
+static void test_messages(void)
+{
+	struct rig r;
+
+	rig_init(&r);
+	r.settings.messages_max = 2;
+	rig_start(&r);
+	rig_say(&r, EHLO);
+	rig_forget(&r);
+	rig_say(&r, "MAIL FROM:<a@b> FOO\r\n" MAIL "RSET\r\nMAIL FROM:<>\r\nRSET\r\n");
+	CHECK_STR("two", rig_output(&r),
+		STR("555 5.5.4 Unknown parameter\r\n250 2.1.0 Ok\r\n250 2.0.0 Ok\r\n"
+		    "250 2.1.0 Ok\r\n250 2.0.0 Ok\r\n"));
+	rig_forget(&r);
+	rig_say(&r, MAIL);
+	CHECK_STR("one too many", rig_output(&r),
+		STR("421 4.7.0 sink.example.test Too many messages in one session\r\n"));
+	CHECK("closed", r.is_over);
+	rig_end(&r);
+	/* The next session has its own. */
+	rig_start(&r);
+	rig_say(&r, EHLO);
+	rig_forget(&r);
+	rig_say(&r, MAIL);
+	CHECK_STR("again", rig_output(&r), STR("250 2.1.0 Ok\r\n"));
+	rig_end(&r);
+	rig_done(&r);
+}
+
+/* What is kept of a command is what was sent, but for the blanks around. */
+static void test_arguments(void)
+{
+	struct rig r;
+
+	rig_init(&r);
+	rig_start(&r);
+	rig_say(&r, EHLO
+		"MAIL  From: <@r:a@b>  SIZE=1  BODY=7BIT \r\n"
+		"RCPT TO:<c@d> FOO\r\nrcpt\tTO:<e@f>\t\r\nRCPT TO:<g@h> NOTIFY=NEVER\r\n"
+		"DATA\r\n");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(r.envelope);
+	CHECK_STR("MAIL", r.envelope->argument, STR("From: <@r:a@b>  SIZE=1  BODY=7BIT"));
+	CHECK_STR("parameters", r.envelope->sender_parameters, STR("SIZE=1  BODY=7BIT"));
+	CU_ASSERT_FATAL(r.envelope->recipient_count == 2);
+	CHECK_STR("RCPT", r.envelope->recipients[0].argument, STR("TO:<e@f>"));
+	CHECK_STR(
+		"RCPT", r.envelope->recipients[1].argument, STR("TO:<g@h> NOTIFY=NEVER"));
+	CHECK("not the other's", r.envelope->recipients[0].notify == 0);
+	rig_say(&r, ".\r\nMAIL FROM:<>\r\nRCPT TO:<c@d>\r\nDATA\r\n");
+	CHECK_STR("none", r.envelope->sender_parameters, STR(""));
+	CHECK_STR("next MAIL", r.envelope->argument, STR("FROM:<>"));
+	rig_end(&r);
+	rig_done(&r);
+}
+
 void suite_mail(void)
 {
 	CU_pSuite s = CU_add_suite("mail", NULL, NULL);
@@ -169,4 +227,6 @@ void suite_mail(void)
 	CU_add_test(s, "no hyphens", test_no_hyphens);
 	CU_add_test(s, "recipient text", test_recipient_text);
 	CU_add_test(s, "postmaster text", test_postmaster_text);
+	CU_add_test(s, "messages", test_messages);
+	CU_add_test(s, "arguments", test_arguments);
 }

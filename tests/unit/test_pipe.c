@@ -5,10 +5,8 @@
 #include "pipe_fixture.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define OK                                                                               \
 	{                                                                                \

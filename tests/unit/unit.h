@@ -79,6 +79,7 @@ void suite_upgrade(void);
 void suite_slots(void);
 void suite_notices(void);
 void suite_counters(void);
+void suite_arrival(void);
 void suite_users(void);
 void suite_sasl(void);
 void suite_sasl_clients(void);

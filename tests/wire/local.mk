@@ -1,4 +1,7 @@
 # Tests against the real processes; each starts its own server on a free port.
+level_tests = \
+	tests/wire/level_off.py \
+	tests/wire/level_trap.py
 wire_tests = \
 	tests/wire/test_auth.py \
 	tests/wire/test_certificates.py \
@@ -48,11 +51,10 @@ wire_tests = \
 	tests/wire/test_surroundings.py \
 	tests/wire/test_syslog.py \
 	tests/wire/test_timeouts.py \
+	tests/wire/test_trace_headers.py \
 	tests/wire/test_unix_socket.py \
 	tests/wire/test_worker_life.py \
-	tests/wire/test_upgrade.py \
-	tests/wire/level_off.py \
-	tests/wire/level_trap.py
+	tests/wire/test_upgrade.py
 wire_modules = \
 	tests/wire/certificates.py \
 	tests/wire/channels.py \
@@ -66,7 +68,6 @@ wire_modules = \
 	tests/wire/upgraded_server.py \
 	tests/wire/wire_test.py \
 	tests/wire/workshop.py
-TESTS += $(wire_tests)
 
 # All of the server, but for what serves clients.
 check_PROGRAMS += tests/wire/intruder
@@ -86,4 +87,4 @@ tests_wire_ahead_LDADD = $(tests_server_libs)
 check_PROGRAMS += tests/wire/witness
 tests_wire_witness_SOURCES = tests/wire/witness.c
 
-EXTRA_DIST += $(wire_tests) $(wire_modules)
+EXTRA_DIST += $(level_tests) $(wire_tests) $(wire_modules)

@@ -54,10 +54,12 @@ class Bench:
         return self.server.__exit__(*failure)
 
     def process(self, kind):
-        """The pid of the only child of this kind."""
-        [pid] = [pid for pid, title in self.server.children().items()
-                 if title.partition(": ")[2].startswith(kind)]
-        return pid
+        """The pid of the only child of this kind; a child has its parent's title at first."""
+        def found():
+            return [pid for pid, title in self.server.children().items()
+                    if title.partition(": ")[2].startswith(kind)]
+
+        return wait_until(lambda: len(pids := found()) == 1 and pids, what=f"one {kind}")[0]
 
     def connect(self, way):
         client = Client(self.server.addresses[list(WAYS).index(way)])
@@ -351,7 +353,10 @@ def vanished_directories():
                     bench.check(f"{name} gone", way, size, SIZES[size], client, reply)
             os.mkdir(shop.path(name))
             os.chmod(shop.path(name), 0o1777)
+            before = bench.process("worker")
             bench.server.sinkctl("reload")
+            # One that is about to go may take a last client.
+            wait_until(lambda: before not in bench.server.workers(), what="the end of the old worker")
             for way in WAYS:
                 def is_well():
                     with bench.connect(way) as client:
