@@ -172,7 +172,7 @@ static bool take_attribute(
 {
 	char text[VALUE_MAX];
 	struct str value;
-	size_t i = 0;
+	enum xclient_attribute i = 0;
 
 	while (i < XCLIENT_ATTRIBUTES &&
 		!str_equal_nocase(p->keyword, attributes[i].name))
