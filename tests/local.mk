@@ -102,8 +102,8 @@ tests_unit_unit_SOURCES = \
 	tests/unit/pipe_fixture.c tests/unit/pipe_fixture.h \
 	tests/unit/test_pipe.c \
 	tests/unit/test_pipe_faults.c \
-	tests/unit/test_proxy.c \
 	tests/unit/test_pipe_text.c \
+	tests/unit/test_proxy.c \
 	tests/unit/test_ready.c \
 	tests/unit/test_runtime.c \
 	tests/unit/sasl_fixture.c tests/unit/sasl_fixture.h \
@@ -344,6 +344,7 @@ lint_tests = \
 	tests/lint/format.py \
 	tests/lint/layers.py \
 	tests/lint/man.py \
+	tests/lint/protocol.py \
 	tests/lint/purity.py \
 	tests/lint/readme.py \
 	tests/lint/service.py \

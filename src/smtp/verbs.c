@@ -339,6 +339,28 @@ static bool is_idle_too_long(struct smtp *s)
 	       s->idle_commands > s->settings->idle_commands_max;
 }
 
+/* A method of HTTP (RFC 9110, 9.3, and 5789): whose browser was sent here by somebody's
+ * page may bring commands in the body of the request. */
+static bool is_http(struct str verb)
+{
+	static const struct str methods[] = {STR("GET"), STR("HEAD"), STR("POST"),
+		STR("PUT"), STR("DELETE"), STR("CONNECT"), STR("OPTIONS"), STR("TRACE"),
+		STR("PATCH")};
+
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+		if (str_equal(verb, methods[i]))
+			return true;
+	return false;
+}
+
+static void refuse_unknown(struct smtp *s, struct str verb)
+{
+	if (!s->has_greeted && is_http(verb))
+		engine_close(s, "4.7.0", "This is not HTTP");
+	else
+		engine_error(s, 500, "5.5.1", not_recognized);
+}
+
 enum smtp_verb verbs_run(struct smtp *s, struct str line)
 {
 	struct command command;
@@ -360,7 +382,7 @@ enum smtp_verb verbs_run(struct smtp *s, struct str line)
 	if (!is_secret && !hooks_command(s, &command, &refusal))
 		engine_answer(s, &refusal);
 	else if (verb == VERB_OTHER)
-		engine_error(s, 500, "5.5.1", not_recognized);
+		refuse_unknown(s, command.verb);
 	else if (is_offered(s, verb) && is_in_order(s, verbs[verb].order) &&
 		 has_right_argument(s, &verbs[verb], command.argument)) {
 		verbs[verb].run(s, command.argument);

@@ -16,8 +16,8 @@ import subprocess
 import sys
 
 TARGETS = ("session", "address", "data")
-SHARED = ("src/base/arena.c", "src/base/base64.c", "src/base/buf.c", "src/base/date.c", "src/base/str.c",
-          "src/delivery/macro.c", "src/delivery/mailbox.c", "tests/tools/rig.c", "tests/tools/rig_hooks.c",
+SHARED = ("src/base/arena.c", "src/base/base64.c", "src/base/buf.c", "src/base/date.c",
+          "src/base/str.c", "src/base/utf8.c", "src/delivery/macro.c", "src/delivery/mailbox.c", "tests/tools/rig.c", "tests/tools/rig_hooks.c",
           "tests/tools/rig_sasl.c", "tests/tools/fuzz.c", "tests/tools/fuzz_main.c")
 
 

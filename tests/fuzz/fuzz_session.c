@@ -2,12 +2,14 @@
  * trouble.
  *
  * The first FUZZ_HEADER_BYTES choose limits, trouble, protocol, and how the rest is
- * split; if they say so, two more choose what the listener has of TLS and AUTH.
- * Handshakes cost no bytes, and the mechanisms are those of the rig.  The rest is what
- * the client sends.  Each input runs twice, in one piece and split, and both runs must
- * give the same output, the same stored messages and the same calls: that is what
- * smtp_feed promises, and the oracle for mistakes that do not crash.  The rig asserts
- * the order of the calls, and that each recipient of a message has its outcome.
+ * split; if they say so, two more choose what the listener has of TLS and AUTH, and if
+ * these say so, three more what EHLO does not offer, whether the client may use XCLIENT,
+ * and limits of a session.  Handshakes cost no bytes, and the mechanisms are those of the
+ * rig.  The rest is what the client sends.  Each input runs twice, in one piece and
+ * split, and both runs must give the same output, the same stored messages and the same
+ * calls: that is what smtp_feed promises, and the oracle for mistakes that do not crash.
+ * The rig asserts the order of the calls, and that each recipient of a message has its
+ * outcome.
  *
  * Trouble depends on what was said, never on how often a hook was called: how
  * often text is handed on is up to the split.  Input is hostile by design. */
@@ -22,6 +24,11 @@
 
 #define FUZZ_HEADER_BYTES   5
 #define FUZZ_SECURITY_BYTES 2
+#define FUZZ_OFFER_BYTES    3
+
+/* One bit more than there are extensions. */
+#define OFFER_XCLIENT EXTENSION_BIT(EXTENSIONS)
+_Static_assert(EXTENSIONS < 16, "extensions and XCLIENT have two bytes");
 
 /* The four text limits at which hook or sink fail, or do not. */
 static const uint64_t text_limits[] = {UINT64_MAX, 0, 10, 1000};
@@ -39,15 +46,35 @@ struct plan {
 	uint8_t sink;
 	uint8_t end;      /* with 128 the next two are given */
 	uint8_t seed;     /* of the split; three bits say what the listener is, too */
-	uint8_t security; /* of the listener */
+	uint8_t security; /* of the listener; the value 3 in bits 4 and 5: more is given
+			   */
 	uint8_t sasl;
+	uint32_t withheld; /* extensions that are not offered, and OFFER_XCLIENT */
+	uint8_t plaintext;
+	uint8_t session; /* limits of it, what passwords may be shown, and where from */
 	uint64_t text_limit;
 	enum text_trouble text_trouble;
 };
 
-static struct plan plan_of(const uint8_t *p)
+/* The next n bytes; NULL: there are not that many. */
+static const uint8_t *take(const uint8_t **p, size_t *left, size_t n)
 {
-	return (struct plan){
+	const uint8_t *taken = *p;
+
+	if (*left < n)
+		return NULL;
+	*p += n;
+	*left -= n;
+	return taken;
+}
+
+static bool take_plan(const uint8_t **input, size_t *left, struct plan *ret)
+{
+	const uint8_t *p = take(input, left, FUZZ_HEADER_BYTES);
+
+	if (p == NULL)
+		return false;
+	*ret = (struct plan){
 		.limits = p[0],
 		.hooks = p[1],
 		.sink = p[2],
@@ -55,7 +82,25 @@ static struct plan plan_of(const uint8_t *p)
 		.seed = p[4],
 		.text_limit = text_limits[p[2] >> 4 & 3],
 		.text_trouble = (enum text_trouble)(p[2] >> 6),
+		.withheld = OFFER_XCLIENT,
 	};
+	if ((ret->end & 128) == 0)
+		return true;
+	p = take(input, left, FUZZ_SECURITY_BYTES);
+	if (p == NULL)
+		return false;
+	ret->security = p[0];
+	ret->sasl = p[1];
+	ret->plaintext = ret->security >> 4 & 3;
+	if (ret->plaintext != 3)
+		return true;
+	p = take(input, left, FUZZ_OFFER_BYTES);
+	if (p == NULL)
+		return false;
+	ret->withheld = p[0] | (uint32_t)p[1] << 8;
+	ret->session = p[2];
+	ret->plaintext = p[2] >> 4 & 3;
+	return true;
 }
 
 /* Verdicts by a checksum of the argument: accept mostly, else refuse in one way
@@ -214,7 +259,7 @@ static void set_security(struct rig *r, const struct plan *plan)
 
 	r->peer.settings.tls = (enum listen_tls)(plan->security & 3);
 	r->peer.settings.auth = (enum listen_auth)((plan->security >> 2 & 3) % 3);
-	r->settings.plaintext_auth = (enum plaintext_auth)((plan->security >> 4 & 3) % 3);
+	r->settings.plaintext_auth = (enum plaintext_auth)(plan->plaintext % 3);
 	r->peer.is_loopback = (plan->security & 64) != 0;
 	r->tls_input =
 		(plan->security & 128) != 0 ? RIG_TLS_INPUT_SOME : RIG_TLS_INPUT_NONE;
@@ -227,6 +272,26 @@ static void set_security(struct rig *r, const struct plan *plan)
 		r->tls_session.subject = STR("CN=jane");
 	}
 	r->settings.auth_failures_max = (plan->sasl & 128) != 0 ? 2 : 100;
+}
+
+/* What EHLO offers, who the client is, and how much it may do in one session. */
+static void set_offer(struct rig *r, const struct plan *plan)
+{
+	static const unsigned idle_commands[] = {0, 1, 5, 200};
+	static const unsigned messages[] = {0, 1, 2, 10};
+
+	r->peer.settings.extensions = EXTENSIONS_ALL & ~plan->withheld;
+	r->peer.may_xclient = (plan->withheld & OFFER_XCLIENT) == 0;
+	r->settings.idle_commands_max = idle_commands[plan->session & 3];
+	r->settings.messages_max = messages[plan->session >> 2 & 3];
+	if ((plan->session & 64) != 0) {
+		r->peer.proxy_address = STR("2001:db8::25");
+		r->peer.proxy_port = 25;
+	}
+	if ((plan->session & 128) != 0) {
+		r->peer.address = STR("unix");
+		r->peer.port = 0;
+	}
 }
 
 /* The next piece of a split run: 1 byte, or up to 7, 61 or 4001. */
@@ -250,6 +315,7 @@ static void run(
 	set_limits(r, plan);
 	set_listener(r, plan);
 	set_security(r, plan);
+	set_offer(r, plan);
 	set_hooks(r, plan);
 	r->judge = judge;
 	r->user = plan;
@@ -357,19 +423,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	struct rig split;
 	struct plan plan;
 
-	if (n < FUZZ_HEADER_BYTES)
+	if (!take_plan(&p, &n, &plan))
 		return 0;
-	plan = plan_of(p);
-	p += FUZZ_HEADER_BYTES;
-	n -= FUZZ_HEADER_BYTES;
-	if ((plan.end & 128) != 0) {
-		if (n < FUZZ_SECURITY_BYTES)
-			return 0;
-		plan.security = p[0];
-		plan.sasl = p[1];
-		p += FUZZ_SECURITY_BYTES;
-		n -= FUZZ_SECURITY_BYTES;
-	}
 	run(&whole, &plan, p, n, false);
 	run(&split, &plan, p, n, true);
 	compare(&whole, &split);

@@ -28,6 +28,12 @@ AUTH = {"off": 0, "optional": 1, "required": 2}
 # Bits of the seed.
 LMTP, ARGUMENTS, SHORT_LINE = 128, 64, 32
 PLAINTEXT = {"never": 0, "loopback": 1, "always": 2}
+# What EHLO offers, in the order of settings.h, and one bit more.
+EXTENSIONS = ("PIPELINING SIZE 8BITMIME ENHANCEDSTATUSCODES CHUNKING BINARYMIME SMTPUTF8 DSN"
+              " LIMITS NO-SOLICITING REQUIRETLS HELP VRFY EXPN ETRN").split()
+XCLIENT = 1 << len(EXTENSIONS)
+IDLE_COMMANDS, MESSAGES = [0, 1, 5, 200], [0, 1, 2, 10]
+PROXY, UNIX = 64, 128
 
 
 def client_bytes(path):
@@ -38,6 +44,14 @@ def client_bytes(path):
         how, text = line[:2], line[3:]
         if line.startswith("! limit bare-newline "):
             mode = line.split()[-1]
+        elif line.startswith("! limit commands-without-mail "):
+            security["idle"] = nearest(IDLE_COMMANDS, line)
+        elif line.startswith("! limit messages-per-session "):
+            security["messages"] = nearest(MESSAGES, line)
+        elif line.startswith("! listen extensions"):
+            security["extensions"] = line.split()[3:]
+        elif line.startswith("! listen xclient"):
+            security["xclient"] = True
         elif line.startswith(("! listen ", "! auth ")):
             name, value = line.split()[-2:]
             security[name.split("-")[0]] = value
@@ -52,13 +66,30 @@ def client_bytes(path):
     return header(limits=MODES[mode], seed=seed, **security) + said
 
 
+def nearest(choices, line):
+    return min(choices[1:], key=lambda choice: abs(choice - int(line.split()[-1])))
+
+
 def header(limits=0, hooks=0, sink=0, end=0, seed=1, sasl=0, input_behind=False, **security):
-    """With any of tls, auth and plaintext also what the listener has of them."""
+    """With any of tls, auth and plaintext also what the listener has of them, and with any
+    of the others what offer() says."""
     if not security:
         return bytes([limits, hooks, sink, end, seed])
-    listener = (TLS[security.get("tls", "off")] + 4 * AUTH[security.get("auth", "off")] +
-                16 * PLAINTEXT[security.get("plaintext", "loopback")] + 64 + 128 * input_behind)
-    return bytes([limits, hooks, sink, end + 128, seed, listener, sasl])
+    plaintext = PLAINTEXT[security.pop("plaintext", "loopback")]
+    listener = (TLS[security.pop("tls", "off")] + 4 * AUTH[security.pop("auth", "off")] + 64 +
+                128 * input_behind)
+    start = bytes([limits, hooks, sink, end + 128, seed])
+    if not security:
+        return start + bytes([listener + 16 * plaintext, sasl])
+    return start + bytes([listener + 16 * 3, sasl]) + offer(16 * plaintext, **security)
+
+
+def offer(session, extensions=EXTENSIONS, xclient=False, idle=0, messages=0, peer=0):
+    """The bytes for what is not offered, and for limits of the session."""
+    withheld = sum(1 << i for i, name in enumerate(EXTENSIONS) if name not in extensions)
+    withheld |= 0 if xclient else XCLIENT
+    session |= IDLE_COMMANDS.index(idle) + 4 * MESSAGES.index(messages) + peer
+    return withheld.to_bytes(2, "little") + bytes([session])
 
 
 def auth(mechanism, *responses):
@@ -69,6 +100,13 @@ def auth(mechanism, *responses):
 def message(text=b"text\r\n", count=1):
     return (b"MAIL FROM:<a@example.org>\r\n" + b"RCPT TO:<b@example.org>\r\n" * count +
             b"DATA\r\n" + text + b".\r\n")
+
+
+def chunks(text=b"text\r\n", more=b"", last=b" LAST", mail=b"", count=1):
+    """A message by BDAT, its text in two chunks."""
+    return (b"MAIL FROM:<a@example.org>" + mail + b"\r\n" +
+            b"RCPT TO:<b@example.org>\r\n" * count +
+            b"BDAT %d\r\n" % len(text) + text + more + b"BDAT 3%b\r\nend" % last)
 
 
 HELLO = b"EHLO client.example\r\n"
@@ -100,6 +138,47 @@ CORNERS = {
     "sink-commit": header(sink=4) + SESSION,
     "sink-chunk": header(sink=0x10) + SESSION,
     "sink-chunk-late": header(sink=0x20) + HELLO + message(b"0123456789abcdef\r\n" * 9),
+    "bdat-hooks": header(hooks=127) + HELLO + chunks() * 6,
+    "bdat-hooks-data": header(hooks=32) + HELLO + chunks() * 6,
+    "bdat-hooks-message": header(hooks=64) + HELLO + chunks() * 6,
+    "bdat-text-refused": header(sink=0x50) + HELLO + chunks() * 2,
+    "bdat-text-refused-late": header(sink=0x60) + HELLO + chunks(b"0123456789abcdef\r\n" * 9) * 2,
+    "bdat-text-dropped": header(sink=0xa0) + HELLO + chunks(b"0123456789abcdef\r\n" * 9),
+    "bdat-text-closed": header(sink=0xe0) + HELLO + chunks(b"0123456789abcdef\r\n" * 9),
+    "bdat-sink-begin": header(sink=1) + HELLO + chunks() * 2,
+    "bdat-sink-prepare": header(sink=2) + HELLO + chunks() * 2,
+    "bdat-sink-commit": header(sink=4) + HELLO + chunks() * 2,
+    "bdat-sink-chunk": header(sink=0x10) + HELLO + chunks() * 2,
+    "bdat-sink-chunk-late": header(sink=0x20) + HELLO + chunks(b"0123456789abcdef\r\n" * 9),
+    "bdat-size-small": header(limits=4) + HELLO + chunks(b"x" * 20) + chunks(b"x" * 21) +
+                       chunks(b"x" * 2000),
+    "bdat-size-far": header(limits=4) + HELLO + chunks(b"", b"BDAT 1048597\r\n") + b"x" * 50,
+    "bdat-newline-split": header() + HELLO + chunks(b"a\r", b"BDAT 2\r\n\nb" b"BDAT 2\r\n\rc"),
+    "bdat-newline-split-rejected": header(limits=1) + HELLO +
+                                   chunks(b"a\r", b"BDAT 2\r\n\nb" b"BDAT 2\r\n\rc"),
+    "bdat-newline-split-preserved": header(limits=2) + HELLO +
+                                    chunks(b"a\r", b"BDAT 2\r\n\nb" b"BDAT 2\r\n\rc"),
+    "bdat-lmtp": header(seed=1 + LMTP) + LHLO + chunks(count=3) * 2,
+    "bdat-lmtp-each-its-own": header(seed=1 + LMTP) + LHLO +
+                              EACH_ITS_OWN.replace(b"DATA\r\nx\r\n.\r\n", b"BDAT 3 LAST\r\nx\r\n") * 2,
+    "bdat-lmtp-sink-chunk": header(sink=0x10, seed=1 + LMTP) + LHLO + chunks(count=3) * 2,
+    "bdat-end-drain": header(end=3) + HELLO + chunks()[:-4],
+    "bdat-end-timeout": header(end=1) + HELLO + chunks()[:-4],
+    "bdat-end-retire-between": header(end=3) + HELLO + chunks(last=b""),
+    "binary": header() + HELLO + chunks(b"\0\r\n.\n\r", mail=b" BODY=BINARYMIME") + SESSION,
+    "utf8": header() + HELLO + b"MAIL FROM:<j\xc3\xbc@b\xc3\xbc.example> SMTPUTF8\r\n"
+            b"RCPT TO:<\"\xc3\xbc\"@d> ORCPT=utf-8;\\x{FC}@d NOTIFY=DELAY\r\nBDAT 0 LAST\r\n",
+    "parameters-all": header(tls="implicit") + HELLO + b"MAIL FROM:<a@b> SIZE=1 BODY=BINARYMIME RET=HDRS"
+                      b" ENVID=+2B SMTPUTF8 REQUIRETLS SOLICIT=a:b\r\n"
+                      b"RCPT TO:<c@d> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;+2B\r\nBDAT 0 LAST\r\n",
+    "xclient": header(xclient=True) + HELLO + b"XCLIENT NAME=x.example ADDR=IPV6:2001:db8::9 PORT=1"
+               b" PROTO=ESMTP HELO=h LOGIN=joe DESTADDR=192.0.2.1 DESTPORT=25\r\n" + SESSION,
+    "xclient-hooks": header(hooks=127, xclient=True) + b"".join(
+        b"XCLIENT ADDR=192.0.2.%d\r\n" % i for i in range(9)) + SESSION,
+    "proxied": header(peer=PROXY) + SESSION,
+    "unix": header(peer=UNIX) + SESSION,
+    "commands-idle": header(idle=5) + HELLO + message() + b"NOOP\r\n" * 6,
+    "messages-few": header(messages=2) + SESSION + message() * 2,
     "size-small": header(limits=4) + HELLO + message(b"x" * 18 + b"\r\n") + message(b"x" * 19 + b"\r\n"),
     "size-late": header(limits=8) + HELLO + message(b"x" * 5000 + b"\r\n") + SESSION,
     "recipients-one": header(limits=16) + HELLO + message(count=3) + RECIPIENTS,

@@ -111,45 +111,16 @@ static bool add_bytes(struct buf *out, char how, struct str text)
 	}
 }
 
-/* "NAME VALUE", both as in the section limits of sinkd.conf. */
-static bool set_limit(struct script *s, struct str name, struct str value)
+/* "word rest" at a blank; rest is empty without one. */
+static struct str take_word(struct str *rest)
 {
-	uint64_t number = 0;
+	struct str word = *rest;
+	const char *blank = memchr(rest->p, ' ', rest->n);
 
-	if (str_equal(name, STR("bare-newline"))) {
-		if (str_equal(value, STR("normalize")))
-			s->settings.bare_newline = BARE_NEWLINE_NORMALIZE;
-		else if (str_equal(value, STR("reject")))
-			s->settings.bare_newline = BARE_NEWLINE_REJECT;
-		else if (str_equal(value, STR("preserve")))
-			s->settings.bare_newline = BARE_NEWLINE_PRESERVE;
-		else
-			return false;
-	} else if (str_parse_size(value, &number) != 0) {
-		return false;
-	} else if (str_equal(name, STR("message-size"))) {
-		s->settings.message_size_max = number;
-	} else if (str_equal(name, STR("recipients"))) {
-		s->settings.recipients_max = number;
-	} else if (str_equal(name, STR("line-length"))) {
-		s->settings.line_length_max = number;
-	} else if (str_equal(name, STR("errors"))) {
-		s->settings.errors_max = (unsigned)number;
-	} else if (str_equal(name, STR("auth-failures"))) {
-		s->settings.auth_failures_max = (unsigned)number;
-	} else if (str_equal(name, STR("memory-per-session"))) {
-		s->settings.memory_max = number;
-	} else {
-		return false;
-	}
-	/* In the file, sizes and words are strings and counts are not. */
-	if (str_equal(name, STR("recipients")) || str_equal(name, STR("errors")) ||
-		str_equal(name, STR("line-length")) ||
-		str_equal(name, STR("auth-failures")))
-		return buf_add_format(
-			&s->limits, "\t%.*s = %.*s\n", STR_ARG(name), STR_ARG(value));
-	return buf_add_format(
-		&s->limits, "\t%.*s = \"%.*s\"\n", STR_ARG(name), STR_ARG(value));
+	if (blank != NULL)
+		word.n = (size_t)(blank - rest->p);
+	*rest = str_trim_start(str_skip(*rest, word.n));
+	return word;
 }
 
 /* Words of an option, from the value 0 of its enum on; ended by NULL. */
@@ -164,7 +135,114 @@ static bool find_word(const char *const *words, struct str word, int *ret)
 	return false;
 }
 
-/* "protocol WORD", "tls WORD" and "auth WORD", as in a section listen. */
+/* In the file sizes and words are strings, and counts are not. */
+static bool add_limit(struct script *s, struct str name, struct str value, bool is_count)
+{
+	const char *quote = is_count ? "" : "\"";
+
+	return buf_add_format(&s->limits, "\t%.*s = %s%.*s%s\n", STR_ARG(name), quote,
+		STR_ARG(value), quote);
+}
+
+/* A limit whose value is a word.  early-talker is a matter of the server, and nothing
+ * to the engine. */
+static bool set_limit_word(struct script *s, struct str name, struct str value)
+{
+	static const char *const newlines[] = {"normalize", "reject", "preserve", NULL};
+	static const char *const talkers[] = {"allow", "refuse", NULL};
+	bool is_newline = str_equal(name, STR("bare-newline"));
+	int number;
+
+	if (!is_newline && !str_equal(name, STR("early-talker")))
+		return false;
+	if (!find_word(is_newline ? newlines : talkers, value, &number))
+		return false;
+	if (is_newline)
+		s->settings.bare_newline = (enum bare_newline)number;
+	return add_limit(s, name, value, false);
+}
+
+/* "NAME VALUE", both as in the section limits of sinkd.conf. */
+static bool set_limit(struct script *s, struct str name, struct str value)
+{
+	struct smtp_settings *settings = &s->settings;
+	uint64_t number = 0;
+	bool is_count = true;
+
+	if (str_parse_size(value, &number) != 0)
+		return set_limit_word(s, name, value);
+	if (str_equal(name, STR("recipients")))
+		settings->recipients_max = number;
+	else if (str_equal(name, STR("line-length")))
+		settings->line_length_max = number;
+	else if (str_equal(name, STR("errors")))
+		settings->errors_max = (unsigned)number;
+	else if (str_equal(name, STR("auth-failures")))
+		settings->auth_failures_max = (unsigned)number;
+	else if (str_equal(name, STR("commands-without-mail")))
+		settings->idle_commands_max = (unsigned)number;
+	else if (str_equal(name, STR("messages-per-session")))
+		settings->messages_max = (unsigned)number;
+	else
+		is_count = false;
+	if (is_count)
+		return add_limit(s, name, value, true);
+	if (str_equal(name, STR("message-size")))
+		settings->message_size_max = number;
+	else if (str_equal(name, STR("memory-per-session")))
+		settings->memory_max = number;
+	else
+		return false;
+	return add_limit(s, name, value, false);
+}
+
+/* A list of sinkd.conf from words with blanks between, perhaps none. */
+static bool add_list(struct buf *out, const char *name, struct str words)
+{
+	const char *comma = "";
+
+	if (!buf_add_format(out, "\t%s = {", name))
+		return false;
+	while (words.n > 0) {
+		struct str word = take_word(&words);
+
+		if (!buf_add_format(out, "%s\"%.*s\"", comma, STR_ARG(word)))
+			return false;
+		comma = ", ";
+	}
+	return buf_add_text(out, "}\n");
+}
+
+/* "extensions WORD...": what EHLO offers; without a word nothing, and so no EHLO. */
+static bool set_extensions(struct script *s, struct str words)
+{
+	static const char *const names[] = {
+#define EXTENSION_NAME(id, name) name,
+		SMTP_EXTENSIONS(EXTENSION_NAME)
+#undef EXTENSION_NAME
+			NULL};
+	struct str rest = words;
+	int number;
+
+	s->listen.extensions = 0;
+	while (rest.n > 0) {
+		if (!find_word(names, take_word(&rest), &number))
+			return false;
+		s->listen.extensions |= EXTENSION_BIT(number);
+	}
+	return add_list(&s->listener, "extensions", words);
+}
+
+/* "xclient 127.0.0.1": the client, who comes from there, may use it. */
+static bool set_xclient(struct script *s, struct str address)
+{
+	if (!str_equal(address, STR("127.0.0.1")))
+		return false;
+	s->may_xclient = true;
+	return add_list(&s->listener, "xclient", address);
+}
+
+/* "protocol WORD", "tls WORD", "auth WORD" and so on, as in a section listen. */
 static bool set_listen(struct script *s, struct str name, struct str value)
 {
 	static const char *const tls[] = {
@@ -173,6 +251,10 @@ static bool set_listen(struct script *s, struct str name, struct str value)
 	static const char *const protocol[] = {"smtp", "lmtp", NULL};
 	int number;
 
+	if (str_equal(name, STR("extensions")))
+		return set_extensions(s, value);
+	if (str_equal(name, STR("xclient")))
+		return set_xclient(s, value);
 	if (str_equal(name, STR("tls")) && find_word(tls, value, &number))
 		s->listen.tls = (enum listen_tls)number;
 	else if (str_equal(name, STR("auth")) && find_word(auth, value, &number))
@@ -197,18 +279,6 @@ static bool set_auth(struct script *s, struct str name, struct str value)
 	s->settings.plaintext_auth = (enum plaintext_auth)number;
 	return buf_add_format(
 		&s->auth, "\t%.*s = \"%.*s\"\n", STR_ARG(name), STR_ARG(value));
-}
-
-/* "word rest" at a blank; rest is empty without one. */
-static struct str take_word(struct str *rest)
-{
-	struct str word = *rest;
-	const char *blank = memchr(rest->p, ' ', rest->n);
-
-	if (blank != NULL)
-		word.n = (size_t)(blank - rest->p);
-	*rest = str_trim_start(str_skip(*rest, word.n));
-	return word;
 }
 
 /* "CODE" or "CODE N": so many replies. */

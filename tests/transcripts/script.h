@@ -34,6 +34,7 @@ struct script {
 	const char *path;
 	struct smtp_settings settings;
 	struct smtp_listen_settings listen;
+	bool may_xclient;
 	/* The same settings, as sinkd.conf has them in the sections limits, auth, and
 	 * that of the listener. */
 	struct buf limits;

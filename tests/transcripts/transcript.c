@@ -141,7 +141,9 @@ static void play_engine(const struct script *s, enum feeding feeding)
 	b.rig.settings = s->settings;
 	/* A server of this machine, without user code. */
 	b.rig.peer.settings = s->listen;
+	b.rig.peer.address = STR("127.0.0.1");
 	b.rig.peer.is_loopback = true;
+	b.rig.peer.may_xclient = s->may_xclient;
 	b.rig.hooks.plain_auth = NULL;
 	rig_start(&b.rig);
 	is_good = play(s, &peer, feeding_names[feeding], feeding == FEED_AT_ONCE);
@@ -157,6 +159,7 @@ static bool load(struct script *s, const char *path)
 
 	rig_init(&defaults);
 	*s = (struct script){.settings = defaults.settings};
+	s->settings.idle_commands_max = 200;
 	rig_done(&defaults);
 	if (script_load(s, path) == 0)
 		return true;
