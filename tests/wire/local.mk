@@ -10,11 +10,14 @@ wire_tests = \
 	tests/wire/test_aborts.py \
 	tests/wire/test_big_message.py \
 	tests/wire/test_chunking.py \
+	tests/wire/test_client_extensions.py \
 	tests/wire/test_command_line.py \
 	tests/wire/test_daemon.py \
 	tests/wire/test_deliveries.py \
 	tests/wire/test_disk_faults.py \
 	tests/wire/test_drain.py \
+	tests/wire/test_early_talker.py \
+	tests/wire/test_extensions.py \
 	tests/wire/test_fidelity.py \
 	tests/wire/test_first_start.py \
 	tests/wire/test_keys.py \
@@ -28,6 +31,7 @@ wire_tests = \
 	tests/wire/test_log.py \
 	tests/wire/test_mailboxes.py \
 	tests/wire/test_master_death.py \
+	tests/wire/test_mta_relay.py \
 	tests/wire/test_passwd.py \
 	tests/wire/test_pipe.py \
 	tests/wire/test_pipe_injection.py \
@@ -40,6 +44,7 @@ wire_tests = \
 	tests/wire/test_pool_full.py \
 	tests/wire/test_pool_ramp.py \
 	tests/wire/test_privileges.py \
+	tests/wire/test_proxy.py \
 	tests/wire/test_readiness.py \
 	tests/wire/test_reload.py \
 	tests/wire/test_respawn.py \
@@ -54,12 +59,14 @@ wire_tests = \
 	tests/wire/test_trace_headers.py \
 	tests/wire/test_unix_socket.py \
 	tests/wire/test_worker_life.py \
+	tests/wire/test_xclient.py \
 	tests/wire/test_upgrade.py
 wire_modules = \
 	tests/wire/certificates.py \
 	tests/wire/channels.py \
 	tests/wire/commands.py \
 	tests/wire/crowd.py \
+	tests/wire/exim.py \
 	tests/wire/level_test.py \
 	tests/wire/lmtp.py \
 	tests/wire/load.py \

@@ -1,5 +1,5 @@
 """A Postfix of a test's own, which listens nowhere: it is handed mail by its sendmail(1)
-and delivers it by LMTP.
+and delivers it by LMTP or SMTP.
 
     with Postfix({"tcp.example": "lmtp:inet:127.0.0.1:2400"}) as postfix:
         postfix.send("a@tcp.example", ["b@tcp.example"], b"Subject: x\\n\\ntext\\n")
@@ -33,7 +33,7 @@ alias_database =
 local_transport = error:nothing is local
 default_transport = error:nothing leaves this machine
 transport_maps = inline:{{ {transports} }}
-smtputf8_enable = no
+message_size_limit = 100000000
 notify_classes =
 {options}
 """
@@ -53,6 +53,7 @@ showq     unix  n  -  n  -   -  showq
 error     unix  -  -  n  -   -  error
 retry     unix  -  -  n  -   -  error
 lmtp      unix  -  -  n  -   -  lmtp
+smtp      unix  -  -  n  -   -  smtp
 scache    unix  -  -  n  -   1  scache
 postlog   unix-dgram n - n - 1  postlogd
 """
@@ -142,10 +143,10 @@ class Postfix:
     def tool(self, name, *arguments):
         return output_of(need_program(name), "-c", self.configuration, *arguments)
 
-    def send(self, sender, recipients, text):
+    def send(self, sender, recipients, text, *options):
         """Hand in a message, lines ending in LF."""
         subprocess.run([need_program("sendmail"), "-C", self.configuration, "-i", "-f", sender,
-                        *recipients], input=text, check=True, timeout=20 * PATIENCE)
+                        *options, *recipients], input=text, check=True, timeout=20 * PATIENCE)
 
     def queue(self):
         """What waits: {recipient: (queue id, reason)}."""
