@@ -211,7 +211,7 @@ static const struct option limits_options[] = {
 	{COUNT("auth-failures", "3", 1, 1000000), CONFIG(smtp.auth_failures_max)},
 	{COUNT("commands-without-mail", "200", 0, 1000000),
 		CONFIG(smtp.idle_commands_max)},
-	{COUNT("messages-per-session", "0", 0, 1000000), CONFIG(smtp.messages_max)},
+	{COUNT("messages-per-session", "0", 0, 999999), CONFIG(smtp.messages_max)},
 	{COUNT("sessions-per-client", "0", 0, CONFIG_WORKERS_MAX),
 		CONFIG(sessions_per_client)},
 	{SIZE("memory-per-session", "1M", 64 * K, 1 * G), CONFIG(smtp.memory_max)},

@@ -71,7 +71,9 @@ def outcome(client, script):
 
 def every_exit_status():
     table = Table()
-    with PipeServer(shell(), workers=1) as server, server.connect() as client:
+    # Each is followed by a NOOP, and only one by a message that is accepted.
+    with PipeServer(shell(), config="limits { commands-without-mail = 0 }\n", workers=1) as server, \
+            server.connect() as client:
         client.greet()
         for status in range(256):
             expected = OK if status == 0 else SYSEXITS.get(status, LATER)
