@@ -262,12 +262,13 @@ static void tell_command(struct smtp *s, struct str line, enum secrecy secrecy)
 }
 
 /* A line that is bad as a line. */
-static void refuse_line(struct smtp *s, const char *enhanced, const char *text)
+static void refuse_line(
+	struct smtp *s, struct str line, const char *enhanced, const char *text)
 {
 	if (s->mode == MODE_AUTH)
 		auth_take_bad_line(s, enhanced, text);
 	else
-		engine_error(s, 500, enhanced, text);
+		verbs_refuse_line(s, line, enhanced, text);
 }
 
 /* A whole line that is not too long. */
@@ -275,7 +276,7 @@ static enum smtp_verb take_line(struct smtp *s, struct str line)
 {
 	if (s->line.has_bare_newline &&
 		s->settings->bare_newline == BARE_NEWLINE_REJECT) {
-		refuse_line(s, "5.5.2", "Command ends in a bare LF");
+		refuse_line(s, line, "5.5.2", "Command ends in a bare LF");
 		return VERB_OTHER;
 	}
 	if (s->mode != MODE_AUTH)
@@ -291,7 +292,7 @@ static enum smtp_verb take_auth_line(struct smtp *s, struct str line, bool is_wh
 	s->auth.has_tried = true;
 	if (is_whole && line.n + end <= LINE_LONG_BYTES)
 		return take_line(s, line);
-	refuse_line(s, "5.5.6", "Authentication line too long");
+	refuse_line(s, line, "5.5.6", "Authentication line too long");
 	return VERB_AUTH;
 }
 
@@ -337,7 +338,7 @@ static size_t feed_command(struct smtp *s, const char *p, size_t n)
 	else if (outcome == LINE_READY)
 		verb = take_line(s, line);
 	else
-		engine_error(s, 500, "5.5.2", "Line too long");
+		verbs_refuse_line(s, line, "5.5.2", "Line too long");
 	if (secrecy != SECRECY_NONE)
 		line_wipe(&s->line);
 	if (is_answered(s))
@@ -515,6 +516,11 @@ void smtp_sent(struct smtp *s, size_t n)
 bool smtp_is_in_data(const struct smtp *s)
 {
 	return s->mode == MODE_DATA || s->mode == MODE_CHUNK;
+}
+
+bool smtp_is_in_message(const struct smtp *s)
+{
+	return s->is_in_message;
 }
 
 bool smtp_is_mid_line(const struct smtp *s)

@@ -361,6 +361,17 @@ static void refuse_unknown(struct smtp *s, struct str verb)
 		engine_error(s, 500, "5.5.1", not_recognized);
 }
 
+void verbs_refuse_line(
+	struct smtp *s, struct str line, const char *enhanced, const char *text)
+{
+	struct str name = verbs[VERB_BDAT].name;
+	struct str rest = str_skip(line, name.n);
+
+	engine_error(s, 500, enhanced, text);
+	if (str_starts_nocase(line, name) && (rest.n == 0 || !str_is_alnum(rest.p[0])))
+		chunk_discard(s, str_trim_start(str_trim_end(rest)));
+}
+
 enum smtp_verb verbs_run(struct smtp *s, struct str line)
 {
 	struct command command;
@@ -369,7 +380,7 @@ enum smtp_verb verbs_run(struct smtp *s, struct str line)
 	bool is_secret;
 
 	if (!command_split(line, &command)) {
-		engine_error(s, 500, "5.5.2", "Bad command syntax");
+		verbs_refuse_line(s, line, "5.5.2", "Bad command syntax");
 		return VERB_OTHER;
 	}
 	verb = find_verb(command.verb);
