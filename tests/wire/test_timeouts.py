@@ -151,6 +151,23 @@ def chunks_that_are_never_waited_for():
         expect_free_worker(server)
 
 
+def a_refused_chunk_long_after_a_message():
+    """Its octets have a time of their own."""
+    with server_with(data="1s", data_total="1s") as server, server.connect() as client:
+        client.greet()
+        client.open_message()
+        client.send(b"begun")
+        assert not select.select([client.socket], [], [], 0.1)[0], client.reply()
+        client.send(b"\r\n.\r\n")
+        client.expect("250 ")
+        assert not select.select([client.socket], [], [], 1.2)[0], client.reply()
+        client.send(b"BDAT 5\r\nNO")
+        client.expect("503 5.5.1")
+        assert not select.select([client.socket], [], [], 0.3)[0], client.reply()
+        client.send(b"OP\n")
+        client.command("NOOP", "250 ")
+
+
 def a_session_of_good_commands():
     with server_with(command="2s", data="2s", data_total="2s", session="3s") as server, \
             server.connect() as client:
@@ -183,5 +200,5 @@ def replies_that_nobody_reads():
 run(silence_before_a_command, a_command_that_drips, lines_that_never_end_with_a_read,
     silence_in_data, data_that_drips,
     a_message_that_is_too_slow, a_message_that_is_fast_enough, chunks_far_apart,
-    chunks_that_are_never_waited_for,
+    chunks_that_are_never_waited_for, a_refused_chunk_long_after_a_message,
     a_session_of_good_commands, replies_that_nobody_reads, together=True)
