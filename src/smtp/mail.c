@@ -45,7 +45,8 @@ static bool parse_path_argument(struct smtp *s, struct str argument, enum path_k
 		engine_error(s, 501, enhanced, "Address needs a domain");
 		return false;
 	case ADDRESS_NOT_ASCII:
-		engine_error(s, 553, "5.6.7", "Address is not ASCII");
+		engine_error(s, 553, "5.6.7",
+			"Address is not ASCII, and SMTPUTF8 not asked for");
 		return false;
 	case ADDRESS_NO_MEMORY:
 		engine_reply(s, 452, "4.3.1", "Too much for one session");
