@@ -139,6 +139,24 @@ int str_parse_duration(struct str s, uint64_t *ret_ms)
 	return parse_with_unit(s, units, sizeof(units) / sizeof(units[0]), ret_ms);
 }
 
+void str_digits(char *out, size_t n, uint64_t number)
+{
+	while (n-- > 0) {
+		out[n] = (char)('0' + number % 10);
+		number /= 10;
+	}
+}
+
+size_t str_decimal(char *out, uint64_t number)
+{
+	size_t n = 1;
+
+	for (uint64_t rest = number / 10; rest > 0; rest /= 10)
+		n++;
+	str_digits(out, n, number);
+	return n;
+}
+
 size_t str_copy(char *out, size_t size, struct str s)
 {
 	size_t n = s.n < size ? s.n : size - 1;

@@ -75,6 +75,14 @@ int str_parse_size(struct str s, uint64_t *ret);
  * any other number does.  Returns 0, -EINVAL or -ERANGE. */
 int str_parse_duration(struct str s, uint64_t *ret_ms);
 
+/* The last n decimal digits of number, with zeros in front.  Not by printf(3), which
+ * takes many times as long. */
+void str_digits(char *out, size_t n, uint64_t number);
+
+/* The number in decimal, as long as it is; no NUL.  Returns the length. */
+#define STR_DECIMAL_MAX 20
+size_t str_decimal(char *out, uint64_t number);
+
 /* Copy s into out as a terminated string, cut to size - 1 bytes; size must be at
  * least 1.  Returns the length written. */
 size_t str_copy(char *out, size_t size, struct str s);
