@@ -50,7 +50,9 @@ void auth_begin(struct smtp *s)
 
 bool auth_is_on(const struct smtp *s)
 {
-	return s->listen.auth != LISTEN_AUTH_OFF && s->env->sasl != NULL;
+	/* Without EHLO nobody can be offered it (RFC 4954, 3). */
+	return s->listen.auth != LISTEN_AUTH_OFF && s->env->sasl != NULL &&
+	       (s->listen.extensions != 0 || s->listen.protocol == LISTEN_LMTP);
 }
 
 struct str auth_offer(struct smtp *s)

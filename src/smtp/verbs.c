@@ -361,6 +361,16 @@ static void refuse_unknown(struct smtp *s, struct str verb)
 		engine_error(s, 500, "5.5.1", not_recognized);
 }
 
+enum smtp_verb verbs_refuse(struct smtp *s, struct str line)
+{
+	struct command command;
+
+	if (!command_split(line, &command) || find_verb(command.verb) != VERB_BDAT)
+		return VERB_OTHER;
+	chunk_discard(s, command.argument);
+	return VERB_BDAT;
+}
+
 enum smtp_verb verbs_run(struct smtp *s, struct str line)
 {
 	struct command command;
