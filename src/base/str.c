@@ -62,14 +62,14 @@ struct str str_skip(struct str s, size_t n)
 
 struct str str_trim_end(struct str s)
 {
-	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+	while (s.n > 0 && str_is_blank(s.p[s.n - 1]))
 		s.n--;
 	return s;
 }
 
 struct str str_trim_start(struct str s)
 {
-	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+	while (s.n > 0 && str_is_blank(s.p[0]))
 		s = str_skip(s, 1);
 	return s;
 }

@@ -57,6 +57,12 @@ static inline bool str_is_alnum(char c)
 	return str_is_digit(c) || (str_lower(c) >= 'a' && str_lower(c) <= 'z');
 }
 
+/* SP or HTAB, which stand between words (RFC 5234, B.1: WSP). */
+static inline bool str_is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
 /* 0x20..0x7e */
 static inline bool str_is_printable(char c)
 {

@@ -269,7 +269,7 @@ void auth_start(struct smtp *s, struct str argument)
 	struct str mechanism = argument, initial;
 
 	for (mechanism.n = 0; mechanism.n < argument.n; mechanism.n++)
-		if (argument.p[mechanism.n] == ' ' || argument.p[mechanism.n] == '\t')
+		if (str_is_blank(argument.p[mechanism.n]))
 			break;
 	initial = str_trim_start(str_skip(argument, mechanism.n));
 	if (s->envelope.client.user.n > 0) {

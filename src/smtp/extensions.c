@@ -111,21 +111,11 @@ static struct str make_offer(struct smtp *s, size_t i, char out[OFFER_MAX])
 	return offers[i].make != NULL ? offers[i].make(s, out) : offers[i].line;
 }
 
-bool extensions_has_any(struct smtp *s)
+void extensions_answer(struct smtp *s, struct str name)
 {
-	char text[OFFER_MAX];
-	size_t i = 0;
-
-	while (i < OFFER_COUNT && make_offer(s, i, text).n == 0)
-		i++;
-	return i < OFFER_COUNT;
-}
-
-void extensions_list(struct smtp *s)
-{
-	/* Each waits for the next one, since the last looks different. */
+	/* Each line waits for the next one, since the last looks different. */
 	char text[2][OFFER_MAX];
-	struct str waiting = STR("");
+	struct str waiting = name;
 	size_t lines = 0;
 
 	for (size_t i = 0; i < OFFER_COUNT; i++) {
@@ -133,11 +123,9 @@ void extensions_list(struct smtp *s)
 
 		if (line.n == 0)
 			continue;
-		if (waiting.n > 0)
-			engine_reply_line(s, REPLY_MORE, 250, "", waiting);
+		engine_reply_line(s, REPLY_MORE, 250, "", waiting);
 		waiting = line;
 		lines++;
 	}
-	if (waiting.n > 0)
-		engine_reply_line(s, REPLY_LAST, 250, "", waiting);
+	engine_reply_line(s, REPLY_LAST, 250, "", waiting);
 }

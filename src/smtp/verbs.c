@@ -90,9 +90,7 @@ static void run_ehlo(struct smtp *s, struct str domain)
 		engine_answer(s, &refusal);
 		return;
 	}
-	engine_reply_line(s, extensions_has_any(s) ? REPLY_MORE : REPLY_LAST, 250, "",
-		hooks_server_domain(s));
-	extensions_list(s);
+	extensions_answer(s, hooks_server_domain(s));
 	enter_session(s, domain, true);
 }
 
