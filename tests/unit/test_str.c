@@ -62,6 +62,7 @@ static void test_classes(void)
 		CHECK("alnum", str_is_alnum(c) == ((i >= '0' && i <= '9') ||
 							  (i >= 'a' && i <= 'z') ||
 							  (i >= 'A' && i <= 'Z')));
+		CHECK("blank", str_is_blank(c) == (i == ' ' || i == '\t'));
 		CHECK("printable", str_is_printable(c) == (i >= 0x20 && i <= 0x7e));
 		CHECK("lower",
 			str_lower(c) == (i >= 'A' && i <= 'Z' ? (char)(i + 32) : c));
