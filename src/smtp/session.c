@@ -273,12 +273,14 @@ static void refuse_line(struct smtp *s, const char *enhanced, const char *text)
 /* A whole line that is not too long. */
 static enum smtp_verb take_line(struct smtp *s, struct str line)
 {
+	bool is_command = s->mode != MODE_AUTH;
+
 	if (s->line.has_bare_newline &&
 		s->settings->bare_newline == BARE_NEWLINE_REJECT) {
 		refuse_line(s, "5.5.2", "Command ends in a bare LF");
-		return VERB_OTHER;
+		return is_command ? verbs_refuse(s, line) : VERB_OTHER;
 	}
-	if (s->mode != MODE_AUTH)
+	if (is_command)
 		return verbs_run(s, line);
 	auth_take_line(s, line);
 	return VERB_AUTH;

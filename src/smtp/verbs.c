@@ -90,9 +90,7 @@ static void run_ehlo(struct smtp *s, struct str domain)
 		engine_answer(s, &refusal);
 		return;
 	}
-	engine_reply_line(s, extensions_has_any(s) ? REPLY_MORE : REPLY_LAST, 250, "",
-		hooks_server_domain(s));
-	extensions_list(s);
+	extensions_answer(s, hooks_server_domain(s));
 	enter_session(s, domain, true);
 }
 
@@ -359,6 +357,16 @@ static void refuse_unknown(struct smtp *s, struct str verb)
 		engine_close(s, "4.7.0", "This is not HTTP");
 	else
 		engine_error(s, 500, "5.5.1", not_recognized);
+}
+
+enum smtp_verb verbs_refuse(struct smtp *s, struct str line)
+{
+	struct command command;
+
+	if (!command_split(line, &command) || find_verb(command.verb) != VERB_BDAT)
+		return VERB_OTHER;
+	chunk_discard(s, command.argument);
+	return VERB_BDAT;
 }
 
 enum smtp_verb verbs_run(struct smtp *s, struct str line)

@@ -11,6 +11,10 @@
 /* Carry out one command line, without its end.  Returns which it was. */
 enum smtp_verb verbs_run(struct smtp *s, struct str line);
 
+/* A command line that was refused as a line, which has been said.  If it is BDAT its
+ * octets come all the same.  Returns which it was. */
+enum smtp_verb verbs_refuse(struct smtp *s, struct str line);
+
 /* Whether the line begins with the name of a command. */
 bool verbs_know(struct str line);
 
