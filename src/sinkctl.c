@@ -394,7 +394,6 @@ static int run(const struct command_line *cl)
 	struct control_status before = {0};
 	struct client_answer answer = {0};
 	struct control_snapshot s = {0};
-	char text[OUT_TEXT_MAX];
 	int status = check_default(cl);
 
 	if (status == EXIT_SUCCESS && c->command == CONTROL_RELOAD)
@@ -410,6 +409,8 @@ static int run(const struct command_line *cl)
 	} else if (answer.status == EINPROGRESS) {
 		status = wait_for_reload(cl, &before);
 	} else {
+		char text[OUT_TEXT_MAX];
+
 		out_words(text, answer.text);
 		(void)printf("%s\n", text);
 	}

@@ -67,7 +67,8 @@ struct sinkd_hooks {
 	 * exchange.  Refused: 550 5.7.1. */
 	void (*command)(void *user, struct sinkd_session *session, struct sinkd_str verb,
 		struct sinkd_str argument, struct sinkd_verdict *verdict);
-	/* EHLO, HELO and LHLO.  Refused: 550 5.7.1, nothing changes. */
+	/* EHLO, HELO and LHLO.  Refused: 550 5.7.1, nothing changes.  Also the name that
+	 * XCLIENT tells, behind `connect`; refused: the client has to greet itself. */
 	void (*ehlo_domain)(void *user, struct sinkd_session *session,
 		struct sinkd_str domain, struct sinkd_verdict *verdict);
 	/* MAIL.  path: the mailbox without brackets, empty for the null sender. */

@@ -58,6 +58,14 @@ static bool buf_reserve(struct buf *b, size_t n)
 	return true;
 }
 
+char *buf_extend(struct buf *b, size_t n)
+{
+	if (!buf_reserve(b, n))
+		return NULL;
+	b->len += n;
+	return b->p + b->len - n;
+}
+
 bool buf_add(struct buf *b, const void *p, size_t n)
 {
 	if (!buf_reserve(b, n))

@@ -35,6 +35,10 @@ bool buf_add_text(struct buf *b, const char *text);
 bool buf_add_format(struct buf *b, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Append n bytes, at least one, that are for the caller to fill in at once.  Returns
+ * where, or NULL as above. */
+char *buf_extend(struct buf *b, size_t n);
+
 /* Take n bytes off the front; n must not exceed len. */
 void buf_consume(struct buf *b, size_t n);
 

@@ -26,7 +26,6 @@
 #define LINE_MAX_BYTES 2048
 #define VALUE_MAX      512 /* so that no value crowds out the keys behind it */
 #define SESSION_MAX    64
-#define DIGITS_MAX     20 /* of UINT64_MAX */
 
 /* How long to wait for a reader that was not there, the first time. */
 #define PATIENCE_MS 100
@@ -249,24 +248,9 @@ static void append(struct line *line, struct str s)
 	line->len += s.n;
 }
 
-/* Lines are many, and printf(3) took a quarter of the time of one. */
-static void put_digits(char *out, size_t n, uint64_t number)
-{
-	while (n-- > 0) {
-		out[n] = (char)('0' + number % 10);
-		number /= 10;
-	}
-}
-
 static void append_number(struct line *line, uint64_t number)
 {
-	char digits[DIGITS_MAX];
-	size_t n = 1;
-
-	for (uint64_t rest = number / 10; rest > 0; rest /= 10)
-		n++;
-	put_digits(digits, n, number);
-	append(line, (struct str){digits, n});
+	line->len += str_decimal(line->text + line->len, number);
 }
 
 static void append_value(struct line *line, struct str value, size_t value_max)
@@ -310,13 +294,13 @@ static void add_time(struct line *line, uint64_t now_us)
 	struct date d = date_of(now_us / 1000000);
 	char text[] = "0000-00-00T00:00:00.000Z";
 
-	put_digits(text, 4, d.year);
-	put_digits(text + 5, 2, d.month);
-	put_digits(text + 8, 2, d.day);
-	put_digits(text + 11, 2, d.hour);
-	put_digits(text + 14, 2, d.minute);
-	put_digits(text + 17, 2, d.second);
-	put_digits(text + 20, 3, now_us / 1000 % 1000);
+	str_digits(text, 4, d.year);
+	str_digits(text + 5, 2, d.month);
+	str_digits(text + 8, 2, d.day);
+	str_digits(text + 11, 2, d.hour);
+	str_digits(text + 14, 2, d.minute);
+	str_digits(text + 17, 2, d.second);
+	str_digits(text + 20, 3, now_us / 1000 % 1000);
 	add_field(line, &LOG_TEXT("time", text));
 }
 

@@ -83,7 +83,8 @@ const char *network_parse(const char *text, struct network *ret)
 						   : "expected a prefix of 0 to 128";
 		for (unsigned i = n.prefix; i < family_bits(n.family); i++)
 			if (is_bit_set(n.address, i))
-				return "the address goes on behind the prefix";
+				return "bits behind the prefix must be zero, as in "
+				       "10.0.0.0/8";
 		unmap(&n);
 	}
 	*ret = n;

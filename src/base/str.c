@@ -62,14 +62,14 @@ struct str str_skip(struct str s, size_t n)
 
 struct str str_trim_end(struct str s)
 {
-	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+	while (s.n > 0 && str_is_blank(s.p[s.n - 1]))
 		s.n--;
 	return s;
 }
 
 struct str str_trim_start(struct str s)
 {
-	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+	while (s.n > 0 && str_is_blank(s.p[0]))
 		s = str_skip(s, 1);
 	return s;
 }
@@ -137,6 +137,24 @@ int str_parse_duration(struct str s, uint64_t *ret_ms)
 		return 0;
 	}
 	return parse_with_unit(s, units, sizeof(units) / sizeof(units[0]), ret_ms);
+}
+
+void str_digits(char *out, size_t n, uint64_t number)
+{
+	while (n-- > 0) {
+		out[n] = (char)('0' + number % 10);
+		number /= 10;
+	}
+}
+
+size_t str_decimal(char *out, uint64_t number)
+{
+	size_t n = 1;
+
+	for (uint64_t rest = number / 10; rest > 0; rest /= 10)
+		n++;
+	str_digits(out, n, number);
+	return n;
 }
 
 size_t str_copy(char *out, size_t size, struct str s)

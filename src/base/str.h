@@ -57,6 +57,12 @@ static inline bool str_is_alnum(char c)
 	return str_is_digit(c) || (str_lower(c) >= 'a' && str_lower(c) <= 'z');
 }
 
+/* SP or HTAB, which stand between words (RFC 5234, B.1: WSP). */
+static inline bool str_is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
 /* 0x20..0x7e */
 static inline bool str_is_printable(char c)
 {
@@ -74,6 +80,14 @@ int str_parse_size(struct str s, uint64_t *ret);
 /* "90s", "5m", "250ms", "24h", "1d": milliseconds.  A bare "0" needs no unit,
  * any other number does.  Returns 0, -EINVAL or -ERANGE. */
 int str_parse_duration(struct str s, uint64_t *ret_ms);
+
+/* The last n decimal digits of number, with zeros in front.  Not by printf(3), which
+ * takes many times as long. */
+void str_digits(char *out, size_t n, uint64_t number);
+
+/* The number in decimal, as long as it is; no NUL.  Returns the length. */
+#define STR_DECIMAL_MAX 20
+size_t str_decimal(char *out, uint64_t number);
 
 /* Copy s into out as a terminated string, cut to size - 1 bytes; size must be at
  * least 1.  Returns the length written. */

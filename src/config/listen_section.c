@@ -61,13 +61,30 @@ static void check_extension(
 				option_extension_words[needs[j].needed]);
 }
 
+/* What EHLO offers as well, but by an option of the same section.  The other words are
+ * looked at when these have gone. */
+static bool has_options(struct reader *r, const struct section *s)
+{
+	static const char *const options[][2] = {
+		{"STARTTLS", "tls"}, {"AUTH", "auth"}, {"XCLIENT", "xclient"}};
+	size_t mistakes = r->report->mistakes;
+
+	for (size_t i = 0; i < schema_item_count(s, "extensions"); i++)
+		for (size_t j = 0; j < sizeof(options) / sizeof(options[0]); j++)
+			if (strcmp(schema_item(s, "extensions", i), options[j][0]) == 0)
+				reader_item_mistake(r, s, "extensions", i,
+					"'%s': is offered as the option %s says",
+					options[j][0], options[j][1]);
+	return r->report->mistakes > mistakes;
+}
+
 static void read_extensions(
 	struct reader *r, const struct section *s, struct listen_settings *l)
 {
 	size_t count = schema_item_count(s, "extensions"), mistakes = r->report->mistakes;
 
 	l->smtp.extensions = EXTENSIONS_ALL;
-	if (!schema_has(s, "extensions"))
+	if (!schema_has(s, "extensions") || has_options(r, s))
 		return;
 	l->smtp.extensions =
 		reader_take_words(r, s, "extensions", option_extension_words);

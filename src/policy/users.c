@@ -70,11 +70,6 @@ static bool has_control(struct str s)
 	return false;
 }
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 const char *users_check_name(struct str name)
 {
 	if (name.n == 0)
@@ -83,7 +78,7 @@ const char *users_check_name(struct str name)
 		return "the name is longer than 255 bytes";
 	if (has_control(name))
 		return "the name has a control character in it";
-	if (is_blank(name.p[0]) || is_blank(name.p[name.n - 1]))
+	if (str_is_blank(name.p[0]) || str_is_blank(name.p[name.n - 1]))
 		return "the name begins or ends with a blank";
 	if (name.p[0] == '#' || memchr(name.p, ':', name.n) != NULL)
 		return "a name cannot begin with '#' or have ':' in it";

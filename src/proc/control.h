@@ -29,9 +29,9 @@
 /* "sink" where the lowest byte comes first.  The version changes with any of the
  * structures below, slot_counts included. */
 #define CONTROL_MAGIC   0x6b6e6973U
-#define CONTROL_VERSION 2U
+#define CONTROL_VERSION 3U
 
-#define CONTROL_TEXT_MAX 212
+#define CONTROL_TEXT_MAX 500
 
 enum control_command {
 	CONTROL_SNAPSHOT,

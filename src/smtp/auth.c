@@ -50,7 +50,9 @@ void auth_begin(struct smtp *s)
 
 bool auth_is_on(const struct smtp *s)
 {
-	return s->listen.auth != LISTEN_AUTH_OFF && s->env->sasl != NULL;
+	/* Without EHLO nobody can be offered it (RFC 4954, 3). */
+	return s->listen.auth != LISTEN_AUTH_OFF && s->env->sasl != NULL &&
+	       (s->listen.extensions != 0 || s->listen.protocol == LISTEN_LMTP);
 }
 
 struct str auth_offer(struct smtp *s)
@@ -267,7 +269,7 @@ void auth_start(struct smtp *s, struct str argument)
 	struct str mechanism = argument, initial;
 
 	for (mechanism.n = 0; mechanism.n < argument.n; mechanism.n++)
-		if (argument.p[mechanism.n] == ' ' || argument.p[mechanism.n] == '\t')
+		if (str_is_blank(argument.p[mechanism.n]))
 			break;
 	initial = str_trim_start(str_skip(argument, mechanism.n));
 	if (s->envelope.client.user.n > 0) {

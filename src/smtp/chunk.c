@@ -8,9 +8,6 @@
  * not accepted the transaction is dead (RFC 3030, 2). */
 #include "smtp/chunk.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "smtp/engine.h"
 #include "smtp/transaction.h"
 
@@ -70,7 +67,8 @@ static void lose_message(struct smtp *s)
 
 static void end_chunk(struct smtp *s)
 {
-	char text[40];
+	char text[STR_DECIMAL_MAX + sizeof(" octets received")];
+	size_t n;
 
 	s->mode = MODE_COMMAND;
 	if (s->chunk.is_discarded)
@@ -80,8 +78,8 @@ static void end_chunk(struct smtp *s)
 	} else if (s->failure.code != 0) {
 		transaction_end_failed_chunk(s);
 	} else {
-		(void)snprintf(
-			text, sizeof(text), "%" PRIu64 " octets received", s->chunk.size);
+		n = str_decimal(text, s->chunk.size);
+		(void)str_copy(text + n, sizeof(text) - n, STR(" octets received"));
 		engine_reply(s, 250, "2.0.0", text);
 	}
 }

@@ -6,11 +6,6 @@
 
 #include "base/utf8.h"
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 bool command_split(struct str line, struct command *ret)
 {
 	size_t verb = 0;
@@ -20,7 +15,7 @@ bool command_split(struct str line, struct command *ret)
 						    : line.p[i] == 0x7f)
 			return false;
 	line = str_trim_end(line);
-	while (verb < line.n && !is_blank(line.p[verb]))
+	while (verb < line.n && !str_is_blank(line.p[verb]))
 		verb++;
 	if (verb == 0)
 		return false;
@@ -70,7 +65,7 @@ enum parameter_outcome parameter_next(struct str *rest, struct parameter *ret)
 		s = str_skip(s, n);
 	}
 	if (found.keyword.n == 0 || (found.has_value && found.value.n == 0) ||
-		(s.n > 0 && !is_blank(s.p[0])))
+		(s.n > 0 && !str_is_blank(s.p[0])))
 		return PARAMETER_BAD;
 	*rest = s;
 	*ret = found;

@@ -3,9 +3,6 @@
  * Runs in workers.  Nothing of the client is in these lines. */
 #include "smtp/extensions.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "smtp/auth.h"
 #include "smtp/engine.h"
 
@@ -35,9 +32,11 @@ static struct str offer_size(struct smtp *s, char out[OFFER_MAX])
 {
 	uint64_t max = s->settings->message_size_max;
 
+	size_t n = str_copy(out, OFFER_MAX, STR("SIZE "));
+
 	/* RFC 1870, 3: zero stands for no limit. */
-	(void)snprintf(out, OFFER_MAX, "SIZE %" PRIu64, max == UINT64_MAX ? 0 : max);
-	return str_of(out);
+	n += str_decimal(out + n, max == UINT64_MAX ? 0 : max);
+	return (struct str){out, n};
 }
 
 static struct str offer_starttls(struct smtp *s, char out[OFFER_MAX])
@@ -52,17 +51,22 @@ static struct str offer_auth(struct smtp *s, char out[OFFER_MAX])
 	return auth_offer(s);
 }
 
-/* RFC 9422; without the limits that it has no digits for. */
+/* Nothing, where there is no limit, or RFC 9422 has no digits for it. */
+static size_t put_limit(char out[OFFER_MAX], size_t n, struct str name, size_t limit)
+{
+	if (limit == 0 || limit > LIMIT_MAX)
+		return n;
+	n += str_copy(out + n, OFFER_MAX - n, name);
+	return n + str_decimal(out + n, limit);
+}
+
 static struct str offer_limits(struct smtp *s, char out[OFFER_MAX])
 {
-	size_t rcpt = s->settings->recipients_max, mail = s->settings->messages_max;
-	size_t n = str_copy(out, OFFER_MAX, STR("LIMITS"));
+	size_t word = str_copy(out, OFFER_MAX, STR("LIMITS")), n = word;
 
-	if (rcpt > 0 && rcpt <= LIMIT_MAX)
-		n += (size_t)snprintf(out + n, OFFER_MAX - n, " RCPTMAX=%zu", rcpt);
-	if (mail > 0 && mail <= LIMIT_MAX)
-		n += (size_t)snprintf(out + n, OFFER_MAX - n, " MAILMAX=%zu", mail);
-	return n > sizeof("LIMITS") ? str_of(out) : STR("");
+	n = put_limit(out, n, STR(" RCPTMAX="), s->settings->recipients_max);
+	n = put_limit(out, n, STR(" MAILMAX="), s->settings->messages_max);
+	return n > word ? (struct str){out, n} : STR("");
 }
 
 static struct str offer_xclient(struct smtp *s, char out[OFFER_MAX])
@@ -107,21 +111,11 @@ static struct str make_offer(struct smtp *s, size_t i, char out[OFFER_MAX])
 	return offers[i].make != NULL ? offers[i].make(s, out) : offers[i].line;
 }
 
-bool extensions_has_any(struct smtp *s)
+void extensions_answer(struct smtp *s, struct str name)
 {
-	char text[OFFER_MAX];
-	size_t i = 0;
-
-	while (i < OFFER_COUNT && make_offer(s, i, text).n == 0)
-		i++;
-	return i < OFFER_COUNT;
-}
-
-void extensions_list(struct smtp *s)
-{
-	/* Each waits for the next one, since the last looks different. */
+	/* Each line waits for the next one, since the last looks different. */
 	char text[2][OFFER_MAX];
-	struct str waiting = STR("");
+	struct str waiting = name;
 	size_t lines = 0;
 
 	for (size_t i = 0; i < OFFER_COUNT; i++) {
@@ -129,11 +123,9 @@ void extensions_list(struct smtp *s)
 
 		if (line.n == 0)
 			continue;
-		if (waiting.n > 0)
-			engine_reply_line(s, REPLY_MORE, 250, "", waiting);
+		engine_reply_line(s, REPLY_MORE, 250, "", waiting);
 		waiting = line;
 		lines++;
 	}
-	if (waiting.n > 0)
-		engine_reply_line(s, REPLY_LAST, 250, "", waiting);
+	engine_reply_line(s, REPLY_LAST, 250, "", waiting);
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "base/str.h"
 #include "smtp/settings.h"
 
 struct smtp;
@@ -15,11 +16,7 @@ bool extensions_has(const struct smtp *s, enum smtp_extension extension);
 
 bool extensions_may_start_tls(const struct smtp *s);
 
-/* Whether extensions_list adds a line. */
-bool extensions_has_any(struct smtp *s);
-
-/* The offers, each on a line of the reply to EHLO, which has begun; the last one ends
- * it.  Without any nothing is added. */
-void extensions_list(struct smtp *s);
+/* The reply to EHLO or LHLO: our name, and each offer on a line of its own. */
+void extensions_answer(struct smtp *s, struct str name);
 
 #endif

@@ -108,7 +108,7 @@ bool hooks_command(
 		return true;
 	if (str_equal_nocase(command->verb, STR("AUTH")))
 		for (size_t i = 0; i < argument.n; i++)
-			if (argument.p[i] == ' ' || argument.p[i] == '\t')
+			if (str_is_blank(argument.p[i]))
 				argument.n = i;
 	s->env->hooks->command(s->env->hooks->user, opaque(s), api_str(command->verb),
 		api_str(argument), &v);

@@ -45,7 +45,8 @@ static bool parse_path_argument(struct smtp *s, struct str argument, enum path_k
 		engine_error(s, 501, enhanced, "Address needs a domain");
 		return false;
 	case ADDRESS_NOT_ASCII:
-		engine_error(s, 553, "5.6.7", "Address is not ASCII");
+		engine_error(s, 553, "5.6.7",
+			"Address is not ASCII, and SMTPUTF8 not asked for");
 		return false;
 	case ADDRESS_NO_MEMORY:
 		engine_reply(s, 452, "4.3.1", "Too much for one session");
@@ -73,11 +74,6 @@ static bool is_like_option(struct smtp *s, const struct address *a, struct str e
 	return true;
 }
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 /* Whether SMTPUTF8 stands in the argument, between blanks.  It comes behind the address,
  * which has to be understood first; but in the address it could only stand in quotes. */
 static bool may_ask_for_utf8(const struct smtp *s, struct str argument)
@@ -87,11 +83,11 @@ static bool may_ask_for_utf8(const struct smtp *s, struct str argument)
 	if (!extensions_has(s, EXTENSION_SMTPUTF8))
 		return false;
 	while (argument.n > word.n) {
-		bool is_start = is_blank(argument.p[0]);
+		bool is_start = str_is_blank(argument.p[0]);
 
 		argument = str_skip(argument, 1);
 		if (is_start && str_starts_nocase(argument, word) &&
-			(argument.n == word.n || is_blank(argument.p[word.n])))
+			(argument.n == word.n || str_is_blank(argument.p[word.n])))
 			return true;
 	}
 	return false;
@@ -176,9 +172,8 @@ static bool has_room_for(const struct smtp *s, const struct address *a)
 static bool add_recipient(struct smtp *s, struct recipient *r, struct str argument)
 {
 	r->argument = arena_copy(&s->arena, argument);
-	if (r->argument.p == NULL || !transaction_add_recipient(s, &r->address))
+	if (r->argument.p == NULL || !transaction_add_recipient(s, r))
 		return false;
-	s->envelope.recipients[s->envelope.recipient_count - 1] = *r;
 	s->recipient_text += recipient_text(s, &r->address);
 	return true;
 }

@@ -4,30 +4,40 @@
  * the one place all of it passes, and no CR, LF or 8-bit byte gets through. */
 #include "smtp/reply.h"
 
+#include <string.h>
+
 #define REPLY_TEXT_MAX 480
+
+/* With '?' for what no reply may have. */
+static void put_text(char *out, struct str text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		out[i] = str_is_printable(text.p[i]) ? text.p[i] : '?';
+}
 
 void reply_add(struct buf *out, enum reply_position position, int code,
 	const char *enhanced, struct str text)
 {
-	/* Not by printf, which took two fifths of all instructions of a message. */
-	const char start_of_line[] = {(char)('0' + code / 100),
-		(char)('0' + code / 10 % 10), (char)('0' + code % 10),
-		position == REPLY_MORE ? '-' : ' '};
-	size_t start;
+	size_t enhanced_n = strlen(enhanced), blank = enhanced_n > 0;
+	char *p;
 
-	(void)buf_add(out, start_of_line, sizeof(start_of_line));
-	if (enhanced[0] != '\0') {
-		(void)buf_add_text(out, enhanced);
-		(void)buf_add(out, " ", 1);
-	}
 	if (text.n > REPLY_TEXT_MAX)
 		text.n = REPLY_TEXT_MAX;
-	start = out->len;
-	(void)buf_add_str(out, text);
-	for (size_t i = start; i < out->len; i++)
-		if (!str_is_printable(out->p[i]))
-			out->p[i] = '?';
-	(void)buf_add(out, "\r\n", 2);
+	/* Neither by printf, which took two fifths of all instructions of a message, nor
+	 * piece by piece, which took a third of those of EHLO. */
+	p = buf_extend(out, 4 + enhanced_n + blank + text.n + 2);
+	if (p == NULL)
+		return;
+	*p++ = (char)('0' + code / 100);
+	*p++ = (char)('0' + code / 10 % 10);
+	*p++ = (char)('0' + code % 10);
+	*p++ = position == REPLY_MORE ? '-' : ' ';
+	/* Where there is none the text takes the place of the blank. */
+	memcpy(p, enhanced, enhanced_n);
+	p[enhanced_n] = ' ';
+	p += enhanced_n + blank;
+	put_text(p, text);
+	memcpy(p + text.n, "\r\n", 2);
 }
 
 void reply_set(struct reply *r, int code, const char *enhanced, const char *text)

@@ -262,27 +262,34 @@ static void tell_command(struct smtp *s, struct str line, enum secrecy secrecy)
 }
 
 /* A line that is bad as a line. */
-static void refuse_line(
-	struct smtp *s, struct str line, const char *enhanced, const char *text)
+static void refuse_line(struct smtp *s, const char *enhanced, const char *text)
 {
 	if (s->mode == MODE_AUTH)
 		auth_take_bad_line(s, enhanced, text);
 	else
-		verbs_refuse_line(s, line, enhanced, text);
+		engine_error(s, 500, enhanced, text);
 }
 
 /* A whole line that is not too long. */
 static enum smtp_verb take_line(struct smtp *s, struct str line)
 {
+	bool is_command = s->mode != MODE_AUTH;
+
 	if (s->line.has_bare_newline &&
 		s->settings->bare_newline == BARE_NEWLINE_REJECT) {
-		refuse_line(s, line, "5.5.2", "Command ends in a bare LF");
-		return VERB_OTHER;
+		refuse_line(s, "5.5.2", "Command ends in a bare LF");
+		return is_command ? verbs_refuse(s, line) : VERB_OTHER;
 	}
-	if (s->mode != MODE_AUTH)
+	if (is_command)
 		return verbs_run(s, line);
 	auth_take_line(s, line);
 	return VERB_AUTH;
+}
+
+static enum smtp_verb refuse_long_line(struct smtp *s, struct str line)
+{
+	engine_error(s, 500, "5.5.2", "Line too long");
+	return verbs_refuse(s, line);
 }
 
 static enum smtp_verb take_auth_line(struct smtp *s, struct str line, bool is_whole)
@@ -292,7 +299,7 @@ static enum smtp_verb take_auth_line(struct smtp *s, struct str line, bool is_wh
 	s->auth.has_tried = true;
 	if (is_whole && line.n + end <= LINE_LONG_BYTES)
 		return take_line(s, line);
-	refuse_line(s, line, "5.5.6", "Authentication line too long");
+	refuse_line(s, "5.5.6", "Authentication line too long");
 	return VERB_AUTH;
 }
 
@@ -338,7 +345,7 @@ static size_t feed_command(struct smtp *s, const char *p, size_t n)
 	else if (outcome == LINE_READY)
 		verb = take_line(s, line);
 	else
-		verbs_refuse_line(s, line, "5.5.2", "Line too long");
+		verb = refuse_long_line(s, line);
 	if (secrecy != SECRECY_NONE)
 		line_wipe(&s->line);
 	if (is_answered(s))

@@ -96,7 +96,7 @@ struct smtp_settings {
 	size_t line_length_max;     /* command lines, with their CR LF */
 	unsigned errors_max;        /* 5xx of ours without a message delivered */
 	unsigned auth_failures_max; /* of one session; then 421 */
-	/* Commands outside mail transactions since the last message that was accepted,
+	/* Commands that bring no mail nearer since the last message that was accepted,
 	 * and mail transactions in one session; more: 421.  0: any number. */
 	unsigned idle_commands_max;
 	unsigned messages_max;

@@ -69,7 +69,7 @@ void transaction_reset(struct smtp *s)
 	hooks_transaction(s);
 }
 
-bool transaction_add_recipient(struct smtp *s, const struct address *a)
+bool transaction_add_recipient(struct smtp *s, const struct recipient *r)
 {
 	struct envelope before = s->envelope;
 	struct recipient *recipient = envelope_add_recipient(&s->envelope, &s->arena);
@@ -89,7 +89,7 @@ bool transaction_add_recipient(struct smtp *s, const struct address *a)
 	}
 	if (recipient == NULL)
 		return false;
-	recipient->address = *a;
+	*recipient = *r;
 	return true;
 }
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct address;
+struct recipient;
 struct smtp;
 
 /* Forget sender, recipients and their memory (RFC 5321, 4.1.1.5), abort the message in
@@ -13,9 +13,9 @@ struct smtp;
 void transaction_reset(struct smtp *s);
 
 /* A recipient was accepted: it joins the envelope, and room for its result is set
- * aside, so that no recipient with a 250 is one too many later.  a lives in the
+ * aside, so that no recipient with a 250 is one too many later.  Its text lives in the
  * session's arena.  Returns false when that is full; then nothing has changed. */
-bool transaction_add_recipient(struct smtp *s, const struct address *a);
+bool transaction_add_recipient(struct smtp *s, const struct recipient *r);
 
 /* DATA was accepted by order and hook: begin the message.  Replies 354, or why
  * not, and then the transaction stays as it was. */

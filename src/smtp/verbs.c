@@ -90,9 +90,7 @@ static void run_ehlo(struct smtp *s, struct str domain)
 		engine_answer(s, &refusal);
 		return;
 	}
-	engine_reply_line(s, extensions_has_any(s) ? REPLY_MORE : REPLY_LAST, 250, "",
-		hooks_server_domain(s));
-	extensions_list(s);
+	extensions_answer(s, hooks_server_domain(s));
 	enter_session(s, domain, true);
 }
 
@@ -361,15 +359,14 @@ static void refuse_unknown(struct smtp *s, struct str verb)
 		engine_error(s, 500, "5.5.1", not_recognized);
 }
 
-void verbs_refuse_line(
-	struct smtp *s, struct str line, const char *enhanced, const char *text)
+enum smtp_verb verbs_refuse(struct smtp *s, struct str line)
 {
-	struct str name = verbs[VERB_BDAT].name;
-	struct str rest = str_skip(line, name.n);
+	struct str name = verbs[VERB_BDAT].name, rest = str_skip(line, name.n);
 
-	engine_error(s, 500, enhanced, text);
-	if (str_starts_nocase(line, name) && (rest.n == 0 || !str_is_alnum(rest.p[0])))
-		chunk_discard(s, str_trim_start(str_trim_end(rest)));
+	if (!str_starts_nocase(line, name) || (rest.n > 0 && str_is_alnum(rest.p[0])))
+		return VERB_OTHER;
+	chunk_discard(s, str_trim_start(str_trim_end(rest)));
+	return VERB_BDAT;
 }
 
 enum smtp_verb verbs_run(struct smtp *s, struct str line)
@@ -380,8 +377,8 @@ enum smtp_verb verbs_run(struct smtp *s, struct str line)
 	bool is_secret;
 
 	if (!command_split(line, &command)) {
-		verbs_refuse_line(s, line, "5.5.2", "Bad command syntax");
-		return VERB_OTHER;
+		engine_error(s, 500, "5.5.2", "Bad command syntax");
+		return verbs_refuse(s, line);
 	}
 	verb = find_verb(command.verb);
 	if ((verb == VERB_OTHER || verbs[verb].is_idle) && is_idle_too_long(s)) {

@@ -11,10 +11,10 @@
 /* Carry out one command line, without its end.  Returns which it was. */
 enum smtp_verb verbs_run(struct smtp *s, struct str line);
 
-/* Refuse a line that is bad as a line, or what is left of one that is too long.  Of BDAT
- * the message has lost a chunk, whose octets, if it says how many, are no commands. */
-void verbs_refuse_line(
-	struct smtp *s, struct str line, const char *enhanced, const char *text);
+/* A command line, or the beginning of one that is too long, that was refused as a line,
+ * which has been said.  If it is BDAT the message has lost a chunk, and its octets, if it
+ * says how many, come all the same.  Returns which it was. */
+enum smtp_verb verbs_refuse(struct smtp *s, struct str line);
 
 /* Whether the line begins with the name of a command. */
 bool verbs_know(struct str line);

@@ -131,15 +131,17 @@ static bool take_destination_port(
 static const struct {
 	struct str name;
 	bool (*take)(const struct smtp *s, struct xclient *x, struct str value);
+	const char *refusal;
 } attributes[] = {
-	[XCLIENT_NAME] = {STR("NAME"), take_name},
-	[XCLIENT_ADDR] = {STR("ADDR"), take_addr},
-	[XCLIENT_PORT] = {STR("PORT"), take_port},
-	[XCLIENT_PROTO] = {STR("PROTO"), take_proto},
-	[XCLIENT_HELO] = {STR("HELO"), take_helo},
-	[XCLIENT_LOGIN] = {STR("LOGIN"), take_login},
-	[XCLIENT_DESTADDR] = {STR("DESTADDR"), take_destination},
-	[XCLIENT_DESTPORT] = {STR("DESTPORT"), take_destination_port},
+	[XCLIENT_NAME] = {STR("NAME"), take_name, "Bad value of NAME"},
+	[XCLIENT_ADDR] = {STR("ADDR"), take_addr, "Bad value of ADDR"},
+	[XCLIENT_PORT] = {STR("PORT"), take_port, "Bad value of PORT"},
+	[XCLIENT_PROTO] = {STR("PROTO"), take_proto, "Bad value of PROTO"},
+	[XCLIENT_HELO] = {STR("HELO"), take_helo, "Bad value of HELO"},
+	[XCLIENT_LOGIN] = {STR("LOGIN"), take_login, "Bad value of LOGIN"},
+	[XCLIENT_DESTADDR] = {STR("DESTADDR"), take_destination, "Bad value of DESTADDR"},
+	[XCLIENT_DESTPORT] = {STR("DESTPORT"), take_destination_port,
+		"Bad value of DESTPORT"},
 };
 
 _Static_assert(sizeof(attributes) / sizeof(attributes[0]) == XCLIENT_ATTRIBUTES,
@@ -167,7 +169,8 @@ static bool decode(struct str in, char out[VALUE_MAX], struct str *ret)
 	return true;
 }
 
-static bool take_attribute(
+/* Returns NULL, or what is wrong with it. */
+static const char *take_attribute(
 	const struct smtp *s, struct xclient *x, const struct parameter *p)
 {
 	char text[VALUE_MAX];
@@ -177,30 +180,40 @@ static bool take_attribute(
 	while (i < XCLIENT_ATTRIBUTES &&
 		!str_equal_nocase(p->keyword, attributes[i].name))
 		i++;
-	if (i == XCLIENT_ATTRIBUTES || has_told(x, i) || !decode(p->value, text, &value))
-		return false;
+	if (i == XCLIENT_ATTRIBUTES)
+		return "Unknown attribute";
+	if (has_told(x, i))
+		return "Attribute given twice";
 	x->told |= TOLD(i);
-	return attributes[i].take(s, x, value);
+	if (!p->has_value || !decode(p->value, text, &value) ||
+		!attributes[i].take(s, x, value))
+		return attributes[i].refusal;
+	return NULL;
 }
 
-/* 1*( SP attribute-name"="attribute-value ).  Returns whether *x has all of them now. */
-static bool take_attributes(const struct smtp *s, struct xclient *x, struct str argument)
+/* 1*( SP attribute-name"="attribute-value ).  Returns NULL when *x has all of them now,
+ * or what is wrong. */
+static const char *take_attributes(
+	const struct smtp *s, struct xclient *x, struct str argument)
 {
 	enum parameter_outcome outcome;
 	struct parameter p;
+	const char *wrong = NULL;
 	unsigned before = x->told;
 
 	x->told = 0;
-	while ((outcome = parameter_next(&argument, &p)) == PARAMETER_READY)
-		if (!p.has_value || !take_attribute(s, x, &p))
-			return false;
+	while ((outcome = parameter_next(&argument, &p)) == PARAMETER_READY) {
+		wrong = take_attribute(s, x, &p);
+		if (wrong != NULL)
+			return wrong;
+	}
 	/* The old one belongs to the old address. */
 	if (has_told(x, XCLIENT_ADDR) && !has_told(x, XCLIENT_PORT)) {
 		x->port = 0;
 		x->told |= TOLD(XCLIENT_PORT);
 	}
 	x->told |= before;
-	return outcome == PARAMETER_END;
+	return outcome == PARAMETER_END ? NULL : "Bad attribute syntax";
 }
 
 /* Who the client is from here on. */
@@ -259,6 +272,7 @@ static void begin_anew(struct smtp *s)
 void xclient_run(struct smtp *s, struct str argument)
 {
 	struct xclient x = s->xclient;
+	const char *wrong;
 
 	if (!s->may_xclient) {
 		engine_error(s, 550, "5.7.0", "XCLIENT is not for you");
@@ -268,8 +282,9 @@ void xclient_run(struct smtp *s, struct str argument)
 		engine_error(s, 503, "5.5.1", "Not within a mail transaction");
 		return;
 	}
-	if (!take_attributes(s, &x, argument)) {
-		engine_error(s, 501, "5.5.4", "Bad attribute");
+	wrong = take_attributes(s, &x, argument);
+	if (wrong != NULL) {
+		engine_error(s, 501, "5.5.4", wrong);
 		return;
 	}
 	if (s->xclient.told == 0) {

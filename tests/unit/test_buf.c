@@ -24,10 +24,12 @@ static void test_add(void)
 	CHECK("text", buf_add_text(&b, "ef"));
 	CHECK("format", buf_add_format(&b, "%d-%s", 42, "x"));
 	assert_sane_buf("format", &b);
-	CHECK_STR("all", buf_str(&b), STR("a\0bcdef42-x"));
+	memcpy(buf_extend(&b, 2), "yz", 2);
+	assert_sane_buf("extend", &b);
+	CHECK_STR("all", buf_str(&b), STR("a\0bcdef42-xyz"));
 	buf_consume(&b, 3);
 	assert_sane_buf("consume", &b);
-	CHECK_STR("consume", buf_str(&b), STR("cdef42-x"));
+	CHECK_STR("consume", buf_str(&b), STR("cdef42-xyz"));
 	buf_consume(&b, b.len);
 	CHECK_STR("consume all", buf_str(&b), STR(""));
 	buf_done(&b);
@@ -43,6 +45,7 @@ static void test_limit(void)
 	CHECK("up to the limit", buf_add_text(&b, "0123456789"));
 	CHECK("not yet", !b.has_overflowed);
 	CHECK("past the limit", !buf_add_text(&b, "x"));
+	CHECK("nor this", buf_extend(&b, 1) == NULL);
 	CHECK("marked", b.has_overflowed);
 	CHECK_STR("nothing added", buf_str(&b), STR("0123456789"));
 	buf_consume(&b, 5);

@@ -99,8 +99,15 @@ static void test_extensions(void)
 	static const struct conf_mistake cases[] = {
 		{"some", IN_A("extensions = {SIZE, NO-SOLICITING, HELP}"), ""},
 		{"none", IN_A("extensions = {}"), ""},
-		{"unknown", IN_A("extensions = {SIZE,\n\"STARTTLS\"}"),
-			"3: listen \"a\": extensions: 'STARTTLS': " CHOICES},
+		{"unknown", IN_A("extensions = {SIZE,\n\"BDAT\"}"),
+			"3: listen \"a\": extensions: 'BDAT': " CHOICES},
+		{"options of their own", IN_A("extensions = {STARTTLS, AUTH,\nXCLIENT}"),
+			"2: listen \"a\": extensions: 'STARTTLS': is offered as the "
+			"option tls says\n"
+			"2: listen \"a\": extensions: 'AUTH': is offered as the "
+			"option auth says\n"
+			"3: listen \"a\": extensions: 'XCLIENT': is offered as the "
+			"option xclient says\n"},
 		{"two in one", IN_A("extensions = {\"SIZE DSN\"}"),
 			"2: listen \"a\": extensions: 'SIZE DSN': " CHOICES},
 		{"in small letters", IN_A("extensions = {size}"),
@@ -148,9 +155,8 @@ static void test_peers(void)
 		{"each at its line",
 			IN_A("proxy-protocol = {\"10.0.0.0/8\",\n\"10.0.0.1/8\"}\n"
 			     "xclient = {\"10.0.0.0/33\",\n\"a\\nb\"}"),
-			"3: listen \"a\": proxy-protocol: '10.0.0.1/8': the address goes "
-			"on "
-			"behind the prefix\n"
+			"3: listen \"a\": proxy-protocol: '10.0.0.1/8': bits behind the "
+			"prefix must be zero, as in 10.0.0.0/8\n"
 			"4: listen \"a\": xclient: '10.0.0.0/33': expected a prefix of 0 "
 			"to "
 			"32\n"

@@ -166,12 +166,18 @@ static void test_without_extensions(void)
 
 	rig_init(&r);
 	r.peer.settings.extensions = 0;
+	r.peer.settings.auth = LISTEN_AUTH_OPTIONAL;
 	r.hooks.server_greeting = NULL;
 	rig_start(&r);
 	CHECK_STR("greeting", rig_output(&r), STR("220 " NAME " SMTP sinkd\r\n"));
 	rig_forget(&r);
 	rig_say(&r, EHLO);
 	CHECK_STR("EHLO", rig_output(&r), STR("502 EHLO is not offered here\r\n"));
+	rig_forget(&r);
+	rig_say(&r, "AUTH PLAIN\r\nHELO x\r\nMAIL FROM:<a@b.example> AUTH=<>\r\n");
+	CHECK_STR("AUTH", rig_output(&r),
+		STR("502 AUTH is not offered here\r\n250 " NAME
+		    "\r\n555 Unknown parameter\r\n"));
 	rig_forget(&r);
 	rig_say(&r, "HELO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
 		    "DATA\r\n");

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "rig.h"
+#include "smtp/engine.h"
 #include "unit.h"
 
 #define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
@@ -219,6 +220,63 @@ static void test_arguments(void)
 	rig_done(&r);
 }
 
+/* Say a line; true for 250.  Else it is 452, and has taken nothing. */
+static bool is_taken(struct rig *r, const char *name, const char *line)
+{
+	size_t used = r->engine->arena.used, count = r->engine->envelope.recipient_count;
+	bool has_sender = r->engine->has_sender;
+
+	rig_forget(r);
+	rig_say(r, line);
+	if (str_starts_nocase(rig_output(r), STR("250 ")))
+		return true;
+	CHECK_STR(name, rig_output(r), STR("452 4.3.1 Too much for one session\r\n"));
+	CHECK(name, r->engine->arena.used == used);
+	CHECK(name, r->engine->envelope.recipient_count == count);
+	CHECK(name, r->engine->has_sender == has_sender);
+	return false;
+}
+
+/* Memory may end anywhere, with each of the things that are kept. */
+static void test_memory(void)
+{
+	static const char mail[] =
+		"MAIL FROM:<\"a b\"@\xc3\xbc.example> BODY=8BITMIME SMTPUTF8 RET=HDRS "
+		"ENVID=x+2By SOLICIT=org.example:ADV AUTH=c@example.org\r\n";
+	static const char *const rcpts[] = {
+		"RCPT TO:<c@example.org> NOTIFY=NEVER ORCPT=rfc822;c+2Bd@example.org\r\n",
+		"RCPT TO:<\"c d\"@example.org> ORCPT=utf-8;\xc3\xbc@example.org\r\n",
+	};
+	size_t most = 0;
+
+	for (size_t max = 64; max <= 8192; max += 16) {
+		char name[40];
+		size_t count = 0;
+		struct rig r;
+
+		(void)snprintf(name, sizeof(name), "%zu octets", max);
+		rig_init(&r);
+		r.settings.memory_max = max;
+		r.peer.settings.auth = LISTEN_AUTH_OPTIONAL;
+		rig_start(&r);
+		rig_say(&r, EHLO);
+		if (is_taken(&r, name, mail))
+			for (size_t i = 0; i < 20; i++)
+				count += is_taken(&r, name, rcpts[i % 2]);
+		rig_forget(&r);
+		if (count > 0) {
+			rig_say(&r, "DATA\r\nx\r\n.\r\nRSET\r\n");
+			CU_ASSERT_FATAL(r.message_count == 1);
+			CHECK(name, r.messages[0].recipients == count);
+		}
+		if (count > most)
+			most = count;
+		rig_end(&r);
+		rig_done(&r);
+	}
+	CHECK("some", most > 8 && most < 20);
+}
+
 void suite_mail(void)
 {
 	CU_pSuite s = CU_add_suite("mail", NULL, NULL);
@@ -229,4 +287,5 @@ void suite_mail(void)
 	CU_add_test(s, "postmaster text", test_postmaster_text);
 	CU_add_test(s, "messages", test_messages);
 	CU_add_test(s, "arguments", test_arguments);
+	CU_add_test(s, "memory", test_memory);
 }

@@ -25,7 +25,7 @@
 #define BAD_TLS     "501 5.5.4 REQUIRETLS takes no value\r\n"
 #define BAD_NOTIFY  "501 5.5.4 NOTIFY takes NEVER, or some of SUCCESS,FAILURE,DELAY\r\n"
 #define BAD_ORCPT   "501 5.5.4 ORCPT takes type;address as xtext, at most 500 octets\r\n"
-#define NOT_ASCII   "553 5.6.7 Address is not ASCII\r\n"
+#define NOT_ASCII   "553 5.6.7 Address is not ASCII, and SMTPUTF8 not asked for\r\n"
 #define BAD_PATH    "501 5.1.7 Bad address syntax, <user@domain> expected\r\n"
 #define BAD_RPATH   "501 5.1.3 Bad address syntax, <user@domain> expected\r\n"
 

@@ -62,6 +62,7 @@ static void test_classes(void)
 		CHECK("alnum", str_is_alnum(c) == ((i >= '0' && i <= '9') ||
 							  (i >= 'a' && i <= 'z') ||
 							  (i >= 'A' && i <= 'Z')));
+		CHECK("blank", str_is_blank(c) == (i == ' ' || i == '\t'));
 		CHECK("printable", str_is_printable(c) == (i >= 0x20 && i <= 0x7e));
 		CHECK("lower",
 			str_lower(c) == (i >= 'A' && i <= 'Z' ? (char)(i + 32) : c));
@@ -140,6 +141,31 @@ static void test_numbers(void)
 	check_numbers("u64", plain, COUNT_OF(plain), str_parse_u64);
 	check_numbers("size", sizes, COUNT_OF(sizes), str_parse_size);
 	check_numbers("duration", durations, COUNT_OF(durations), str_parse_duration);
+}
+
+static void test_decimal(void)
+{
+	static const struct {
+		const char *text;
+		uint64_t number;
+	} cases[] = {{"0", 0}, {"9", 9}, {"10", 10}, {"20971520", 20971520},
+		{"999999", 999999}, {"18446744073709551615", UINT64_MAX}};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		char out[STR_DECIMAL_MAX + 1];
+		size_t n;
+
+		memset(out, '#', sizeof(out));
+		n = str_decimal(out, cases[i].number);
+		CHECK_STR(cases[i].text, ((struct str){out, n}), str_of(cases[i].text));
+		CHECK(cases[i].text, out[n] == '#');
+		memset(out, '#', sizeof(out));
+		str_digits(out, 3, cases[i].number);
+		CHECK(cases[i].text, out[3] == '#');
+		CHECK(cases[i].text,
+			(uint64_t)((out[0] - '0') * 100 + (out[1] - '0') * 10 +
+				   (out[2] - '0')) == cases[i].number % 1000);
+	}
 }
 
 static void test_copy(void)
@@ -253,6 +279,7 @@ void suite_str(void)
 	CU_add_test(s, "classes", test_classes);
 	CU_add_test(s, "ASCII", test_ascii);
 	CU_add_test(s, "numbers", test_numbers);
+	CU_add_test(s, "decimal", test_decimal);
 	CU_add_test(s, "copy", test_copy);
 	CU_add_test(s, "printable", test_printable);
 	CU_add_test(s, "json", test_json);

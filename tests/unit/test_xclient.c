@@ -10,7 +10,6 @@
 #define GREETING    "220 sink.example.test ESMTP sinkd\r\n"
 #define NOT_YOURS   "550 5.7.0 XCLIENT is not for you\r\n"
 #define NOT_IN      "503 5.5.1 Not within a mail transaction\r\n"
-#define BAD         "501 5.5.4 Bad attribute\r\n"
 #define NOT_GREETED "503 5.5.1 EHLO or HELO comes first\r\n"
 
 /* What the engine said of the client last: ADDRESS PORT NAME HELO USER DESTINATION PORT,
@@ -164,8 +163,9 @@ static void test_mistakes(void)
 		rig_say(&r, "XCLIENT ");
 		rig_say(&r, mistakes[i]);
 		rig_say(&r, "\r\n");
-		CHECK_STR(mistakes[i], rig_output(&r),
-			is_control ? STR("500 5.5.2 Bad command syntax\r\n") : STR(BAD));
+		CHECK(mistakes[i],
+			has(rig_output(&r),
+				is_control ? "500 5.5.2 Bad command" : "501 5.5.4 "));
 		CHECK(mistakes[i], told_count == 1);
 		/* Nothing has changed, so MAIL may come. */
 		rig_forget(&r);
@@ -182,7 +182,10 @@ static void test_lengths(void)
 	static const struct {
 		const char *name;
 		size_t longest;
-	} cases[] = {{"HELO", 255}, {"LOGIN", 255}, {"NAME", 251}};
+		const char *refusal;
+	} cases[] = {{"HELO", 255, "501 5.5.4 Bad value of HELO\r\n"},
+		{"LOGIN", 255, "501 5.5.4 Bad value of LOGIN\r\n"},
+		{"NAME", 251, "501 5.5.4 Bad value of NAME\r\n"}};
 
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		for (size_t extra = 0; extra < 600; extra += extra < 10 ? 1 : 99) {
@@ -203,7 +206,8 @@ static void test_lengths(void)
 				CHECK_STR(cases[i].name, rig_output(&r), STR(GREETING));
 				CHECK(cases[i].name, strstr(told, value) != NULL);
 			} else if (extra > 4) {
-				CHECK_STR(cases[i].name, rig_output(&r), STR(BAD));
+				CHECK(cases[i].name,
+					has(rig_output(&r), cases[i].refusal));
 			}
 			rig_end(&r);
 			rig_done(&r);

@@ -14,11 +14,11 @@ import time
 from sinkd_server import SINKCTL, SINKD, Server, copy_program, wait_until
 from wire_test import need_root, output_of, run
 
-MAGIC, VERSION = b"sink", 2
+MAGIC, VERSION = b"sink", 3
 SNAPSHOT, RELOAD, STOP = range(3)
 REQUEST = struct.Struct("=4sIIi64s")
 REPLY = struct.Struct("=4sIi")
-REPLY_SIZE = 4 * 3 + 212
+REPLY_SIZE = 4 * 3 + 500
 
 # A server that stops listens nowhere, one without TLS has no certificate.
 MAY_BE_EMPTY = "sinkd_clients_waiting", "sinkd_certificate_expiry_seconds"
@@ -300,6 +300,11 @@ def reload_waits_for_the_end():
         output, error = server.sinkctl("reload", status=1)
         assert output == "" and error.startswith(f"sinkctl: the server refuses: {conf}:2: ") \
             and error.count("\n") == 1, error
+        # The longest one: all that extensions may have.
+        configure(server, 'listen "a" { address = {"127.0.0.1:0"} extensions = {"EXPM"} }\n')
+        _, error = server.sinkctl("reload", status=1)
+        assert "'EXPM': must be \"PIPELINING\" or " in error and error.endswith(
+            ' or "EXPN" or "ETRN"\n'), error
         os.unlink(conf)
         _, error = server.sinkctl("reload", status=1)
         assert "cannot read" in error and "No such file" in error, error
