@@ -213,6 +213,18 @@ static bool is_over_limit(const struct arrival *a, unsigned *ret_sessions)
 	return *ret_sessions > limit;
 }
 
+/* The first line of what an early talker says.  More is not logged, nor AUTH: a password
+ * is nobody's business. */
+static struct str first_line(const char *bytes, size_t n)
+{
+	struct str line = {bytes, 0};
+
+	while (line.n < n && bytes[line.n] != '\r' && bytes[line.n] != '\n')
+		line.n++;
+	return str_starts_nocase(str_trim_start(line), STR("AUTH")) ? STR("AUTH (hidden)")
+								    : line;
+}
+
 /* Whether it speaks before it was spoken to, which is told.  Where TLS comes first
  * everyone does. */
 static bool is_early(struct arrival *a)
@@ -232,11 +244,11 @@ static bool is_early(struct arrival *a)
 		return false;
 	if (is_refused)
 		log_event(LOG_INFO, EV_SESSION_EARLY,
-			LOG_STR("input", ((struct str){bytes, (size_t)got})),
+			LOG_STR("input", first_line(bytes, (size_t)got)),
 			LOG_NUM("code", 554));
 	else
 		log_event(LOG_INFO, EV_SESSION_EARLY,
-			LOG_STR("input", ((struct str){bytes, (size_t)got})));
+			LOG_STR("input", first_line(bytes, (size_t)got)));
 	return is_refused;
 }
 

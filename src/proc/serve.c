@@ -188,24 +188,27 @@ static void start_wait(struct server *v, uint64_t now_ms)
 {
 	const struct timeout_settings *t = &v->env->config->timeouts;
 	bool is_in_data = smtp_is_in_data(v->engine);
+	bool is_in_message = is_in_data || smtp_is_in_message(v->engine);
 
-	if (v->recorder.has_new_message)
+	if (v->recorder.has_new_message || !is_in_message)
 		v->message_start_ms = 0;
 	v->recorder.has_new_message = false;
+	if (is_in_message && v->message_start_ms == 0) {
+		v->message_start_ms = v->rate_start_ms = v->chunk_wait_ms = now_ms;
+		v->message_bytes = 0;
+	} else if (is_in_data && !v->was_in_data) {
+		v->rate_start_ms += now_ms - v->chunk_wait_ms;
+	}
 	if (!is_in_data && v->was_in_data)
 		v->chunk_wait_ms = now_ms;
-	if (is_in_data) {
-		if (v->message_start_ms == 0) {
-			v->message_start_ms = v->rate_start_ms = now_ms;
-			v->message_bytes = 0;
-		} else if (!v->was_in_data) {
-			v->rate_start_ms += now_ms - v->chunk_wait_ms;
-		}
-		v->data_deadline_ms = number_min(now_ms + t->data_ms,
-			number_min(v->message_start_ms + t->data_total_ms,
-				rate_deadline(v, t->min_rate)));
-	} else if (v->was_in_data || !smtp_is_mid_line(v->engine) ||
-		   v->line_count != smtp_line_count(v->engine)) {
+	/* Chunks may be so small that none is ever waited for. */
+	v->data_deadline_ms =
+		is_in_message ? v->message_start_ms + t->data_total_ms : UINT64_MAX;
+	if (is_in_data)
+		v->data_deadline_ms = number_min(v->data_deadline_ms,
+			number_min(now_ms + t->data_ms, rate_deadline(v, t->min_rate)));
+	else if (v->was_in_data || !smtp_is_mid_line(v->engine) ||
+		 v->line_count != smtp_line_count(v->engine)) {
 		v->line_count = smtp_line_count(v->engine);
 		v->command_start_ms = now_ms;
 	}
@@ -216,10 +219,11 @@ static void start_wait(struct server *v, uint64_t now_ms)
 /* When this wait ends.  Stress may come and go while it lasts. */
 static uint64_t wait_deadline(const struct server *v)
 {
-	uint64_t deadline_ms =
-		v->was_in_data ? v->data_deadline_ms
-			       : v->command_start_ms + notices_command_ms(&v->notices);
+	uint64_t deadline_ms = v->data_deadline_ms;
 
+	if (!v->was_in_data)
+		deadline_ms = number_min(deadline_ms,
+			v->command_start_ms + notices_command_ms(&v->notices));
 	slot_set_deadline(v->env->slot, deadline_ms);
 	return deadline_ms;
 }

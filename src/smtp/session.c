@@ -286,6 +286,12 @@ static enum smtp_verb take_line(struct smtp *s, struct str line)
 	return VERB_AUTH;
 }
 
+static enum smtp_verb refuse_long_line(struct smtp *s, struct str line)
+{
+	engine_error(s, 500, "5.5.2", "Line too long");
+	return verbs_refuse(s, line);
+}
+
 static enum smtp_verb take_auth_line(struct smtp *s, struct str line, bool is_whole)
 {
 	size_t end = s->line.has_bare_newline ? 1 : 2;
@@ -339,7 +345,7 @@ static size_t feed_command(struct smtp *s, const char *p, size_t n)
 	else if (outcome == LINE_READY)
 		verb = take_line(s, line);
 	else
-		engine_error(s, 500, "5.5.2", "Line too long");
+		verb = refuse_long_line(s, line);
 	if (secrecy != SECRECY_NONE)
 		line_wipe(&s->line);
 	if (is_answered(s))
@@ -517,6 +523,11 @@ void smtp_sent(struct smtp *s, size_t n)
 bool smtp_is_in_data(const struct smtp *s)
 {
 	return s->mode == MODE_DATA || s->mode == MODE_CHUNK;
+}
+
+bool smtp_is_in_message(const struct smtp *s)
+{
+	return s->is_in_message;
 }
 
 bool smtp_is_mid_line(const struct smtp *s)

@@ -180,6 +180,8 @@ void smtp_tls_started(struct smtp *s, const struct envelope_tls *tls,
 /* Where the session stands, for deadlines and for the way to close.  In data: octets of
  * DATA or of a chunk come next, for the message or to be thrown away. */
 bool smtp_is_in_data(const struct smtp *s);
+/* In message: some of one has come, and the next of it may be a chunk. */
+bool smtp_is_in_message(const struct smtp *s);
 bool smtp_is_mid_line(const struct smtp *s);
 uint64_t smtp_line_count(const struct smtp *s); /* command lines so far */
 bool smtp_has_quit(const struct smtp *s);

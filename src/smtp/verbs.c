@@ -361,11 +361,11 @@ static void refuse_unknown(struct smtp *s, struct str verb)
 
 enum smtp_verb verbs_refuse(struct smtp *s, struct str line)
 {
-	struct command command;
+	struct str name = verbs[VERB_BDAT].name, rest = str_skip(line, name.n);
 
-	if (!command_split(line, &command) || find_verb(command.verb) != VERB_BDAT)
+	if (!str_starts_nocase(line, name) || (rest.n > 0 && str_is_alnum(rest.p[0])))
 		return VERB_OTHER;
-	chunk_discard(s, command.argument);
+	chunk_discard(s, str_trim_start(str_trim_end(rest)));
 	return VERB_BDAT;
 }
 
@@ -378,7 +378,7 @@ enum smtp_verb verbs_run(struct smtp *s, struct str line)
 
 	if (!command_split(line, &command)) {
 		engine_error(s, 500, "5.5.2", "Bad command syntax");
-		return VERB_OTHER;
+		return verbs_refuse(s, line);
 	}
 	verb = find_verb(command.verb);
 	if ((verb == VERB_OTHER || verbs[verb].is_idle) && is_idle_too_long(s)) {

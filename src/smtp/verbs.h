@@ -11,8 +11,9 @@
 /* Carry out one command line, without its end.  Returns which it was. */
 enum smtp_verb verbs_run(struct smtp *s, struct str line);
 
-/* A command line that was refused as a line, which has been said.  If it is BDAT its
- * octets come all the same.  Returns which it was. */
+/* A command line, or the beginning of one that is too long, that was refused as a line,
+ * which has been said.  If it is BDAT the message has lost a chunk, and its octets, if it
+ * says how many, come all the same.  Returns which it was. */
 enum smtp_verb verbs_refuse(struct smtp *s, struct str line);
 
 /* Whether the line begins with the name of a command. */

@@ -371,7 +371,7 @@ static const struct {
 	{"allow, silent", EARLY_TALKER_ALLOW, LISTEN_TLS_OFF, LOG_INFO, false, false,
 		"220 ", NULL},
 	{"allow", EARLY_TALKER_ALLOW, LISTEN_TLS_OFF, LOG_INFO, true, false, "220 ",
-		"input=\"EHLO\\x0D\\x0A"},
+		"input=\"EHLO xxxx"},
 	{"allow, nobody listens", EARLY_TALKER_ALLOW, LISTEN_TLS_OFF, LOG_WARN, true,
 		false, "220 ", NULL},
 	{"refuse", EARLY_TALKER_REFUSE, LISTEN_TLS_STARTTLS, LOG_INFO, true, false,
@@ -391,7 +391,7 @@ static void test_early(void)
 	static char words[200];
 
 	memset(words, 'x', sizeof(words));
-	memcpy(words, "EHLO\r\n", 6);
+	memcpy(words, "EHLO ", 5);
 	for (size_t i = 0; i < sizeof(talkers) / sizeof(talkers[0]); i++) {
 		const char *name = talkers[i].name;
 		uint64_t start_ms, took_ms;
@@ -419,10 +419,10 @@ static void test_early(void)
 				    (talkers[i].log != NULL));
 		CHECK(name,
 			talkers[i].log == NULL || strstr(logged, talkers[i].log) != NULL);
-		/* 64 octets, of which two are written as four. */
+		/* 64 octets of the line. */
 		CHECK(name,
 			strstr(logged, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-				       "xxxxxxxxxxxx") == NULL);
+				       "xxxxxxxxxxxxx") == NULL);
 		tear_down(&s);
 	}
 }

@@ -37,7 +37,20 @@ def allowed():
         client.expect("221 ")
         keys = the_early_one(server)
         assert keys["session"] == keys_of(server.events("session.start")[1])["session"], keys
-        assert any("EHLO early.example" in value for value in keys.values()), keys
+        assert keys["input"] == "EHLO early.example", keys
+
+
+def passwords_are_not_logged():
+    """Whoever does not wait for replies does not wait with AUTH either."""
+    with Server(config=BUSY + "auth { accept-any = true }\n") as server:
+        for line in b"auth PLAIN AHUAc2VjcmV0\r\n", b"EHLO x\r\nAUTH PLAIN AHUAc2VjcmV0\r\n", \
+                b"EHLO x\nAUTH PLAIN AHUAc2VjcmV0\n":
+            with early_client(server, line) as client:
+                client.expect("220 ")
+        inputs = [keys_of(line)["input"] for line in wait_until(
+            lambda: server.events("session.early")[2:] and server.events("session.early"))]
+        assert inputs == ["AUTH (hidden)", "EHLO x", "EHLO x"], inputs
+        assert "AHUA" not in server.log()
 
 
 def allowed_and_not_looked_at():
@@ -109,6 +122,6 @@ def a_client_hello_is_not_early():
         assert not server.events("session.early")
 
 
-run(allowed, allowed_and_not_looked_at, refused, refused_within_a_short_wait,
+run(allowed, passwords_are_not_logged, allowed_and_not_looked_at, refused, refused_within_a_short_wait,
     who_waits_is_greeted, all_octets_are_escaped, a_header_is_not_early,
     a_client_hello_is_not_early, together=True)

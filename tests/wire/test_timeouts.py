@@ -132,6 +132,42 @@ def chunks_far_apart():
         expect_free_worker(server)
 
 
+def chunks_that_are_never_waited_for():
+    """Each comes whole, with its command; the message is late all the same."""
+    with server_with(command="2s", data="2s", data_total="3s") as server, \
+            server.connect() as client:
+        client.greet()
+        client.address_message()
+        started = time.monotonic()
+        reply = "250 "
+        while reply.startswith("250 ") and time.monotonic() < started + 3 + SLACK_SECONDS:
+            client.send(b"BDAT 1\r\nx")
+            reply = client.reply()
+            select.select([client.socket], [], [], 0.1)
+        assert reply.startswith(TIMED_OUT), reply
+        assert time.monotonic() - started >= 2.8
+        client.expect_closed()
+        assert server.listing("new") == server.listing("tmp") == []
+        expect_free_worker(server)
+
+
+def a_refused_chunk_long_after_a_message():
+    """Its octets have a time of their own."""
+    with server_with(data="1s", data_total="1s") as server, server.connect() as client:
+        client.greet()
+        client.open_message()
+        client.send(b"begun")
+        assert not select.select([client.socket], [], [], 0.1)[0], client.reply()
+        client.send(b"\r\n.\r\n")
+        client.expect("250 ")
+        assert not select.select([client.socket], [], [], 1.2)[0], client.reply()
+        client.send(b"BDAT 5\r\nNO")
+        client.expect("503 5.5.1")
+        assert not select.select([client.socket], [], [], 0.3)[0], client.reply()
+        client.send(b"OP\n")
+        client.command("NOOP", "250 ")
+
+
 def a_session_of_good_commands():
     with server_with(command="2s", data="2s", data_total="2s", session="3s") as server, \
             server.connect() as client:
@@ -164,4 +200,5 @@ def replies_that_nobody_reads():
 run(silence_before_a_command, a_command_that_drips, lines_that_never_end_with_a_read,
     silence_in_data, data_that_drips,
     a_message_that_is_too_slow, a_message_that_is_fast_enough, chunks_far_apart,
+    chunks_that_are_never_waited_for, a_refused_chunk_long_after_a_message,
     a_session_of_good_commands, replies_that_nobody_reads, together=True)
