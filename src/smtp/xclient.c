@@ -212,6 +212,13 @@ static const char *take_attributes(
 		x->port = 0;
 		x->told |= TOLD(XCLIENT_PORT);
 	}
+	/* What the client before it did must not be the next one's (as in Postfix). */
+	if (!has_told(x, XCLIENT_HELO))
+		x->helo[0] = '\0';
+	if (!has_told(x, XCLIENT_PROTO))
+		x->is_esmtp = false;
+	if (!has_told(x, XCLIENT_LOGIN))
+		x->user[0] = '\0';
 	x->told |= before;
 	return outcome == PARAMETER_END ? NULL : "Bad attribute syntax";
 }
