@@ -188,8 +188,9 @@ int arrival_meet(struct arrival *a, const struct listener *listener,
 		if (r == 0)
 			believe(a, listener, &header);
 		else
-			log_event(LOG_WARN, EV_SESSION_PROXY,
-				LOG_STR("client", a->peer.address),
+			/* Who looks whether we are there goes without a word. */
+			log_event(r == -ECONNRESET ? LOG_INFO : LOG_WARN,
+				EV_SESSION_PROXY, LOG_STR("client", a->peer.address),
 				LOG_TEXT("error", header_failure(r, error)));
 	}
 	return r;

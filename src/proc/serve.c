@@ -424,14 +424,15 @@ static void converse(struct server *v)
 	}
 }
 
-/* After QUIT a client sends nothing more, one that was refused has not begun, and one
- * that let its time pass says nothing; while others wait it is not to hold us longer
- * than it must.  In all other cases it may be in the middle of something, and should
+/* After QUIT a client sends nothing more, and one that was refused has not begun.  One
+ * that let its time pass, or whom we never heard, is not to hold us longer than it must
+ * while others wait.  In all other cases it may be in the middle of something, and should
  * not lose our last words; unless there is no time left. */
 static uint32_t linger_ms(struct server *v)
 {
 	bool is_over = v->is_refused ||
-		       (v->has_timed_out && notices_is_stressed(&v->notices)) ||
+		       ((v->has_timed_out || smtp_line_count(v->engine) == 0) &&
+			       notices_is_stressed(&v->notices)) ||
 		       (smtp_has_quit(v->engine) && conn_input(&v->conn).n == 0);
 
 	if (is_over || smtp_next(v->engine) != SMTP_CLOSE ||
