@@ -71,7 +71,7 @@ src_libsinkd_a_SOURCES = \
 	src/net/tls_session.c \
 	src/policy/crypt_hash.c src/policy/crypt_hash.h \
 	src/policy/pattern.c src/policy/pattern.h \
-	src/policy/rule.c src/policy/rule.h \
+	src/policy/rule.c src/policy/rule.h src/policy/rules_text_stub.c \
 	src/policy/sasl.c src/policy/sasl.h \
 	src/policy/sasl_form.c src/policy/sasl_form.h \
 	src/policy/scram.c src/policy/scram.h \
@@ -88,6 +88,7 @@ src_libsinkd_a_SOURCES = \
 	src/config/program.c src/config/program.h \
 	src/config/reader.c src/config/reader.h \
 	src/config/routing.c src/config/routing.h \
+	src/config/rule_section.c src/config/rule_section.h \
 	src/config/schema.c src/config/schema.h \
 	src/config/sections.c src/config/sections.h \
 	src/config/source.c src/config/source.h \
