@@ -111,6 +111,7 @@ src_libsinkd_a_SOURCES = \
 	src/ctl/metrics.c \
 	src/ctl/out.c src/ctl/out.h \
 	src/ctl/passwd.c src/ctl/passwd.h \
+	src/ctl/rules.c \
 	src/ctl/sessions.c \
 	src/ctl/show.h \
 	src/ctl/snapshot.c src/ctl/snapshot.h \
@@ -139,6 +140,7 @@ src_libsinkd_a_SOURCES = \
 	src/proc/recorder.c src/proc/recorder.h \
 	src/proc/region.c src/proc/region.h \
 	src/proc/reload.c src/proc/reload.h \
+	src/proc/rulebook.c src/proc/rulebook.h \
 	src/proc/runtime.c src/proc/runtime.h \
 	src/proc/sandbox.c src/proc/sandbox.h \
 	src/proc/serve.c src/proc/serve.h \

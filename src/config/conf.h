@@ -70,7 +70,9 @@ struct rule_text {
 	struct pattern *patterns[5]; /* the same as in the entry, to be freed */
 };
 
-#define CONFIG_RULES_MAX 1024
+/* So many have a place in the memory of all workers, and a name in requests. */
+#define CONFIG_RULES_MAX     1024
+#define CONFIG_RULE_NAME_MAX 63
 
 struct module_settings {
 	const char *path; /* absolute */

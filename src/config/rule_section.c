@@ -53,6 +53,8 @@ static const char *parse_reply(struct reader *r, const char *written, int *ret_c
 		if (reply_enhanced_fits(enhanced, (int)code)) {
 			*ret_enhanced = reader_copy_text(r, enhanced);
 			*ret_text = rest.p;
+		} else if (reply_enhanced_fits(enhanced, code < 500 ? 500 : 400)) {
+			return "the enhanced code is not of the class of the code";
 		}
 	}
 	for (const char *p = *ret_text; *p != '\0'; p++)
@@ -183,12 +185,26 @@ static void read_times(struct reader *r, const struct section *s, struct rule_te
 		report_text(r, s, "rate", t->rate, wrong);
 }
 
+/* It is shown, and asked for by name. */
+static void check_name(struct reader *r, const struct section *s)
+{
+	const char *name = schema_title(s);
+	size_t n = 0;
+
+	while (str_is_printable(name[n]))
+		n++;
+	if (n == 0 || name[n] != '\0' || n > CONFIG_RULE_NAME_MAX)
+		reader_section_mistake(
+			r, s, "a name of 1 to 63 printable characters is expected");
+}
+
 static void read_rule(struct reader *r, const struct section *s, struct rule_text *t)
 {
 	struct rule_settings *rule = &t->entry.rule;
 
 	rule->name = reader_copy_text(r, schema_title(s));
 	reader_set_options(r, s, option_rule, t);
+	check_name(r, s);
 	if (!schema_has(s, "on"))
 		reader_mistake(r, s, "on", "must be given");
 	rule->clients = reader_take_networks(r, s, "client", &rule->client_count);
