@@ -70,6 +70,8 @@ src_libsinkd_a_SOURCES = \
 	src/net/tls_peer.c src/net/tls_peer.h \
 	src/net/tls_session.c \
 	src/policy/crypt_hash.c src/policy/crypt_hash.h \
+	src/policy/pattern.c src/policy/pattern.h \
+	src/policy/rule.c src/policy/rule.h src/policy/rules_text_stub.c \
 	src/policy/sasl.c src/policy/sasl.h \
 	src/policy/sasl_form.c src/policy/sasl_form.h \
 	src/policy/scram.c src/policy/scram.h \
@@ -86,6 +88,7 @@ src_libsinkd_a_SOURCES = \
 	src/config/program.c src/config/program.h \
 	src/config/reader.c src/config/reader.h \
 	src/config/routing.c src/config/routing.h \
+	src/config/rule_section.c src/config/rule_section.h \
 	src/config/schema.c src/config/schema.h \
 	src/config/sections.c src/config/sections.h \
 	src/config/source.c src/config/source.h \
@@ -108,6 +111,7 @@ src_libsinkd_a_SOURCES = \
 	src/ctl/metrics.c \
 	src/ctl/out.c src/ctl/out.h \
 	src/ctl/passwd.c src/ctl/passwd.h \
+	src/ctl/rules.c \
 	src/ctl/sessions.c \
 	src/ctl/show.h \
 	src/ctl/snapshot.c src/ctl/snapshot.h \
@@ -136,6 +140,7 @@ src_libsinkd_a_SOURCES = \
 	src/proc/recorder.c src/proc/recorder.h \
 	src/proc/region.c src/proc/region.h \
 	src/proc/reload.c src/proc/reload.h \
+	src/proc/rulebook.c src/proc/rulebook.h \
 	src/proc/runtime.c src/proc/runtime.h \
 	src/proc/sandbox.c src/proc/sandbox.h \
 	src/proc/serve.c src/proc/serve.h \

@@ -54,6 +54,8 @@ static const struct command {
 		1 << SHOW_TABLE | 1 << SHOW_JSON, SHOW_TABLE},
 	{"sessions", CONTROL_SNAPSHOT, NULL, NULL, show_sessions,
 		1 << SHOW_TABLE | 1 << SHOW_JSON, SHOW_TABLE},
+	{"rules", CONTROL_SNAPSHOT, NULL, NULL, show_rules,
+		1 << SHOW_TABLE | 1 << SHOW_JSON, SHOW_TABLE},
 	{"metrics", CONTROL_SNAPSHOT, NULL, NULL, show_metrics,
 		1 << SHOW_TABLE | 1 << SHOW_JSON | 1 << SHOW_PROMETHEUS, SHOW_PROMETHEUS},
 	{"reload", CONTROL_RELOAD, NULL, NULL, NULL, 0, SHOW_TABLE},
@@ -62,6 +64,8 @@ static const struct command {
 	{"log-level", CONTROL_LOG_LEVEL, level_words,
 		"log-level takes debug, info, warn or error", NULL, 0, SHOW_TABLE},
 	{"verbose", CONTROL_VERBOSE, switch_words, "verbose takes on or off", NULL, 0,
+		SHOW_TABLE},
+	{"rule", CONTROL_RULE, switch_words, "rule takes a name, and on or off", NULL, 0,
 		SHOW_TABLE},
 };
 
@@ -86,12 +90,14 @@ static const char help[] =
 	"\n"
 	"  status           the pool, the listeners, totals and rates\n"
 	"  sessions         what each worker does, and for whom\n"
+	"  rules            the rules, whether they are on, and how often they fired\n"
 	"  metrics          all numbers, for Prometheus\n"
 	"  reload           read the configuration again\n"
 	"  stop             stop; messages in flight may finish\n"
 	"  drain            take no new clients, stop when the last one has gone\n"
 	"  log-level LEVEL  log from this level: debug, info, warn or error\n"
 	"  verbose on|off   log commands and replies, or do not\n"
+	"  rule NAME on|off switch a rule on or off, until the server ends\n"
 	"  passwd NAME      make a line for the users file (asks no server)\n"
 	"\n"
 	"  -s, --socket PATH    the server's control socket (default: %s)\n"
@@ -107,6 +113,7 @@ struct command_line {
 	const struct command *command;
 	enum show_format format;
 	int32_t argument;
+	const char *name; /* of a rule; else NULL */
 	const char *user; /* of passwd, which is no command for a server; else NULL */
 	enum users_scheme scheme;
 };
@@ -186,6 +193,11 @@ static void parse_command(struct command_line *cl, char **words, enum show_forma
 		fail_usage("no such command", words[0]);
 	cl->command = &commands[i];
 	words++;
+	if (commands[i].command == CONTROL_RULE) {
+		if (words[0] == NULL)
+			fail_usage(commands[i].takes, NULL);
+		cl->name = *words++;
+	}
 	if (commands[i].words != NULL) {
 		cl->argument = parse_word(&commands[i], *words);
 		words++;
@@ -307,7 +319,8 @@ static int ask(const struct command_line *cl, enum control_command command,
 {
 	struct client_answer answer = {0};
 	char text[OUT_TEXT_MAX];
-	int r = client_ask(cl->socket, command, cl->argument, ANSWER_WAIT_MS, &answer);
+	int r = client_ask(
+		cl->socket, command, cl->argument, cl->name, ANSWER_WAIT_MS, &answer);
 
 	if (r == 0 && (answer.status == 0 || answer.status == EINPROGRESS)) {
 		*ret = answer;

@@ -86,6 +86,8 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_listener.c \
 	tests/unit/test_log.c \
 	tests/unit/test_macro.c \
+	tests/unit/test_pattern.c \
+	tests/unit/test_rule.c \
 	tests/unit/test_mailbox.c \
 	tests/unit/test_maildir.c \
 	tests/unit/test_maildir_faults.c \

@@ -34,14 +34,26 @@ struct sinkd_str {
  * SINKD_REFUSE, so that a broken hook never accepts by accident.
  * enhanced: "5.7.1"; empty, or not of the code's class: the stage's own.
  * text: printable ASCII, one line; empty: the stage's own.
- * delay_ms: wait so long before the reply (or before going on, if accepted).
- * drop: close the connection without a reply. */
+ * delay_ms: wait so long before what follows.
+ * action: what else than a reply; with any but SINKD_DECIDE the code does not matter. */
 #define SINKD_REFUSE 1
+
+enum sinkd_action {
+	SINKD_DECIDE,     /* the code decides */
+	SINKD_DISCONNECT, /* close without a reply */
+	SINKD_RESET,   /* the same, so that the client sees a reset of the connection */
+	SINKD_STALL,   /* not another word: until the client goes, or its time is over */
+	SINKD_DISCARD, /* accept, and store nothing: for this recipient in `recipient` and
+			* `message_recipient`; else for the transaction, in `sender`,
+			* `data_command`, `data_chunk` and `message` */
+	SINKD_ROUTE,   /* `recipient` only: accept, and deliver by another route */
+};
 
 struct sinkd_verdict {
 	int code;
 	uint32_t delay_ms;
-	bool drop;
+	int action;
+	uint32_t route; /* see sinkd_host: find_route */
 	char enhanced[12];
 	char text[256];
 };
@@ -105,6 +117,10 @@ struct sinkd_hooks {
 	void (*plain_auth)(void *user, struct sinkd_session *session,
 		struct sinkd_str user_name, struct sinkd_str password,
 		struct sinkd_verdict *verdict);
+	/* LMTP only: after `message` has accepted, each recipient that will have a reply
+	 * of its own.  Refused: 550 5.7.1 for this one. */
+	void (*message_recipient)(void *user, struct sinkd_session *session,
+		struct sinkd_str path, struct sinkd_verdict *verdict);
 };
 
 #endif

@@ -60,6 +60,17 @@ struct str str_skip(struct str s, size_t n)
 	return (struct str){s.p + n, s.n - n};
 }
 
+struct str str_take_word(struct str *rest)
+{
+	const char *blank = rest->n == 0 ? NULL : memchr(rest->p, ' ', rest->n);
+	struct str word = *rest;
+
+	if (blank != NULL)
+		word.n = (size_t)(blank - rest->p);
+	*rest = str_skip(*rest, word.n + 1);
+	return word;
+}
+
 struct str str_trim_end(struct str s)
 {
 	while (s.n > 0 && str_is_blank(s.p[s.n - 1]))

@@ -40,6 +40,9 @@ struct str str_skip(struct str s, size_t n);
 struct str str_trim_end(struct str s);
 struct str str_trim_start(struct str s);
 
+/* What stands before the next blank, or all of *rest; which goes on behind the blank. */
+struct str str_take_word(struct str *rest);
+
 /* Classes of characters.  <ctype.h> depends on the locale and is undefined for
  * negative chars; and a call for every byte of commands and replies would show. */
 static inline char str_lower(char c)

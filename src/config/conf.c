@@ -18,6 +18,7 @@
 #include "config/option.h"
 #include "config/program.h"
 #include "config/routing.h"
+#include "config/rule_section.h"
 #include "config/sections.h"
 #include "config/source.h"
 #include "config/tables.h"
@@ -50,6 +51,7 @@ static int replace_listeners(struct config *c, const char *name, size_t n)
 static struct delivery_settings *replace_deliveries(
 	struct config *c, const char *name, const struct delivery_backend *backend)
 {
+	static const size_t only;
 	struct delivery_settings *d = arena_alloc(&c->arena, sizeof(*d));
 
 	if (d == NULL || option_set_defaults(option_deliver, d, &c->arena) < 0)
@@ -60,6 +62,15 @@ static struct delivery_settings *replace_deliveries(
 	c->delivery_count = 1;
 	for (size_t i = 0; i < c->listener_count; i++)
 		c->listeners[i].delivery_count = 0;
+	for (size_t i = 0; i < c->rules.count; i++) {
+		struct rule_text *t = &c->rule_texts[i];
+
+		if (t->delivery_count == 0)
+			continue;
+		t->deliveries = &only;
+		t->delivery_count = 1;
+		c->routes[t->entry.route - 1] = (struct delivery_route){&only, 1};
+	}
 	return d;
 }
 
@@ -300,6 +311,7 @@ void config_free(struct config *c)
 	if (c == NULL)
 		return;
 	users_free(c->users);
+	rule_section_free_patterns(c);
 	arena_done(&c->arena);
 	free(c);
 }

@@ -13,7 +13,9 @@
 #include "delivery/delivery.h"
 #include "net/listener.h"
 #include "net/tls.h"
+#include "policy/rules.h"
 #include "policy/sasl.h"
+#include "policy/service.h"
 #include "policy/users.h"
 #include "smtp/settings.h"
 
@@ -52,7 +54,33 @@ struct timeout_settings {
  * killed, it says which and ends, or there is no list (and no Landlock). */
 enum sandbox_level { SANDBOX_KILL, SANDBOX_TRAP, SANDBOX_OFF };
 
-/* All that is pointed to lives in the arena, but for the users. */
+/* A rule as it was written; what it means is in config.rules, at the same place. */
+struct rule_text {
+	const char *helo; /* patterns; NULL: none */
+	const char *sender;
+	const char *recipient;
+	const char *user;
+	const char *listener;
+	const char *delay;
+	const char *rate; /* "": none */
+	const char *reply;
+	const size_t *deliveries; /* with action "deliver"; indexes, in their order */
+	size_t delivery_count;
+	struct rules_entry entry;
+	struct pattern *patterns[5]; /* the same as in the entry, to be freed */
+};
+
+/* So many have a place in the memory of all workers, and a name in requests. */
+#define CONFIG_RULES_MAX     1024
+#define CONFIG_RULE_NAME_MAX 63
+
+struct module_settings {
+	const char *path; /* absolute */
+	const char *argument;
+};
+
+/* All that is pointed to lives in the arena, but for the users and the patterns of
+ * rules. */
 struct config {
 	struct arena arena;
 	const char *file; /* NULL: built in */
@@ -71,6 +99,15 @@ struct config {
 	size_t listener_count;
 	struct delivery_settings *deliveries;
 	size_t delivery_count;
+	/* In the order in which they are tried. */
+	struct rule_text *rule_texts;
+	struct rules_settings rules;
+	struct delivery_route *routes; /* of rules; route 1 is routes[0] */
+	size_t route_count;
+	struct module_settings *modules;
+	size_t module_count;
+	struct service_settings service; /* socket NULL: there is none */
+	const char *service_failure;     /* its reply, as it was written */
 	struct tls_settings tls;
 	struct sasl_settings auth;
 	struct users *users;    /* of auth.users_file, on the heap; NULL: none */

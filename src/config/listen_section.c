@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#include "base/network.h"
-#include "base/str.h"
 #include "config/conf.h"
 #include "config/endpoints.h"
 #include "config/reader.h"
@@ -95,34 +93,12 @@ static void read_extensions(
 		check_extension(r, s, i, l->smtp.extensions);
 }
 
-static const struct network *read_networks(
-	struct reader *r, const struct section *s, const char *option, size_t *ret_count)
-{
-	size_t count = schema_item_count(s, option);
-	struct network *networks = reader_take_memory(r, count * sizeof(*networks));
-	char value[160];
-
-	if (networks == NULL)
-		return NULL;
-	for (size_t i = 0; i < count; i++) {
-		const char *text = schema_item(s, option, i);
-		const char *wrong = network_parse(text, &networks[i]);
-
-		if (wrong == NULL)
-			continue;
-		(void)str_printable(value, sizeof(value), str_of(text));
-		reader_item_mistake(r, s, option, i, "'%s': %s", value, wrong);
-	}
-	*ret_count = count;
-	return networks;
-}
-
 void listen_section_read(
 	struct reader *r, const struct section *s, struct listen_settings *l)
 {
 	reader_set_options(r, s, option_listen, l);
 	read_addresses(r, s, l);
 	read_extensions(r, s, l);
-	l->proxies = read_networks(r, s, "proxy-protocol", &l->proxy_count);
-	l->xclients = read_networks(r, s, "xclient", &l->xclient_count);
+	l->proxies = reader_take_networks(r, s, "proxy-protocol", &l->proxy_count);
+	l->xclients = reader_take_networks(r, s, "xclient", &l->xclient_count);
 }

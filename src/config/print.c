@@ -104,16 +104,22 @@ static void print_addresses(const struct listen_settings *l, FILE *out)
 	(void)fputs("}\n", out);
 }
 
+static void print_deliveries(
+	const struct config *c, const size_t *deliveries, size_t n, FILE *out)
+{
+	(void)fputs("\tdeliver = {", out);
+	for (size_t i = 0; i < n; i++)
+		print_item(i, c->deliveries[deliveries[i]].name, out);
+	(void)fputs("}\n", out);
+}
+
 static void print_listener(
 	const struct config *c, const struct listen_settings *l, FILE *out)
 {
 	(void)putc('\n', out);
 	print_title("listen", l->name, out);
 	print_addresses(l, out);
-	(void)fputs("\tdeliver = {", out);
-	for (size_t i = 0; i < l->delivery_count; i++)
-		print_item(i, c->deliveries[l->deliveries[i]].name, out);
-	(void)fputs("}\n", out);
+	print_deliveries(c, l->deliveries, l->delivery_count, out);
 	print_words("extensions", option_extension_words, l->smtp.extensions, out);
 	print_networks("proxy-protocol", l->proxies, l->proxy_count, out);
 	print_networks("xclient", l->xclients, l->xclient_count, out);
@@ -156,6 +162,19 @@ static void print_delivery(const struct delivery_settings *d, FILE *out)
 	(void)fputs("}\n", out);
 }
 
+static void print_rule(const struct config *c, const struct rule_text *t, FILE *out)
+{
+	const struct rule_settings *rule = &t->entry.rule;
+
+	(void)putc('\n', out);
+	print_title("rule", rule->name, out);
+	print_networks("client", rule->clients, rule->client_count, out);
+	print_options(option_rule, t, "\t", out);
+	if (t->delivery_count > 0)
+		print_deliveries(c, t->deliveries, t->delivery_count, out);
+	(void)fputs("}\n", out);
+}
+
 void config_print(const struct config *c, FILE *out)
 {
 	print_options(option_root, c, "", out);
@@ -173,4 +192,12 @@ void config_print(const struct config *c, FILE *out)
 		print_listener(c, &c->listeners[i], out);
 	for (size_t i = 0; i < c->delivery_count; i++)
 		print_delivery(&c->deliveries[i], out);
+	for (size_t i = 0; i < c->rules.count; i++)
+		print_rule(c, &c->rule_texts[i], out);
+	for (size_t i = 0; i < c->module_count; i++) {
+		(void)putc('\n', out);
+		print_title("module", c->modules[i].path, out);
+		print_options(option_module, &c->modules[i], "\t", out);
+		(void)fputs("}\n", out);
+	}
 }

@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/network.h"
+#include "base/str.h"
 #include "config/conf.h"
 #include "config/option.h"
 #include "config/schema.h"
@@ -86,6 +88,28 @@ unsigned reader_take_words(struct reader *r, const struct section *s, const char
 			set |= 1U << word;
 	}
 	return set;
+}
+
+const struct network *reader_take_networks(
+	struct reader *r, const struct section *s, const char *option, size_t *ret_count)
+{
+	size_t count = schema_item_count(s, option);
+	struct network *networks = reader_take_memory(r, count * sizeof(*networks));
+	char value[160];
+
+	if (networks == NULL)
+		return NULL;
+	for (size_t i = 0; i < count; i++) {
+		const char *text = schema_item(s, option, i);
+		const char *wrong = network_parse(text, &networks[i]);
+
+		if (wrong == NULL)
+			continue;
+		(void)str_printable(value, sizeof(value), str_of(text));
+		reader_item_mistake(r, s, option, i, "'%s': %s", value, wrong);
+	}
+	*ret_count = count;
+	return networks;
 }
 
 void reader_set_option(

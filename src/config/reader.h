@@ -36,6 +36,10 @@ const char *reader_copy_text(struct reader *r, const char *text);
 unsigned reader_take_words(struct reader *r, const struct section *s, const char *option,
 	const char *const *words);
 
+/* The networks of a list; NULL without memory. */
+const struct network *reader_take_networks(
+	struct reader *r, const struct section *s, const char *option, size_t *ret_count);
+
 /* Set the member of base that an option has; names and lists have none. */
 void reader_set_option(
 	struct reader *r, const struct section *s, const struct option *o, void *base);

@@ -85,11 +85,14 @@ static bool is_default_required(const struct config *c)
 	return c->delivery_count == 0 || c->deliveries[0].is_required;
 }
 
-void routing_read(struct reader *r, const struct section *s, struct listen_settings *l)
+/* The list of deliver sections.  Returns them, *ret_count, or NULL when something in it
+ * is wrong, which is told. */
+static const size_t *take_deliveries(
+	struct reader *r, const struct section *s, size_t *ret_count)
 {
 	const struct config *c = r->config;
 	size_t count = schema_item_count(s, "deliver"), n = 0;
-	size_t *deliveries = reader_take_memory(r, count * sizeof(*deliveries));
+	size_t *deliveries = reader_take_memory(r, (count + 1) * sizeof(*deliveries));
 
 	for (size_t i = 0; deliveries != NULL && i < count; i++) {
 		const char *name = schema_item(s, "deliver", i);
@@ -106,15 +109,39 @@ void routing_read(struct reader *r, const struct section *s, struct listen_setti
 		else
 			deliveries[n++] = found;
 	}
-	l->deliveries = deliveries;
-	l->delivery_count = n;
-	if (n < count)
-		return;
+	if (deliveries == NULL || n < count)
+		return NULL;
+	*ret_count = n;
 	check_maildirs(r, s, deliveries, n);
-	if (count == 0 && schema_has(s, "deliver"))
+	return deliveries;
+}
+
+void routing_read(struct reader *r, const struct section *s, struct listen_settings *l)
+{
+	const struct config *c = r->config;
+
+	l->deliveries = take_deliveries(r, s, &l->delivery_count);
+	if (l->deliveries == NULL)
+		return;
+	if (l->delivery_count == 0 && schema_has(s, "deliver"))
 		reader_mistake(r, s, "deliver", "at least one must be given");
-	else if (count > 0 ? !has_required(c, deliveries, n) : !is_default_required(c))
+	else if (l->delivery_count > 0
+			 ? !has_required(c, l->deliveries, l->delivery_count)
+			 : !is_default_required(c))
 		reader_mistake(r, s, "deliver", NOBODY_REQUIRED);
+}
+
+void routing_read_rule(struct reader *r, const struct section *s, struct rule_text *t)
+{
+	t->deliveries = take_deliveries(r, s, &t->delivery_count);
+	if (t->deliveries == NULL)
+		return;
+	if (t->delivery_count == 0)
+		reader_mistake(r, s, "deliver", "at least one must be given");
+	else if (!has_required(r->config, t->deliveries, t->delivery_count))
+		reader_mistake(r, s, "deliver",
+			"no delivery of the rule is required, so that a 250 would mean "
+			"nothing");
 }
 
 void routing_check_default(struct reader *r, const struct section *file)
@@ -160,6 +187,17 @@ static void bind_clients(struct smtp_listen_settings *l, const struct pipe_setti
 	}
 }
 
+static void bind_to_all(const struct config *c, const size_t *deliveries, size_t n,
+	struct smtp_listen_settings *l)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct delivery_settings *d = &c->deliveries[deliveries[i]];
+
+		if (d->backend == &delivery_pipe)
+			bind_clients(l, &d->pipe);
+	}
+}
+
 static int settle_listener(struct config *c, struct listen_settings *l)
 {
 	if (l->delivery_count == 0) {
@@ -170,12 +208,10 @@ static int settle_listener(struct config *c, struct listen_settings *l)
 		l->deliveries = first;
 		l->delivery_count = 1;
 	}
-	for (size_t i = 0; i < l->delivery_count; i++) {
-		const struct delivery_settings *d = &c->deliveries[l->deliveries[i]];
-
-		if (d->backend == &delivery_pipe)
-			bind_clients(&l->smtp, &d->pipe);
-	}
+	bind_to_all(c, l->deliveries, l->delivery_count, &l->smtp);
+	/* A rule may send recipients of any listener there. */
+	for (size_t i = 0; i < c->route_count; i++)
+		bind_to_all(c, c->routes[i].sections, c->routes[i].count, &l->smtp);
 	l->delivery_names = join_names(c, l);
 	return l->delivery_names == NULL ? -ENOMEM : 0;
 }

@@ -6,11 +6,15 @@ struct config;
 struct listen_settings;
 struct reader;
 struct report;
+struct rule_text;
 struct section;
 
 /* Read the deliveries that the section s names into *l; the sections deliver were read.
  * Without any l goes by the default. */
 void routing_read(struct reader *r, const struct section *s, struct listen_settings *l);
+
+/* The same for a rule that delivers. */
+void routing_read_rule(struct reader *r, const struct section *s, struct rule_text *t);
 
 /* The same for a file without listeners: there will be one by default. */
 void routing_check_default(struct reader *r, const struct section *file);

@@ -25,8 +25,8 @@
 #include "config/source.h"
 #include "config/tables.h"
 
-#define SECTION_OPTION_MAX 14 /* options and sections of the largest section */
-#define SECTION_MAX        12 /* sections, of all levels together */
+#define SECTION_OPTION_MAX 24 /* options and sections of the largest section */
+#define SECTION_MAX        16 /* sections, of all levels together */
 
 /* Reading the tree */
 

@@ -13,6 +13,7 @@
 #include "config/option.h"
 #include "config/reader.h"
 #include "config/routing.h"
+#include "config/rule_section.h"
 #include "config/schema.h"
 #include "config/source.h"
 #include "config/tables.h"
@@ -146,6 +147,8 @@ static void read_file(struct reader *r, const struct section *file)
 	auth_section_read(r, &s);
 	if (!r->is_out_of_memory)
 		read_deliveries(r, file);
+	if (!r->is_out_of_memory)
+		rule_section_read_all(r, file);
 	if (!r->is_out_of_memory)
 		read_listeners(r, file);
 	if (c->listener_count == 0)

@@ -38,6 +38,17 @@ static const char *const listen_auth_words[] = {"off", "optional", "required", N
 static const char *const client_certificate_words[] = {"off", "request", "require", NULL};
 static const char *const plaintext_words[] = {"never", "loopback", "always", NULL};
 
+static const char *const stage_words[] = {
+#define STAGE_WORD(id, name) [RULE_##id] = name,
+	RULE_STAGES(STAGE_WORD)
+#undef STAGE_WORD
+		NULL};
+static const char *const rule_tls_words[] = {"any", "no", "yes", NULL};
+static const char *const per_words[] = {
+	"all", "client", "sender", "recipient", "session", NULL};
+static const char *const action_words[] = {
+	"reply", "accept", "disconnect", "reset", "stall", "deliver", "drop", NULL};
+
 const char *const option_mechanism_words[] = {"PLAIN", "LOGIN", "CRAM-MD5",
 	"SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "EXTERNAL", NULL};
 
@@ -162,6 +173,22 @@ static const char *check_command_user(const char *text)
 	return *text == '\0' ? NULL : check_account(text);
 }
 
+static const char *check_line(const char *text)
+{
+	for (const char *p = text; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			return "control characters are not supported";
+	return NULL;
+}
+
+static const char *check_socket(const char *text)
+{
+	struct endpoint endpoints[2];
+	const char *error = NULL;
+
+	return endpoint_parse(text, endpoints, &error) < 0 ? error : NULL;
+}
+
 #define NUMBER(n, k, f, from, to)                                                        \
 	.name = (n), .kind = (k), .fallback = (f), .min = (from), .max = (to)
 #define COUNT(n, f, from, to) NUMBER(n, OPTION_COUNT, f, from, to)
@@ -177,6 +204,7 @@ static const char *check_command_user(const char *text)
 #define CONFIG(m)       MEMBER(struct config, m)
 #define LISTEN(m)       MEMBER(struct listen_settings, m)
 #define DELIVERY(m)     MEMBER(struct delivery_settings, m)
+#define RULE(m)         MEMBER(struct rule_text, m)
 #define OF_MAILDIR      .types = OPTION_OF_MAILDIR
 #define OF_PIPE         .types = OPTION_OF_PIPE
 #define OF_TEXT         .types = OPTION_OF_MAILDIR | OPTION_OF_PIPE
@@ -257,6 +285,13 @@ const struct option option_tls[] = {
 	{0},
 };
 
+static const struct option policy_options[] = {
+	{TEXT("socket", NULL, check_socket), CONFIG(service.socket)},
+	{TIME("timeout", "5s", TIMEOUT_MIN), CONFIG(service.timeout_ms)},
+	{TEXT("on-failure", "451 4.3.0 Try later", check_line), CONFIG(service_failure)},
+	{0},
+};
+
 static const struct option sni_options[] = {
 	{LIST("certificate")},
 	{LIST("key")},
@@ -285,6 +320,7 @@ const struct option_section option_sections[] = {
 	{"auth", option_auth, NULL},
 	{"log", log_options, NULL},
 	{"sandbox", sandbox_options, NULL},
+	{"policy", policy_options, NULL},
 	{0},
 };
 
@@ -321,8 +357,41 @@ const struct option option_deliver[] = {
 	{0},
 };
 
+const struct option option_rule[] = {
+	{WORD("on", NULL, stage_words), RULE(entry.rule.stage)},
+	{LIST("client")},
+	{TEXT("helo", NULL, check_line), RULE(helo)},
+	{TEXT("sender", NULL, check_line), RULE(sender)},
+	{TEXT("recipient", NULL, check_line), RULE(recipient)},
+	{TEXT("user", NULL, check_line), RULE(user)},
+	{TEXT("listener", NULL, check_line), RULE(listener)},
+	{WORD("tls", "any", rule_tls_words), RULE(entry.rule.tls)},
+	{SIZE("size", "0", 0, 1024 * G), RULE(entry.rule.size_min)},
+	{COUNT("percent", "100", 0, 100), RULE(entry.rule.percent)},
+	{COUNT("seed", "0", 0, 1000000000), RULE(entry.rule.seed)},
+	{COUNT("every", "0", 0, 1000000000), RULE(entry.rule.every)},
+	{TEXT("rate", "", check_line), RULE(rate)},
+	{COUNT("first", "0", 0, 1000000000), RULE(entry.rule.first)},
+	{WORD("per", "all", per_words), RULE(entry.rule.per)},
+	{WORD("enabled", "true", flag_words), RULE(entry.is_enabled)},
+	{WORD("match-address", "false", flag_words), RULE(entry.matches_address)},
+	{SIZE("after", "0", 0, 1024 * G), RULE(entry.after)},
+	{TEXT("delay", "0s", check_line), RULE(delay)},
+	{WORD("action", "reply", action_words), RULE(entry.rule.action)},
+	{TEXT("reply", NULL, check_line), RULE(reply)},
+	{LIST("deliver")},
+	{0},
+};
+
+const struct option option_module[] = {
+	{TEXT("argument", "", check_line), MEMBER(struct module_settings, argument)},
+	{0},
+};
+
 const struct option_section option_titled[] = {
 	{"listen", option_listen, NULL},
 	{"deliver", option_deliver, NULL},
+	{"rule", option_rule, NULL},
+	{"module", option_module, NULL},
 	{0},
 };

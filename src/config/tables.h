@@ -20,6 +20,9 @@ extern const struct option_section option_titled[];
 /* Members of struct listen_settings and of struct delivery_settings. */
 extern const struct option option_listen[];
 extern const struct option option_deliver[];
+/* And of struct rule_text, and of struct module_settings. */
+extern const struct option option_rule[];
+extern const struct option option_module[];
 
 /* Mechanisms of SASL, in the order of the bits of enum sasl_mechanism; the default has
  * the first so many. */

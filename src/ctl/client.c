@@ -174,9 +174,9 @@ static int take_answer(int fd, uid_t owner, struct client_answer *answer)
 }
 
 int client_ask(const char *path, enum control_command command, int32_t argument,
-	uint64_t wait_ms, struct client_answer *ret)
+	const char *name, uint64_t wait_ms, struct client_answer *ret)
 {
-	const struct control_request request = {
+	struct control_request request = {
 		.magic = CONTROL_MAGIC,
 		.version = CONTROL_VERSION,
 		.command = command,
@@ -189,6 +189,7 @@ int client_ask(const char *path, enum control_command command, int32_t argument,
 
 	if (r < 0)
 		return r;
+	(void)str_copy(request.name, sizeof(request.name), str_of(name));
 	r = send_request(fd, path, &request, &owner);
 	if (r == 0)
 		do {

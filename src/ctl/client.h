@@ -15,12 +15,13 @@ struct client_answer {
 	size_t snapshot_bytes;
 };
 
-/* Ask the server whose socket is at path, and wait for its answer for at most wait_ms.
+/* Ask the server whose socket is at path (name: of what the command is about, or NULL),
+ * and wait for its answer for at most wait_ms.
  * Returns 0 and *ret, whose snapshot is the caller's to free, or a negative errno:
  * -ENOENT, -ECONNREFUSED and the like when there is no server; -ETIMEDOUT when it says
  * nothing; -EPROTONOSUPPORT when it is of another release; -EBADMSG when what came is no
  * answer at all. */
 int client_ask(const char *path, enum control_command command, int32_t argument,
-	uint64_t wait_ms, struct client_answer *ret);
+	const char *name, uint64_t wait_ms, struct client_answer *ret);
 
 #endif

@@ -233,6 +233,15 @@ static void write_listeners(struct writer *w)
 	}
 }
 
+static void write_rules(struct writer *w)
+{
+	for (size_t i = 0; i < w->snapshot->rule_count; i++) {
+		const struct label label = {"rule", w->snapshot->rules[i].name};
+
+		put_number(w, &label, 1, w->snapshot->rules[i].hits);
+	}
+}
+
 static void write_commands(struct writer *w)
 {
 	static const char *const verbs[VERBS] = {
@@ -323,6 +332,7 @@ static const struct family families[] = {
 	{"sinkd_logins", "counter", "", "Exchanges of AUTH that came to an end",
 		write_logins, 0},
 	{"sinkd_commands", "counter", "", "Commands answered", write_commands, 0},
+	{"sinkd_rule_hits", "counter", "", "Times that a rule has fired", write_rules, 0},
 	{"sinkd_messages", "counter", "", "Messages", write_messages, 0},
 	{"sinkd_message_bytes", "counter", "bytes", "Octets of messages accepted",
 		AT(totals.bytes)},

@@ -15,6 +15,9 @@ void show_status(FILE *file, enum show_format format, const struct control_snaps
 /* A row for each worker. */
 void show_sessions(FILE *file, enum show_format format, const struct control_snapshot *s);
 
+/* A row for each rule. */
+void show_rules(FILE *file, enum show_format format, const struct control_snapshot *s);
+
 /* All numbers, as OpenMetrics 1.0 has them. */
 void show_metrics(FILE *file, enum show_format format, const struct control_snapshot *s);
 

@@ -168,6 +168,15 @@ void delivery_close(struct delivery *d);
 /* Remove what deliveries that never ended have left in a section; see clean. */
 int delivery_clean(struct delivery *d, size_t section, uint64_t *count);
 
+/* Where recipients go that a hook has sent elsewhere (struct recipient, route): route 1
+ * is routes[0], and so on; kept by reference.  None until then. */
+struct delivery_route {
+	const size_t *sections; /* each once, in this order */
+	size_t count;           /* one at least */
+};
+void delivery_set_routes(
+	struct delivery *d, const struct delivery_route *routes, size_t n);
+
 /* Choose the sections for following messages, each once, in this order; kept by
  * reference.  Until then it is the first one. */
 void delivery_select(struct delivery *d, const size_t *sections, size_t n);

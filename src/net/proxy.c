@@ -42,18 +42,6 @@ static struct sockaddr_storage make_v6(const void *address, const void *port)
 	return ss;
 }
 
-/* What stands before the next blank, or all of it, is taken off the front of *rest. */
-static struct str take_word(struct str *rest)
-{
-	const char *blank = rest->n == 0 ? NULL : memchr(rest->p, ' ', rest->n);
-	struct str word = *rest;
-
-	if (blank != NULL)
-		word.n = (size_t)(blank - rest->p);
-	*rest = str_skip(*rest, word.n + 1);
-	return word;
-}
-
 static bool parse_address(struct str word, int family, unsigned char ret[16])
 {
 	char text[INET6_ADDRSTRLEN];
@@ -80,9 +68,9 @@ static bool parse_addresses(struct str rest, int family, struct proxy_header *re
 	unsigned char source[16], destination[16];
 	uint16_t source_port, destination_port;
 
-	if (!parse_address(take_word(&rest), family, source) ||
-		!parse_address(take_word(&rest), family, destination) ||
-		!parse_port(take_word(&rest), &source_port) ||
+	if (!parse_address(str_take_word(&rest), family, source) ||
+		!parse_address(str_take_word(&rest), family, destination) ||
+		!parse_port(str_take_word(&rest), &source_port) ||
 		!parse_port(rest, &destination_port))
 		return false;
 	ret->told = PROXY_TOLD_ADDRESSES;
@@ -100,7 +88,7 @@ static enum proxy_outcome parse_line(
 	struct str line, struct proxy_header *ret, const char **ret_error)
 {
 	struct str rest = str_skip(line, v1_start.n);
-	struct str protocol = take_word(&rest);
+	struct str protocol = str_take_word(&rest);
 
 	*ret_error = "not a PROXY line";
 	/* What follows UNKNOWN is to be ignored. */

@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#define BOARD_RULES_MAX 1024
+
 struct board {
 	/* Monotonic ms at which the server stops waiting for messages in flight; 0
 	 * while it is not stopping; UINT64_MAX: no new clients, but those that are here
@@ -25,6 +27,10 @@ struct board {
 	_Atomic uint32_t slot_count; /* slots behind these are not in use */
 	_Atomic int32_t log_level;   /* enum log_level; -1: as configured */
 	_Atomic int32_t verbose;     /* 0 or 1; -1: as configured */
+	/* Rules, by their numbers, that somebody has switched, and those of them that are
+	 * on. */
+	_Atomic uint64_t rules_switched[BOARD_RULES_MAX / 64];
+	_Atomic uint64_t rules_on[BOARD_RULES_MAX / 64];
 };
 
 /* In the master: *ret_board is all zero but for what is -1, writable and not inherited by

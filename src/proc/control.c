@@ -44,6 +44,7 @@ int control_make_snapshot(const struct control_snapshot *parts, int *ret_fd)
 		{parts->certificates,
 			parts->certificate_count * sizeof(*parts->certificates)},
 		{parts->sessions, parts->session_count * sizeof(*parts->sessions)},
+		{parts->rules, parts->rule_count * sizeof(*parts->rules)},
 	};
 	int fd = memfd_create("sinkd-status", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int r = fd < 0 ? -errno : 0;
@@ -54,9 +55,11 @@ int control_make_snapshot(const struct control_snapshot *parts, int *ret_fd)
 	head.listener_bytes = sizeof(*parts->listeners);
 	head.certificate_bytes = sizeof(*parts->certificates);
 	head.session_bytes = sizeof(*parts->sessions);
+	head.rule_bytes = sizeof(*parts->rules);
 	head.listener_count = (uint32_t)parts->listener_count;
 	head.certificate_count = (uint32_t)parts->certificate_count;
 	head.session_count = (uint32_t)parts->session_count;
+	head.rule_count = (uint32_t)parts->rule_count;
 	for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]) && r == 0; i++)
 		r = fdio_write_all(fd, pieces[i].p, pieces[i].n);
 	if (r == 0 && fcntl(fd, F_ADD_SEALS, seals) < 0)

@@ -40,6 +40,7 @@ enum control_command {
 	CONTROL_DRAIN,
 	CONTROL_LOG_LEVEL, /* argument: enum log_level */
 	CONTROL_VERBOSE,   /* argument: 0 or 1 */
+	CONTROL_RULE,      /* argument: 0 or 1; name: the rule */
 	CONTROL_COMMANDS,
 };
 
@@ -104,8 +105,17 @@ struct control_session {
 	char helo[64];
 };
 
-/* The head of a snapshot; listeners, certificates and sessions follow, as many as it
- * says.  The first nine fields are filled by control_make_snapshot. */
+/* A rule of the configuration, in their order. */
+struct control_rule {
+	char name[64];
+	char stage[16];
+	uint64_t hits;
+	uint32_t is_on;
+	uint32_t is_switched; /* by sinkctl */
+};
+
+/* The head of a snapshot; listeners, certificates, sessions and rules follow, as many as
+ * it says.  The first eleven fields are filled by control_make_snapshot. */
 struct control_status {
 	uint32_t magic;
 	uint32_t version;
@@ -113,9 +123,11 @@ struct control_status {
 	uint32_t listener_bytes;
 	uint32_t certificate_bytes;
 	uint32_t session_bytes;
+	uint32_t rule_bytes;
 	uint32_t listener_count;
 	uint32_t certificate_count;
 	uint32_t session_count;
+	uint32_t rule_count;
 
 	uint32_t state; /* enum control_state */
 	int32_t pid;
@@ -163,9 +175,11 @@ struct control_snapshot {
 	const struct control_listener *listeners;
 	const struct control_certificate *certificates;
 	const struct control_session *sessions;
+	const struct control_rule *rules;
 	size_t listener_count;
 	size_t certificate_count;
 	size_t session_count;
+	size_t rule_count;
 };
 
 /* Write the numbers into a file of memory that nobody can change any more.  An array

@@ -99,6 +99,7 @@ static void become_worker(
 		.spawner_fds = g->spawners.asker_fds,
 		.spawner_count = g->spawners.count,
 		.section_fds = g->spawners.section_fds,
+		.rule_numbers = g->rule_numbers,
 		.client_key_secret = {c->secret[0], c->secret[1]},
 	};
 

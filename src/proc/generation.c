@@ -210,12 +210,17 @@ struct generation *generation_new(
 	if (g == NULL)
 		return NULL;
 	*g = (struct generation){
+		.rule_numbers = calloc(config->rules.count + 1, sizeof(*g->rule_numbers)),
 		.number = number,
 		.config = config,
 		.keyring = keyring,
 		.keys = KEYS_NONE,
 		.quit_pipe = {-1, -1},
 	};
+	if (g->rule_numbers == NULL) {
+		free(g);
+		return NULL;
+	}
 	return g;
 }
 
@@ -294,6 +299,7 @@ void generation_free(struct generation *g)
 	sandbox_done(&g->sandbox);
 	for (int i = 0; i < 2; i++)
 		(void)fdio_close(&g->quit_pipe[i]);
+	free(g->rule_numbers);
 	free(g);
 }
 

@@ -28,6 +28,7 @@ struct generation {
 	struct spawners spawners;
 	bool is_daemon; /* nobody reads standard error after the start */
 	struct sandbox sandbox;
+	uint16_t *rule_numbers; /* of the rules of the configuration, see rulebook.h */
 	struct listener *listeners;
 	size_t listener_count;
 	int quit_pipe[2]; /* workers read; its end tells them to go */

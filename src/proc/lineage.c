@@ -120,6 +120,7 @@ int lineage_open(struct lineage *l, const struct config *config, struct keyring 
 		return EXIT_FAILURE;
 	}
 	g->is_daemon = l->is_daemon;
+	rulebook_take(l->rulebook, config, g->rule_numbers);
 	status = open_parts(l, g, level);
 	if (status == 0) {
 		l->last_number = g->number;

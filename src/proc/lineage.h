@@ -9,6 +9,7 @@
 
 #include "proc/generation.h"
 #include "proc/inherit.h"
+#include "proc/rulebook.h"
 
 struct lineage {
 	struct generation *current;   /* NULL: before the start */
@@ -20,6 +21,7 @@ struct lineage {
 	/* What sinkctl has said of the level of the log, or -1; NULL: it cannot.  Of the
 	 * caller. */
 	const _Atomic int32_t *log_level;
+	struct rulebook *rulebook; /* of the caller */
 };
 
 /* Open what this configuration needs, the log too; listeners that the current generation

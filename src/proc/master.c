@@ -56,7 +56,8 @@ static int set_up(struct master *m, struct config *c)
 	 * upgrade that is nobody. */
 	(void)log_open(m->lineage.inherit->is_upgrade ? c->log_target : "stderr",
 		c->log_format, c->log_level);
-	if ((r = signals_open(&m->signal_fd)) < 0 || (r = crew_init(&m->crew)) < 0) {
+	if ((r = signals_open(&m->signal_fd)) < 0 || (r = crew_init(&m->crew)) < 0 ||
+		(r = rulebook_init(&m->rulebook, m->crew.board, m->crew.counters)) < 0) {
 		keyring_unref(m->options->keyring);
 		config_free(c);
 		return fail_start("open signals and shared memory", r);
@@ -64,6 +65,7 @@ static int set_up(struct master *m, struct config *c)
 	m->crew.is_daemon = m->options->is_daemon;
 	m->lineage.is_daemon = m->options->is_daemon;
 	m->lineage.log_level = &m->crew.board->log_level;
+	m->lineage.rulebook = &m->rulebook;
 	/* Before listeners, which may be sockets in it. */
 	runtime = runtime_prepare(c->runtime_dir, m->runtime_dir);
 	r = lineage_open(
@@ -345,13 +347,13 @@ static enum control_state state_of(const struct master *m)
 	return CONTROL_RUNNING;
 }
 
-static int act(
-	void *user, enum control_command command, int32_t argument, const char **ret_text)
+static int act(void *user, const struct control_request *request, const char **ret_text)
 {
 	struct master *m = user;
+	int32_t argument = request->argument;
 
 	*ret_text = "done";
-	switch (command) {
+	switch ((enum control_command)request->command) {
 	case CONTROL_LOG_LEVEL:
 		log_set_level((enum log_level)argument);
 		atomic_store(&m->crew.board->log_level, argument);
@@ -359,6 +361,11 @@ static int act(
 	case CONTROL_VERBOSE:
 		atomic_store(&m->crew.board->verbose, argument);
 		return 0;
+	case CONTROL_RULE:
+		if (rulebook_switch(&m->rulebook, request->name, argument == 1) == 0)
+			return 0;
+		*ret_text = "there is no such rule";
+		return ENOENT;
 	case CONTROL_STOP:
 		*ret_text = is_ending(m) ? "stopping now"
 					 : "stopping; messages in flight may finish";
@@ -387,6 +394,7 @@ static void hear_control(struct master *m)
 		.crew = &m->crew,
 		.lineage = &m->lineage,
 		.keeper = &m->keeper,
+		.rulebook = &m->rulebook,
 		.state = state_of(m),
 		.started = m->started,
 		.loaded = m->loaded,
@@ -453,6 +461,7 @@ static void tear_down(struct master *m)
 	inherit_done(inherit, inherit->sockets, inherit->count);
 	control_close(&m->control_fd, m->runtime_dir, CONTROL_NAME);
 	runtime_remove_pid(m->runtime_dir);
+	rulebook_done(&m->rulebook);
 	crew_done(&m->crew);
 	(void)fdio_close(&m->signal_fd);
 }

@@ -20,6 +20,7 @@ struct master {
 	struct crew crew;
 	struct keeper keeper;
 	struct lineage lineage;
+	struct rulebook rulebook;
 	struct cleaner cleaner;
 	int signal_fd;
 	struct upgrade upgrade;

@@ -419,6 +419,8 @@ static void converse(struct server *v)
 			flush_output(v);
 			return;
 		case SMTP_DROP:
+		case SMTP_RESET:
+		case SMTP_STALL:
 			return;
 		}
 	}

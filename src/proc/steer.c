@@ -26,6 +26,7 @@ static const char *const command_names[CONTROL_COMMANDS] = {
 	[CONTROL_DRAIN] = "drain",
 	[CONTROL_LOG_LEVEL] = "log-level",
 	[CONTROL_VERBOSE] = "verbose",
+	[CONTROL_RULE] = "rule",
 };
 
 /* ------------------------------------------------------------------ numbers */
@@ -95,6 +96,23 @@ static size_t fill_sessions(const struct crew *crew, struct control_session *row
 	return n;
 }
 
+static void fill_rule(const struct steer_view *view, const struct rules_entry *entry,
+	uint16_t number, struct control_rule *ret)
+{
+	static const char *const stages[] = {
+#define STAGE_NAME(id, name) [RULE_##id] = name,
+		RULE_STAGES(STAGE_NAME)
+#undef STAGE_NAME
+	};
+	bool is_on = entry->is_enabled;
+
+	COPY_TEXT(ret->name, entry->rule.name);
+	COPY_TEXT(ret->stage, stages[entry->rule.stage]);
+	ret->hits = rulebook_count(view->rulebook, number);
+	ret->is_switched = rulebook_is_switched(view->crew->board, number, &is_on);
+	ret->is_on = is_on;
+}
+
 static void fill_workers(const struct steer_view *view, struct control_status *status)
 {
 	const struct generation *g = view->lineage->current;
@@ -154,9 +172,11 @@ static int make_snapshot(const struct steer_view *view, int *ret_fd)
 		calloc(keyring_count(g->keyring) + 1, sizeof(*certificates));
 	struct control_session *sessions =
 		calloc(view->crew->limit + 1, sizeof(*sessions));
+	struct control_rule *rules = calloc(g->config->rules.count + 1, sizeof(*rules));
 	int r = -ENOMEM;
 
-	if (listeners == NULL || certificates == NULL || sessions == NULL)
+	if (listeners == NULL || certificates == NULL || sessions == NULL ||
+		rules == NULL)
 		goto out;
 	fill_config(g->config, &status);
 	fill_times(view, &status);
@@ -173,8 +193,14 @@ static int make_snapshot(const struct steer_view *view, int *ret_fd)
 		fill_certificate(g->keyring, i, &certificates[i]);
 	parts.sessions = sessions;
 	parts.session_count = fill_sessions(view->crew, sessions);
+	parts.rules = rules;
+	parts.rule_count = g->config->rules.count;
+	for (size_t i = 0; i < parts.rule_count; i++)
+		fill_rule(view, &g->config->rules.entries[i], g->rule_numbers[i],
+			&rules[i]);
 	r = control_make_snapshot(&parts, ret_fd);
 out:
+	free(rules);
 	free(listeners);
 	free(certificates);
 	free(sessions);
@@ -187,7 +213,7 @@ static bool is_argument_right(enum control_command command, int32_t argument)
 {
 	if (command == CONTROL_LOG_LEVEL)
 		return argument >= LOG_DEBUG && argument <= LOG_ERROR;
-	if (command == CONTROL_VERBOSE)
+	if (command == CONTROL_VERBOSE || command == CONTROL_RULE)
 		return argument == 0 || argument == 1;
 	return true;
 }
@@ -211,9 +237,10 @@ static void answer_order(const struct steer_view *view,
 	int status = EINVAL;
 
 	if (is_argument_right(command, request->argument))
-		status = view->act(view->user, command, request->argument, &text);
+		status = view->act(view->user, request, &text);
 	log_event(LOG_INFO, EV_CONTROL_REQUEST,
 		LOG_TEXT("command", command_names[command]),
+		LOG_TEXT("rule", command == CONTROL_RULE ? request->name : NULL),
 		LOG_NUM("client_pid", peer->pid), LOG_NUM("uid", peer->uid),
 		LOG_TEXT("answer", text));
 	control_reply(peer, status, text, -1);

@@ -9,6 +9,7 @@
 #include "proc/crew.h"
 #include "proc/keeper.h"
 #include "proc/lineage.h"
+#include "proc/rulebook.h"
 
 /* A moment by both clocks: one tells which it was, the other how long ago. */
 struct steer_moment {
@@ -23,6 +24,7 @@ struct steer_view {
 	const struct crew *crew;
 	const struct lineage *lineage;
 	const struct keeper *keeper;
+	const struct rulebook *rulebook;
 	enum control_state state;
 	struct steer_moment started;
 	struct steer_moment loaded;          /* the configuration */
@@ -31,8 +33,8 @@ struct steer_view {
 	void *user;
 	/* Do it.  *ret_text, which lives until the next call, says what is done now, or
 	 * why it is not.  Returns 0 or a positive errno. */
-	int (*act)(void *user, enum control_command command, int32_t argument,
-		const char **ret_text);
+	int (*act)(
+		void *user, const struct control_request *request, const char **ret_text);
 };
 
 /* Make the control socket in the runtime directory ("": there is none), is_successor: in

@@ -63,6 +63,8 @@ struct envelope_client {
 
 struct recipient {
 	struct address address;
+	unsigned route;      /* where it is delivered; 0: as the listener has it */
+	bool is_discarded;   /* a hook has it accepted, and stored nowhere */
 	struct str argument; /* of RCPT as it was sent: "TO:<a@b> NOTIFY=NEVER" */
 	unsigned notify;     /* NOTIFY=, a set of enum dsn_notify */
 	/* ORCPT= (RFC 3461, 4.2): "rfc822" and the address, decoded; empty without. */
@@ -86,6 +88,9 @@ struct envelope {
 	struct str solicit;     /* SOLICIT= (RFC 3865), keywords; empty without */
 	uint64_t declared_size; /* SIZE=, 0 without */
 	enum body_type body;
+	bool is_discarded; /* likewise, for all recipients */
+	/* Header lines that a hook has put in front of the message, each ended by LF. */
+	struct str prepended;
 	struct recipient *recipients;
 	size_t recipient_count;
 	size_t recipient_size; /* room in recipients */

@@ -65,7 +65,7 @@ static bool judge(struct smtp *s, enum hook_stage stage, struct sinkd_verdict *v
 	int code = stage_refusals[stage].code;
 
 	engine_pause(s, v->delay_ms);
-	if (v->drop)
+	if (v->action == SINKD_DISCONNECT)
 		engine_drop(s);
 	else if (v->code == 0)
 		return true;

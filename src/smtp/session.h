@@ -10,6 +10,9 @@
  *                  smtp_tls_started or smtp_notify TLS_FAILED
  *     SMTP_CLOSE   send the output, close
  *     SMTP_DROP    close without another byte
+ *     SMTP_RESET   the same, so that the client sees a reset
+ *     SMTP_STALL   wait without a word until the client goes, the time for a command
+ *                  (or for data, or the session) is over, or the server goes; then drop
  *
  * Any split of the bytes over calls of smtp_feed gives the same result.  Behind a
  * STARTTLS nothing is consumed: the caller knows whether something is left. */
@@ -36,7 +39,9 @@ enum smtp_want {
 	SMTP_PAUSE,
 	SMTP_STARTTLS,
 	SMTP_CLOSE,
-	SMTP_DROP
+	SMTP_DROP,
+	SMTP_RESET,
+	SMTP_STALL
 };
 
 /* What happened outside, for the engine to say its last words about. */
@@ -185,6 +190,18 @@ bool smtp_is_in_message(const struct smtp *s);
 bool smtp_is_mid_line(const struct smtp *s);
 uint64_t smtp_line_count(const struct smtp *s); /* command lines so far */
 bool smtp_has_quit(const struct smtp *s);
+
+/* For hooks: the session they were handed, as far as it has come; valid until they
+ * return.  The command in hand, and a number that no other session of this process has.
+ */
+const struct envelope *smtp_envelope(const struct smtp *s);
+enum smtp_verb smtp_command(const struct smtp *s);
+uint64_t smtp_session_number(const struct smtp *s);
+
+/* For hooks, before DATA or the first BDAT: put a header line, without its end, in front
+ * of the message.  False: it is no header line of printable text (998 octets at most), it
+ * comes too late, or the session has no memory left. */
+bool smtp_prepend(struct smtp *s, struct str line);
 
 /* What the client calls itself, since EHLO, HELO or LHLO was accepted; valid until bytes
  * are fed. */

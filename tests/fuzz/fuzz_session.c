@@ -118,7 +118,7 @@ static void judge_by_argument(struct sinkd_str argument, struct sinkd_verdict *v
 	sum /= 3;
 	verdict->code = codes[sum % (sizeof(codes) / sizeof(codes[0]))];
 	verdict->delay_ms = sum / 16 % 3 == 0 ? sum : 0;
-	verdict->drop = sum % 29 == 0;
+	verdict->action = sum % 29 == 0 ? SINKD_DISCONNECT : SINKD_DECIDE;
 	if (sum % 5 == 0)
 		memcpy(verdict->enhanced, "4.2.1", sizeof("4.2.1"));
 	if (sum % 7 == 0)
@@ -138,7 +138,7 @@ static void judge_text(
 	else if (plan->text_trouble == TEXT_HOOK_CLOSES)
 		verdict->code = 421;
 	else if (plan->text_trouble == TEXT_HOOK_DROPS)
-		verdict->drop = true;
+		verdict->action = SINKD_DISCONNECT;
 }
 
 static void judge(struct rig *r, enum rig_hook hook, struct sinkd_str argument,

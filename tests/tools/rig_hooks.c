@@ -34,8 +34,9 @@ static void called(struct rig *r, enum rig_hook hook, struct sinkd_str argument,
 {
 	assert(r->ended_count == 0);
 	if (verdict != NULL)
-		assert(verdict->code == 0 && verdict->delay_ms == 0 && !verdict->drop &&
-			verdict->enhanced[0] == '\0' && verdict->text[0] == '\0');
+		assert(verdict->code == 0 && verdict->delay_ms == 0 &&
+			verdict->action == SINKD_DECIDE && verdict->enhanced[0] == '\0' &&
+			verdict->text[0] == '\0');
 	if (hook == RIG_DATA_CHUNK) {
 		r->text_bytes += argument.len;
 		rig_trace_add(r, hook_names[hook], "", 0);

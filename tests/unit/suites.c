@@ -14,6 +14,8 @@ void (*const unit_suites[])(void) = {
 	suite_spawner_questions,
 	suite_helper,
 	suite_macro,
+	suite_pattern,
+	suite_rule,
 	suite_mailbox,
 	suite_headers,
 	suite_maildir,

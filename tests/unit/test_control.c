@@ -353,12 +353,12 @@ static void test_answers(void)
 	tear_down(&f);
 }
 
-static int act(
-	void *user, enum control_command command, int32_t argument, const char **ret_text)
+static int act(void *user, const struct control_request *request, const char **ret_text)
 {
 	unsigned *obeyed = user;
 
-	CHECK("what was asked", command == CONTROL_LOG_LEVEL && argument == 2);
+	CHECK("what was asked",
+		request->command == CONTROL_LOG_LEVEL && request->argument == 2);
 	++*obeyed;
 	*ret_text = "done";
 	return 0;

@@ -326,7 +326,7 @@ static void test_drop(void)
 {
 	for (size_t i = 0; i < COUNT_OF(stages); i++) {
 		const struct stage *stage = &stages[i];
-		struct refusal refusal = {.verdict = {.drop = true}};
+		struct refusal refusal = {.verdict = {.action = SINKD_DISCONNECT}};
 		struct rig r;
 
 		start_stage(&r, stage, &refusal);

@@ -152,7 +152,7 @@ static void test_hook(void)
 			"550 1 b@example.org\n550 1 full@example.org\n", false},
 		{"refused, closing", {.code = 421}, "421 421 ",
 			"421 1 b@example.org\n421 1 full@example.org\n", true},
-		{"dropped", {.drop = true}, "",
+		{"dropped", {.action = SINKD_DISCONNECT}, "",
 			"550 1 b@example.org\n550 1 full@example.org\n", true},
 		{"delayed", {.delay_ms = 100}, "250 452 ",
 			"250 1 b@example.org\n452 1 full@example.org\n", false},

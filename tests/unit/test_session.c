@@ -373,7 +373,7 @@ static void judge_rcpt(struct rig *r, enum rig_hook hook, struct sinkd_str argum
 		verdict->code = 550;
 	if (hook == RIG_COMMAND && argument.len == 4 &&
 		memcmp(argument.data, "VRFY", 4) == 0)
-		verdict->drop = true;
+		verdict->action = SINKD_DISCONNECT;
 }
 
 /* Each command with its verb and the code of its reply; DATA with that to itself. */

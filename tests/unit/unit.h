@@ -50,6 +50,8 @@ void suite_spawner(void);
 void suite_spawner_questions(void);
 void suite_helper(void);
 void suite_macro(void);
+void suite_pattern(void);
+void suite_rule(void);
 void suite_mailbox(void);
 void suite_headers(void);
 void suite_maildir(void);

@@ -1,0 +1,304 @@
+/* The sections of those who decide: rule, module and policy.
+ *
+ * Runs in the master; the input is the operator's own file, not a client's. */
+#include "config/rule_section.h"
+
+#include <string.h>
+
+#include "base/str.h"
+#include "config/conf.h"
+#include "config/option.h"
+#include "config/reader.h"
+#include "config/routing.h"
+#include "config/schema.h"
+#include "config/tables.h"
+#include "policy/pattern.h"
+#include "smtp/reply.h"
+
+/* Tell what is wrong with a text. */
+static void report_text(struct reader *r, const struct section *s, const char *option,
+	const char *text, const char *wrong)
+{
+	char value[160];
+
+	(void)str_printable(value, sizeof(value), str_of(text));
+	reader_mistake(r, s, option, "'%s': %s", value, wrong);
+}
+
+/* "452 4.2.2 Mailbox full": the enhanced code and the text may be missing.  Returns NULL,
+ * or what is wrong. */
+static const char *parse_reply(struct reader *r, const char *written, int *ret_code,
+	const char **ret_enhanced, const char **ret_text)
+{
+	static const char wrong[] = "a reply is expected, \"452 4.2.2 Mailbox full\"";
+	const char *copy = reader_copy_text(r, written);
+	char enhanced[sizeof(((struct reply *)NULL)->enhanced)];
+	struct str rest, word;
+	uint64_t code;
+
+	if (copy == NULL)
+		return NULL;
+	rest = str_of(copy);
+	word = str_take_word(&rest);
+	if (word.n != 3 || str_parse_u64(word, &code) < 0)
+		return wrong;
+	if (code < 400 || code > 599)
+		return "the code of a refusal is from 400 to 599";
+	*ret_code = (int)code;
+	*ret_enhanced = "";
+	*ret_text = rest.p;
+	word = str_take_word(&rest);
+	if (word.n > 0 && word.n < sizeof(enhanced)) {
+		(void)str_copy(enhanced, sizeof(enhanced), word);
+		if (reply_enhanced_fits(enhanced, (int)code)) {
+			*ret_enhanced = reader_copy_text(r, enhanced);
+			*ret_text = rest.p;
+		} else if (reply_enhanced_fits(enhanced, code < 500 ? 500 : 400)) {
+			return "the enhanced code is not of the class of the code";
+		}
+	}
+	for (const char *p = *ret_text; *p != '\0'; p++)
+		if (!str_is_printable(*p))
+			return "only printable ASCII characters can be sent";
+	return strlen(*ret_text) >= sizeof(((struct reply *)NULL)->text)
+		       ? "the text is longer than 255 octets"
+		       : NULL;
+}
+
+/* ----------------------------------------------------------------------- rules */
+
+static void read_pattern(struct reader *r, const struct section *s, const char *option,
+	const char *text, struct pattern **ret)
+{
+	const char *wrong = text == NULL ? NULL : pattern_new(text, ret);
+
+	if (wrong != NULL)
+		report_text(r, s, option, text, wrong);
+}
+
+static void read_patterns(struct reader *r, const struct section *s, struct rule_text *t)
+{
+	struct rule_settings *rule = &t->entry.rule;
+	const struct {
+		const char *option, *text;
+		const struct pattern **member;
+	} all[] = {
+		{"helo", t->helo, &rule->helo},
+		{"sender", t->sender, &rule->sender},
+		{"recipient", t->recipient, &rule->recipient},
+		{"user", t->user, &rule->user},
+		{"listener", t->listener, &rule->listener},
+	};
+
+	_Static_assert(sizeof(all) / sizeof(all[0]) ==
+			       sizeof(t->patterns) / sizeof(t->patterns[0]),
+		"a pattern has no place");
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		read_pattern(r, s, all[i].option, all[i].text, &t->patterns[i]);
+		*all[i].member = t->patterns[i];
+	}
+}
+
+/* What is not known at a stage cannot be a condition there. */
+static void check_known(struct reader *r, const struct section *s, enum rule_stage stage)
+{
+	static const struct {
+		const char *option;
+		enum rule_stage from; /* of connect, helo, mail and rcpt */
+	} known[] = {
+		{"helo", RULE_HELO},
+		{"user", RULE_HELO},
+		{"sender", RULE_MAIL},
+		{"size", RULE_MAIL},
+		{"recipient", RULE_RCPT},
+	};
+	static const char *const stages[] = {
+#define STAGE_NAME(id, name) [RULE_##id] = name,
+		RULE_STAGES(STAGE_NAME)
+#undef STAGE_NAME
+	};
+	bool is_early = stage == RULE_CONNECT || stage == RULE_HELO || stage == RULE_MAIL;
+
+	for (size_t i = 0; is_early && i < sizeof(known) / sizeof(known[0]); i++)
+		if (schema_has(s, known[i].option) && known[i].from > stage)
+			reader_mistake(r, s, known[i].option, "not known yet on \"%s\"",
+				stages[stage]);
+}
+
+static void read_reply(struct reader *r, const struct section *s, struct rule_text *t)
+{
+	const char *wrong;
+
+	if (t->reply == NULL)
+		return;
+	wrong = parse_reply(
+		r, t->reply, &t->entry.code, &t->entry.enhanced, &t->entry.text);
+	if (wrong == NULL && t->entry.text != NULL)
+		wrong = rules_check_text(t->entry.text);
+	if (wrong != NULL)
+		report_text(r, s, "reply", t->reply, wrong);
+}
+
+static bool is_in_transaction(enum rule_stage stage)
+{
+	return stage == RULE_MAIL || stage == RULE_RCPT || stage == RULE_DATA ||
+	       stage == RULE_BDAT || stage == RULE_MESSAGE;
+}
+
+/* Options that contradict each other, or a rule that could never do anything. */
+static void check_effect(struct reader *r, const struct section *s, struct rule_text *t)
+{
+	const struct rules_entry *e = &t->entry;
+	enum rule_stage stage = e->rule.stage;
+	enum rule_action action = e->rule.action;
+
+	if (action == RULE_REPLY && t->reply == NULL && e->rule.delay.most_ms == 0 &&
+		!e->matches_address)
+		reader_section_mistake(
+			r, s, "it does nothing: no reply, no delay, no other action");
+	if (action != RULE_REPLY && t->reply != NULL)
+		reader_mistake(r, s, "reply", "only with action \"reply\"");
+	if (action == RULE_DELIVER && stage != RULE_RCPT)
+		reader_mistake(r, s, "action", "'deliver': only on \"rcpt\"");
+	if (action == RULE_DROP && !is_in_transaction(stage))
+		reader_mistake(r, s, "action", "'drop': there is no mail yet to drop");
+	if (action != RULE_DELIVER && schema_has(s, "deliver"))
+		reader_mistake(r, s, "deliver", "only with action \"deliver\"");
+	if (e->after > 0 && stage != RULE_DATA && stage != RULE_BDAT)
+		reader_mistake(r, s, "after", "only on \"data\" and \"bdat\"");
+	if (e->matches_address && stage != RULE_RCPT && stage != RULE_MAIL)
+		reader_mistake(r, s, "match-address", "only on \"mail\" and \"rcpt\"");
+}
+
+static void read_times(struct reader *r, const struct section *s, struct rule_text *t)
+{
+	struct rule_settings *rule = &t->entry.rule;
+	const char *wrong =
+		t->delay == NULL ? NULL : rule_parse_delay(t->delay, &rule->delay);
+
+	if (wrong != NULL)
+		report_text(r, s, "delay", t->delay, wrong);
+	if (t->rate == NULL || *t->rate == '\0')
+		return;
+	wrong = rule_parse_rate(t->rate, &rule->rate, &rule->rate_ms);
+	if (wrong != NULL)
+		report_text(r, s, "rate", t->rate, wrong);
+}
+
+/* It is shown, and asked for by name. */
+static void check_name(struct reader *r, const struct section *s)
+{
+	const char *name = schema_title(s);
+	size_t n = 0;
+
+	while (str_is_printable(name[n]))
+		n++;
+	if (n == 0 || name[n] != '\0' || n > CONFIG_RULE_NAME_MAX)
+		reader_section_mistake(
+			r, s, "a name of 1 to 63 printable characters is expected");
+}
+
+static void read_rule(struct reader *r, const struct section *s, struct rule_text *t)
+{
+	struct rule_settings *rule = &t->entry.rule;
+
+	rule->name = reader_copy_text(r, schema_title(s));
+	reader_set_options(r, s, option_rule, t);
+	check_name(r, s);
+	if (!schema_has(s, "on"))
+		reader_mistake(r, s, "on", "must be given");
+	rule->clients = reader_take_networks(r, s, "client", &rule->client_count);
+	read_patterns(r, s, t);
+	read_times(r, s, t);
+	read_reply(r, s, t);
+	check_known(r, s, rule->stage);
+	check_effect(r, s, t);
+	if (rule->action == RULE_DELIVER)
+		routing_read_rule(r, s, t);
+}
+
+static void read_rules(struct reader *r, const struct section *file)
+{
+	struct config *c = r->config;
+	size_t count = schema_count(file, "rule");
+	struct rules_entry *entries = reader_take_memory(r, count * sizeof(*entries));
+
+	c->rule_texts = reader_take_memory(r, count * sizeof(*c->rule_texts));
+	c->routes = reader_take_memory(r, count * sizeof(*c->routes));
+	if (count > CONFIG_RULES_MAX) {
+		const struct section s = schema_section(file, "rule", CONFIG_RULES_MAX);
+
+		reader_section_mistake(r, &s, "one rule more than there may be");
+		count = CONFIG_RULES_MAX;
+	}
+	for (size_t i = 0; i < count && !r->is_out_of_memory; i++) {
+		const struct section s = schema_section(file, "rule", i);
+		struct rule_text *t = &c->rule_texts[i];
+
+		/* Counted first: what it has on the heap is freed in any case. */
+		c->rules.count++;
+		read_rule(r, &s, t);
+		if (t->delivery_count > 0) {
+			c->routes[c->route_count++] =
+				(struct delivery_route){t->deliveries, t->delivery_count};
+			t->entry.route = (unsigned)c->route_count;
+		}
+		entries[i] = t->entry;
+	}
+	c->rules.entries = entries;
+}
+
+void rule_section_free_patterns(struct config *c)
+{
+	for (size_t i = 0; i < c->rules.count; i++)
+		for (size_t k = 0; k < 5; k++)
+			pattern_free(c->rule_texts[i].patterns[k]);
+}
+
+/* ----------------------------------------------------------- modules, and policy */
+
+static void read_modules(struct reader *r, const struct section *file)
+{
+	struct config *c = r->config;
+	size_t count = schema_count(file, "module");
+
+	c->modules = reader_take_memory(r, count * sizeof(*c->modules));
+	for (size_t i = 0; i < count && !r->is_out_of_memory; i++) {
+		const struct section s = schema_section(file, "module", i);
+		struct module_settings *m = &c->modules[i];
+		const char *wrong;
+
+		m->path = reader_copy_text(r, schema_title(&s));
+		reader_set_options(r, &s, option_module, m);
+		if (m->path == NULL)
+			return;
+		wrong = m->path[0] == '/' ? option_check_file(m->path)
+					  : "an absolute path is expected";
+		if (wrong != NULL)
+			reader_section_mistake(r, &s, wrong);
+		c->module_count++;
+	}
+}
+
+static void read_policy(struct reader *r, const struct section *file)
+{
+	const struct section s = schema_section(file, "policy", 0);
+	struct config *c = r->config;
+	const char *wrong;
+
+	if (c->service_failure == NULL)
+		return;
+	wrong = parse_reply(r, c->service_failure, &c->service.failure_code,
+		&c->service.failure_enhanced, &c->service.failure_text);
+	if (wrong != NULL)
+		report_text(r, &s, "on-failure", c->service_failure, wrong);
+}
+
+void rule_section_read_all(struct reader *r, const struct section *file)
+{
+	read_rules(r, file);
+	if (!r->is_out_of_memory)
+		read_modules(r, file);
+	if (!r->is_out_of_memory)
+		read_policy(r, file);
+}

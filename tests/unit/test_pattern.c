@@ -1,0 +1,100 @@
+/* policy/pattern. */
+#include "policy/pattern.h"
+
+#include "unit.h"
+
+#include <string.h>
+
+static void test_matches(void)
+{
+	static const struct {
+		const char *pattern, *subject;
+		bool matches;
+	} cases[] = {
+		{"*", "", true},
+		{"*", "anything", true},
+		{"", "", true},
+		{"", "a", false},
+		{"a", "A", true},
+		{"a?c", "aBC", true},
+		{"a?c", "ac", false},
+		{"full-*@*", "full-1@example.org", true},
+		{"full-*@*", "empty-1@example.org", false},
+		{"*@example.org", "a@b@example.org", true},
+		{"*@example.org", "a@example.org.test", false},
+		{"a*b*c", "axxbyybzzc", true},
+		{"a*b*c", "axxbyybzz", false},
+		{"**", "a", true},
+		{"*?", "", false},
+		{"*a", "aaaa", true},
+		{"~^a+@", "AAA@x", true},
+		{"~^a+@", "baaa@x", false},
+		{"~(one|two)\\.test$", "x@two.test", true},
+		{"~(one|two)\\.test$", "x@twoxtest", false},
+		{"~\\\\1", "\\1", true},
+		{"~a{2,3}", "xaay", true},
+		{"\\", "\\", true},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct pattern *p = NULL;
+
+		CHECK(cases[i].pattern, pattern_new(cases[i].pattern, &p) == NULL);
+		CHECK(cases[i].subject,
+			pattern_matches(p, str_of(cases[i].subject)) == cases[i].matches);
+		pattern_free(p);
+	}
+}
+
+static void test_mistakes(void)
+{
+	static const char *const cases[] = {
+		"~", "~(", "~[a", "~a{", "~a{2,1}", "~*a", "~(a)\\1", "~\\\\\\1"};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct pattern *p = NULL;
+
+		CHECK(cases[i], pattern_new(cases[i], &p) != NULL && p == NULL);
+	}
+}
+
+/* What would take years if each star were tried with each length. */
+static void test_many_stars(void)
+{
+	char glob[2 * 60 + 2] = "", subject[4096];
+	struct pattern *p = NULL;
+
+	for (size_t i = 0; i < 60; i++)
+		(void)strlcat(glob, "*a", sizeof(glob));
+	(void)strlcat(glob, "b", sizeof(glob));
+	memset(subject, 'a', sizeof(subject));
+	CU_ASSERT_PTR_NULL(pattern_new(glob, &p));
+	CU_ASSERT_FALSE(pattern_matches(p, (struct str){subject, sizeof(subject)}));
+	pattern_free(p);
+}
+
+/* A NUL in the text is no end for a glob, and the text is cut for an expression. */
+static void test_bytes(void)
+{
+	char subject[PATTERN_SUBJECT_MAX + 10];
+	struct pattern *p = NULL;
+
+	CU_ASSERT_PTR_NULL(pattern_new("a?c", &p));
+	CU_ASSERT_TRUE(pattern_matches(p, (struct str){"a\0c", 3}));
+	pattern_free(p);
+	memset(subject, 'a', sizeof(subject));
+	CU_ASSERT_PTR_NULL(pattern_new("~^a*$", &p));
+	CU_ASSERT_TRUE(pattern_matches(p, (struct str){subject, sizeof(subject)}));
+	pattern_free(p);
+	pattern_free(NULL);
+}
+
+void suite_pattern(void)
+{
+	CU_pSuite s = CU_add_suite("pattern", NULL, NULL);
+
+	CU_add_test(s, "matches", test_matches);
+	CU_add_test(s, "mistakes", test_mistakes);
+	CU_add_test(s, "many stars", test_many_stars);
+	CU_add_test(s, "bytes", test_bytes);
+}
