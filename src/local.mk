@@ -57,6 +57,7 @@ src_libsinkd_a_SOURCES = \
 	src/delivery/maildir.c src/delivery/maildir.h \
 	src/delivery/maildir_message.c \
 	src/delivery/pipe.c \
+	src/delivery/routes.c src/delivery/routes.h \
 	src/delivery/spawn_request.c src/delivery/spawn_request.h \
 	src/delivery/spool.c src/delivery/spool.h \
 	src/delivery/text.c src/delivery/text.h \

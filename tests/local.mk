@@ -76,6 +76,8 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_counters.c \
 	tests/unit/maildir_fixture.c tests/unit/maildir_fixture.h \
 	tests/unit/test_delivery.c \
+	tests/unit/routes_fixture.c tests/unit/routes_fixture.h \
+	tests/unit/test_delivery_routes.c \
 	tests/unit/test_delivery_several.c \
 	tests/unit/test_headers.c \
 	tests/unit/test_helper.c \

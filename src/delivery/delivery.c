@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "delivery/routes.h"
 #include "smtp/envelope.h"
 
 /* Room for recipients: the least there is, and the most that is kept when a message
@@ -37,25 +38,26 @@ static const char *const step_names[] = {"begin", "chunk", "prepare", "run", "co
 struct section {
 	const struct delivery_settings *settings;
 	void *state;
-	bool has_message; /* begun, and not ended */
-	bool *keep;       /* for whom; of no meaning without */
+	const struct share *share;  /* its recipients; the next are of these */
+	bool has_message;           /* begun, and not ended */
+	bool *keep;                 /* for whom, from prepare on */
+	struct smtp_result failure; /* why there is no message for any of them, or OK */
 };
 
 struct delivery {
-	const size_t *selected; /* sections; borrowed */
-	size_t selected_count;
-	size_t recipient_count; /* of the message in hand */
-	bool is_lmtp;           /* each of them is a unit of its own */
+	struct routes routes;
+	const struct envelope *envelope; /* of the message in hand */
+	size_t recipient_count;
+	bool is_lmtp; /* each of them is a unit of its own */
 	/* One block: of each of the next, and of the keep of all sections, `room`. */
-	struct smtp_result *answers;
-	bool *asked; /* whom the question in hand is about */
+	struct smtp_result *answers; /* to the question in hand: of its section, */
+	bool *asked;                 /* and who it is about */
 	size_t room;
 	size_t count;
 	struct section sections[];
 };
 
 const struct smtp_result delivery_taken = {RESULT_OK, 250, "2.0.0", "Ok"};
-static const size_t first_section;
 
 const struct delivery_backend *delivery_backend_find(const char *name)
 {
@@ -89,7 +91,8 @@ int delivery_open(const struct delivery_settings *settings, size_t n,
 {
 	struct delivery *d = calloc(1, sizeof(*d) + n * sizeof(d->sections[0]));
 
-	if (d == NULL) {
+	if (d == NULL || routes_init(&d->routes, n) < 0) {
+		free(d);
 		*ret_failed = 0;
 		return -ENOMEM;
 	}
@@ -98,6 +101,7 @@ int delivery_open(const struct delivery_settings *settings, size_t n,
 		int err;
 
 		section->settings = &settings[d->count];
+		section->share = &d->routes.shares[d->count];
 		err = section->settings->backend->open(
 			section->settings, d->count, env, &section->state);
 		if (err < 0) {
@@ -106,8 +110,6 @@ int delivery_open(const struct delivery_settings *settings, size_t n,
 			return err;
 		}
 	}
-	d->selected = &first_section;
-	d->selected_count = 1;
 	*ret = d;
 	return 0;
 }
@@ -167,33 +169,54 @@ void delivery_close(struct delivery *d)
 	for (size_t i = 0; i < d->count; i++)
 		d->sections[i].settings->backend->close(d->sections[i].state);
 	free_room(d);
+	routes_done(&d->routes);
 	free(d);
 }
 
-void delivery_select(struct delivery *d, const size_t *sections, size_t n)
+/* A mistake here would be ours: the configuration has been checked. */
+static void check_route(const struct delivery *d, const size_t *sections, size_t n)
 {
 	assert(n > 0);
 	for (size_t i = 0; i < n; i++)
 		assert(sections[i] < d->count);
-	d->selected = sections;
-	d->selected_count = n;
 }
 
-static struct section *selected(struct delivery *d, size_t i)
+void delivery_select(struct delivery *d, const size_t *sections, size_t n)
 {
-	return &d->sections[d->selected[i]];
+	check_route(d, sections, n);
+	d->routes.usual = (struct delivery_route){sections, n};
+}
+
+void delivery_set_routes(
+	struct delivery *d, const struct delivery_route *routes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		check_route(d, routes[i].sections, routes[i].count);
+	d->routes.others = routes;
+	d->routes.other_count = n;
+}
+
+/* How many sections the message in hand has, and which. */
+static size_t section_count(const struct delivery *d)
+{
+	return d->routes.section_count;
+}
+
+static struct section *chosen(struct delivery *d, size_t i)
+{
+	return &d->sections[d->routes.sections[i]];
 }
 
 uint64_t delivery_patience_ms(const struct delivery *d)
 {
 	uint64_t ms = 0;
 
-	for (size_t i = 0; i < d->selected_count; i++) {
-		const struct section *s = &d->sections[d->selected[i]];
+	for (size_t i = 0; i < section_count(d); i++) {
+		const struct section *s = &d->sections[d->routes.sections[i]];
 
 		if (s->has_message && s->settings->backend->patience_ms != NULL)
 			ms += s->settings->backend->patience_ms(
-				s->state, d->recipient_count);
+				s->state, s->share->count);
 	}
 	return ms;
 }
@@ -231,12 +254,13 @@ static void end(struct section *s, const bool *keep)
 /* The message is over: what is kept of it in each section, or nothing of it. */
 static void end_all(struct delivery *d, bool is_kept)
 {
-	for (size_t i = 0; i < d->selected_count; i++) {
-		struct section *s = selected(d, i);
+	for (size_t i = 0; i < section_count(d); i++) {
+		struct section *s = chosen(d, i);
 
 		if (s->has_message)
 			end(s, is_kept ? s->keep : NULL);
 	}
+	routes_forget(&d->routes);
 	if (d->room > ROOM_KEPT)
 		free_room(d);
 }
@@ -269,17 +293,18 @@ static void take_answers(struct delivery *d, struct section *s, enum step step,
 	const struct smtp_result *failure = NULL;
 	bool is_left = false;
 
-	for (size_t i = 0; i < d->recipient_count; i++) {
-		const struct smtp_result *answer = &d->answers[i];
+	for (size_t k = 0; k < s->share->count; k++) {
+		const struct smtp_result *answer = &d->answers[k];
+		struct smtp_result *result = &results[share_index(s->share, k)];
 
-		if (d->asked[i] && answer->kind != RESULT_OK) {
+		if (d->asked[k] && answer->kind != RESULT_OK) {
 			if (s->settings->is_required)
-				results[i] = worse(&results[i], answer);
+				*result = worse(result, answer);
 			if (failure == NULL)
 				failure = answer;
-			s->keep[i] = false;
+			s->keep[k] = false;
 		}
-		is_left |= s->keep[i];
+		is_left |= s->keep[k];
 	}
 	if (failure == NULL || s->settings->is_required)
 		return;
@@ -288,17 +313,21 @@ static void take_answers(struct delivery *d, struct section *s, enum step step,
 		end(s, NULL);
 }
 
-/* Take a step with a section, for those of keep (NULL: all) who have not failed. */
+/* Take a step with a section, for those of keep (NULL: all) who have not failed; what
+ * prepares for one of them does so for all. */
 static void ask(struct delivery *d, struct section *s, enum step step, const bool *keep,
 	struct smtp_result *results)
 {
 	const struct delivery_backend *backend = s->settings->backend;
 	bool is_any = false;
 
-	for (size_t i = 0; i < d->recipient_count; i++) {
-		d->asked[i] = s->keep[i] && (keep == NULL || keep[i]) &&
-			      (step == STEP_PREPARE || results[i].kind == RESULT_OK);
-		is_any |= d->asked[i];
+	for (size_t k = 0; k < s->share->count; k++) {
+		size_t i = share_index(s->share, k);
+		bool is_kept = s->keep[k] && (keep == NULL || keep[i]);
+		bool is_due = is_kept && results[i].kind == RESULT_OK;
+
+		d->asked[k] = is_due || (is_kept && step == STEP_PREPARE);
+		is_any |= is_due;
 	}
 	if (!is_any)
 		return;
@@ -315,47 +344,65 @@ static void ask(struct delivery *d, struct section *s, enum step step, const boo
 static bool is_alive(
 	const struct delivery *d, const bool *keep, const struct smtp_result *results)
 {
-	bool is_any = false, are_all = true;
+	/* It takes one who succeeds, or one who fails. */
+	for (size_t i = 0; i < d->recipient_count; i++) {
+		bool is_ok = results[i].kind == RESULT_OK;
 
-	for (size_t i = 0; i < d->recipient_count; i++)
-		if (keep == NULL || keep[i]) {
-			is_any |= results[i].kind == RESULT_OK;
-			are_all &= results[i].kind == RESULT_OK;
-		}
-	return d->is_lmtp ? is_any : are_all;
+		if ((keep == NULL || keep[i]) && is_ok == d->is_lmtp)
+			return is_ok;
+	}
+	return !d->is_lmtp;
 }
 
 /* ------------------------------------------------------------------- the sink */
 
-/* There is no memory to begin with. */
-static struct smtp_result cannot_begin(struct delivery *d)
+/* There is no memory to begin with, or no such route. */
+static struct smtp_result cannot_begin(const struct delivery *d, int err)
 {
-	log_event(LOG_ERROR, EV_DELIVERY_FAILED,
-		LOG_TEXT("delivery", selected(d, 0)->settings->name),
-		LOG_TEXT("step", "recipients"), LOG_ERRNO(-ENOMEM));
-	return delivery_local_fault(-ENOMEM);
+	const struct section *s = &d->sections[d->routes.usual.sections[0]];
+
+	log_event(LOG_ERROR, EV_DELIVERY_FAILED, LOG_TEXT("delivery", s->settings->name),
+		LOG_TEXT("step", err == -EINVAL ? "route" : "recipients"),
+		LOG_ERRNO(err));
+	return delivery_local_fault(err);
+}
+
+/* Whether nobody has the message when it fails in this section, which is required. */
+static bool decides_for_all(const struct delivery *d, const struct section *s)
+{
+	return !d->is_lmtp || s->share->count == d->recipient_count;
 }
 
 static struct smtp_result sink_begin(void *user, const struct envelope *envelope)
 {
 	struct delivery *d = user;
+	int err = routes_distribute(&d->routes, envelope);
 
+	d->envelope = envelope;
 	d->recipient_count = envelope->recipient_count;
 	d->is_lmtp = envelope->client.is_lmtp;
-	if (!make_room(d, d->recipient_count))
-		return cannot_begin(d);
-	for (size_t i = 0; i < d->selected_count; i++) {
-		struct section *s = selected(d, i);
-		struct smtp_result r = s->settings->backend->begin(s->state, envelope);
+	if (err == 0 && !make_room(d, d->recipient_count))
+		err = -ENOMEM;
+	if (err < 0) {
+		routes_forget(&d->routes);
+		return cannot_begin(d, err);
+	}
+	for (size_t i = 0; i < section_count(d); i++) {
+		struct section *s = chosen(d, i);
+		struct smtp_result r =
+			s->settings->backend->begin(s->state, s->share->envelope);
 
-		if (r.kind == RESULT_OK) {
-			s->has_message = true;
-			memset(s->keep, true, d->recipient_count);
-		} else if (s->settings->is_required) {
+		s->has_message = r.kind == RESULT_OK;
+		s->failure.kind = RESULT_OK;
+		if (s->has_message)
+			continue;
+		if (!s->settings->is_required) {
+			log_skipped(s, STEP_BEGIN, &r);
+		} else if (decides_for_all(d, s)) {
 			end_all(d, false);
 			return r;
 		} else {
-			log_skipped(s, STEP_BEGIN, &r);
+			s->failure = r;
 		}
 	}
 	return delivery_taken;
@@ -365,8 +412,8 @@ static struct smtp_result sink_chunk(void *user, const void *p, size_t n)
 {
 	struct delivery *d = user;
 
-	for (size_t i = 0; i < d->selected_count; i++) {
-		struct section *s = selected(d, i);
+	for (size_t i = 0; i < section_count(d); i++) {
+		struct section *s = chosen(d, i);
 		struct smtp_result r;
 
 		if (!s->has_message)
@@ -374,12 +421,32 @@ static struct smtp_result sink_chunk(void *user, const void *p, size_t n)
 		r = s->settings->backend->chunk(s->state, p, n);
 		if (r.kind == RESULT_OK)
 			continue;
-		if (s->settings->is_required)
+		if (!s->settings->is_required)
+			log_skipped(s, STEP_CHUNK, &r);
+		else if (decides_for_all(d, s))
 			return r;
-		log_skipped(s, STEP_CHUNK, &r);
+		else
+			s->failure = r;
 		end(s, NULL);
 	}
 	return delivery_taken;
+}
+
+/* Who is in a section when all of the text is there.  With LMTP some may have been
+ * discarded since, or the section may have failed before. */
+static void start_keep(
+	const struct delivery *d, struct section *s, struct smtp_result *results)
+{
+	const struct recipient *recipients = d->envelope->recipients;
+
+	memset(s->keep, true, s->share->count);
+	for (size_t k = 0; d->is_lmtp && k < s->share->count; k++) {
+		size_t i = share_index(s->share, k);
+
+		s->keep[k] = !recipients[i].is_discarded;
+		if (s->keep[k] && s->failure.kind != RESULT_OK)
+			results[i] = worse(&results[i], &s->failure);
+	}
 }
 
 static void sink_prepare(void *user, struct smtp_result *results)
@@ -388,12 +455,15 @@ static void sink_prepare(void *user, struct smtp_result *results)
 
 	for (size_t i = 0; i < d->recipient_count; i++)
 		results[i] = delivery_taken;
+	for (size_t i = 0; i < section_count(d); i++)
+		start_keep(d, chosen(d, i), results);
+	routes_update(&d->routes, d->envelope);
 	/* What has failed need not be made durable in the sections that follow. */
-	for (size_t i = 0; i < d->selected_count && is_alive(d, NULL, results); i++)
-		if (selected(d, i)->has_message)
-			ask(d, selected(d, i), STEP_PREPARE, NULL, results);
-	for (size_t i = 0; i < d->selected_count && is_alive(d, NULL, results); i++) {
-		struct section *s = selected(d, i);
+	for (size_t i = 0; i < section_count(d) && is_alive(d, NULL, results); i++)
+		if (chosen(d, i)->has_message)
+			ask(d, chosen(d, i), STEP_PREPARE, NULL, results);
+	for (size_t i = 0; i < section_count(d) && is_alive(d, NULL, results); i++) {
+		struct section *s = chosen(d, i);
 
 		if (s->has_message && s->settings->backend->run != NULL)
 			ask(d, s, STEP_RUN, NULL, results);
@@ -408,16 +478,19 @@ static void sink_commit(void *user, const bool *keep, struct smtp_result *result
 	for (size_t i = 0; i < d->recipient_count; i++)
 		if (keep[i])
 			results[i] = delivery_taken;
-	for (size_t i = 0; i < d->selected_count && is_alive(d, keep, results); i++)
-		if (selected(d, i)->has_message)
-			ask(d, selected(d, i), STEP_COMMIT, keep, results);
+	for (size_t i = 0; i < section_count(d) && is_alive(d, keep, results); i++)
+		if (chosen(d, i)->has_message)
+			ask(d, chosen(d, i), STEP_COMMIT, keep, results);
 	is_kept = is_alive(d, keep, results);
-	for (size_t i = 0; i < d->selected_count && is_kept; i++) {
-		struct section *s = selected(d, i);
+	for (size_t i = 0; i < section_count(d) && is_kept; i++) {
+		struct section *s = chosen(d, i);
 
-		for (size_t k = 0; s->has_message && k < d->recipient_count; k++)
+		for (size_t k = 0; s->has_message && k < s->share->count; k++) {
+			size_t at = share_index(s->share, k);
+
 			s->keep[k] =
-				s->keep[k] && keep[k] && results[k].kind == RESULT_OK;
+				s->keep[k] && keep[at] && results[at].kind == RESULT_OK;
+		}
 	}
 	end_all(d, is_kept);
 }

@@ -108,8 +108,9 @@ struct delivery_root {
  *
  * For each message, results and keep being one for each recipient of the envelope:
  *
- *  begin    the envelope stays as it is, and where it is, until end.  Not OK: there is
- *           no message in this section, and nothing more is asked of it.
+ *  begin    the envelope stays as it is, and where it is, until end.  Its recipients are
+ *           those who are delivered here; who else there is shows in `whole`.  Not OK:
+ *           there is no message in this section, and nothing more is asked of it.
  *  chunk    decoded text, line ends CR LF, any split.  Not OK: end follows.
  *  prepare  all that can fail without being seen outside: afterwards the message is on
  *           disk, unpublished.  Fills results[0..n).
@@ -169,7 +170,8 @@ void delivery_close(struct delivery *d);
 int delivery_clean(struct delivery *d, size_t section, uint64_t *count);
 
 /* Where recipients go that a hook has sent elsewhere (struct recipient, route): route 1
- * is routes[0], and so on; kept by reference.  None until then. */
+ * is routes[0], and so on; kept by reference.  None until then.  A message with a route
+ * that there is not is refused with 451. */
 struct delivery_route {
 	const size_t *sections; /* each once, in this order */
 	size_t count;           /* one at least */
@@ -187,10 +189,14 @@ uint64_t delivery_patience_ms(const struct delivery *d);
 
 /* The sink whose `user` is the struct delivery.
  *
- * The unit is the message, and with LMTP the recipient: a unit is as good as the worst
- * of its required sections, commands of a unit that has failed are not run, and nothing
- * stays published of it.  A section that is not required and fails is left out, with a
- * line in the log. */
+ * The unit is the message, over all its routes, and with LMTP the recipient: a unit is as
+ * good as the worst of its required sections, commands of a unit that has failed are not
+ * run, and nothing stays published of it.  A section that is not required and fails is
+ * left out, with a line in the log.  With LMTP a section that does not take the message,
+ * and does not have all its recipients, is a failure of those it has, told by prepare.
+ *
+ * A recipient that is discarded is in no section, and OK.  With LMTP it may become so as
+ * late as before prepare: then there is no command for it, and nothing published. */
 extern const struct smtp_sink delivery_sink;
 
 /* The backend has taken it. */

@@ -35,9 +35,18 @@ struct writer {
 	bool is_utf8;
 };
 
+/* With all recipients, also those who are delivered elsewhere. */
+static const struct envelope *whole_of(const struct envelope *e)
+{
+	return e->whole == NULL ? e : e->whole;
+}
+
 void headers_init(struct buf *out, const struct envelope *envelope)
 {
-	buf_init(out, (envelope->recipient_count + FACTS_OF_MESSAGE) * FACT_MAX);
+	size_t facts = whole_of(envelope)->recipient_count + FACTS_OF_MESSAGE;
+
+	/* At the most, what hooks have put in front is line ends. */
+	buf_init(out, facts * FACT_MAX + 2 * envelope->prepended.n);
 }
 
 /* --------------------------------------------------------------------- text */
@@ -189,6 +198,7 @@ static void add_destination(const struct writer *w, const struct envelope_client
 /* In an order that stays: readers may rely on it. */
 static void add_envelope(const struct writer *w, const struct envelope *e)
 {
+	const struct envelope *whole = whole_of(e);
 	const struct envelope_client *client = &e->client;
 	bool is_known = !str_equal(client->address, STR("unknown"));
 
@@ -206,8 +216,48 @@ static void add_envelope(const struct writer *w, const struct envelope *e)
 	add_fact(w, "id", str_of(e->stamp.id));
 	add_fact(w, "mail", e->argument);
 	/* All of them, whoever this copy is for: also those whom no other field names. */
-	for (size_t i = 0; i < e->recipient_count; i++)
-		add_fact(w, "rcpt", e->recipients[i].argument);
+	for (size_t i = 0; i < whole->recipient_count; i++)
+		add_fact(w, "rcpt", whole->recipients[i].argument);
+}
+
+/* Lines of ours, or of a hook's who answers for them; only their ends are changed. */
+static void add_prepended(const struct writer *w, struct str lines)
+{
+	while (lines.n > 0) {
+		const char *lf = memchr(lines.p, '\n', lines.n);
+		size_t n = lf == NULL ? lines.n : (size_t)(lf - lines.p);
+
+		(void)buf_add(w->out, lines.p, n);
+		(void)buf_add_text(w->out, w->eol);
+		lines = str_skip(lines, n + 1);
+	}
+}
+
+static void add_field(const struct writer *w, const struct delivery_settings *settings,
+	enum header_field field, const struct envelope *envelope,
+	const size_t *recipients, size_t n)
+{
+	switch (field) {
+	case HEADER_RETURN_PATH:
+		add_mailbox(w, "Return-Path: <", envelope->sender.mailbox, ">");
+		break;
+	case HEADER_DELIVERED_TO:
+		for (size_t i = 0; i < n; i++)
+			add_delivered_to(w, &envelope->recipients[recipients[i]].address,
+				settings->hostname);
+		break;
+	case HEADER_ORIGINAL_TO:
+		for (size_t i = 0; i < n; i++)
+			add_mailbox(w, "X-Original-To: ",
+				envelope->recipients[recipients[i]].address.mailbox, "");
+		break;
+	case HEADER_ENVELOPE:
+		add_envelope(w, envelope);
+		break;
+	case HEADER_RECEIVED:
+		envelope_add_received(envelope, w->eol, w->out);
+		break;
+	}
 }
 
 void headers_add(const struct delivery_settings *settings,
@@ -217,34 +267,9 @@ void headers_add(const struct delivery_settings *settings,
 	const char *eol = text_eol(text_line_ending(settings, envelope));
 	const struct writer w = {out, eol, envelope->is_smtputf8};
 
-	for (size_t i = 0; i < DELIVERY_HEADERS_MAX; i++) {
-		switch (settings->headers[i]) {
-		case HEADER_RETURN_PATH:
-			add_mailbox(&w, "Return-Path: <", envelope->sender.mailbox, ">");
-			break;
-		case HEADER_DELIVERED_TO:
-			for (size_t k = 0; k < n; k++)
-				add_delivered_to(&w,
-					&envelope->recipients[recipients[k]].address,
-					settings->hostname);
-			break;
-		case HEADER_ORIGINAL_TO:
-			for (size_t k = 0; k < n; k++)
-				add_mailbox(&w, "X-Original-To: ",
-					envelope->recipients[recipients[k]]
-						.address.mailbox,
-					"");
-			break;
-		case HEADER_ENVELOPE:
-			add_envelope(&w, envelope);
-			break;
-		case HEADER_RECEIVED:
-			envelope_add_received(envelope, eol, out);
-			break;
-		default: /* 0 ends the list */
-			return;
-		}
-	}
+	for (size_t i = 0; i < DELIVERY_HEADERS_MAX && settings->headers[i] != 0; i++)
+		add_field(&w, settings, settings->headers[i], envelope, recipients, n);
+	add_prepended(&w, envelope->prepended);
 }
 
 bool headers_differ(const struct delivery_settings *settings)

@@ -14,11 +14,11 @@ struct envelope;
  * to.  The session's memory, which holds all that is in them, has its own. */
 void headers_init(struct buf *out, const struct envelope *envelope);
 
-/* Append the fields of settings for the recipients with these indexes.  Of text that is
- * not ours only printable ASCII gets through, and with SMTPUTF8 printable UTF-8; each
- * other octet is '?'.  No line is longer than 998 octets: it is folded in front of a
- * blank, or, where none can be found, anywhere, with a blank of ours.  Overflow shows in
- * out. */
+/* Append the fields of settings for the recipients with these indexes, and behind them,
+ * as they are, those that hooks have put in front of the message.  Of text that is not
+ * ours only printable ASCII gets through, and with SMTPUTF8 printable UTF-8; each other
+ * octet is '?'.  No line is longer than 998 octets: it is folded in front of a blank, or,
+ * where none can be found, anywhere, with a blank of ours.  Overflow shows in out. */
 void headers_add(const struct delivery_settings *settings,
 	const struct envelope *envelope, const size_t *recipients, size_t n,
 	struct buf *out);

@@ -130,7 +130,7 @@ static int make_headers(struct pipe *p, size_t first, size_t n, struct buf *head
 {
 	size_t *recipients;
 
-	if (p->settings->headers[0] == 0)
+	if (p->settings->headers[0] == 0 && p->message.envelope->prepended.n == 0)
 		return 0;
 	recipients = arena_alloc(&p->arena, n * sizeof(*recipients));
 	if (recipients == NULL)

@@ -95,6 +95,8 @@ struct envelope {
 	size_t recipient_count;
 	size_t recipient_size; /* room in recipients */
 	uint64_t size_bytes;   /* octets so far, as RFC 1870 counts them */
+	/* NULL; or this one shows some of the recipients of that one. */
+	const struct envelope *whole;
 };
 
 /* Room for one more recipient in the arena.  Returns NULL when it is full. */

@@ -43,6 +43,9 @@ struct maildir_case {
 	bool is_aborted;
 	bool is_lmtp;
 	bool is_optional; /* the second section */
+	/* The first recipient goes to the first section, the second to the other, and the
+	 * third to both. */
+	bool is_routed;
 	mode_t umask;
 	struct fault weakness;
 };
@@ -59,6 +62,7 @@ struct maildir_case {
 	.settings = {.path = (a), .second = (b), .headers = "", .sync = "full"},         \
 	.recipients = (n)
 #define LMTP         .is_lmtp = true
+#define ROUTED       .is_routed = true
 #define MADE         .is_missing = true
 #define LARGE        .lines = 1600
 #define DELIVERED_TO "\"Delivered-To\""
@@ -87,6 +91,11 @@ static const struct maildir_case cases[] = {
 	{"two maildirs, LMTP", TWO(EACH, LOCAL, 2), LMTP},
 	{"two maildirs, one shared, LMTP", TWO(LOCAL, SHARED, 2), LMTP},
 	{"two maildirs, one not required", TWO(SHARED, LOCAL, 2), .is_optional = true},
+	{"two routes", TWO(SHARED, "archive", 2), ROUTED},
+	{"two routes, one for both", TWO(SHARED, LOCAL, 3), ROUTED},
+	{"two routes, made, LMTP", TWO(SHARED, EACH, 2), LMTP, ROUTED, MADE},
+	{"two routes, one for both, LMTP", TWO(LOCAL, SHARED, 3), LMTP, ROUTED},
+	{"two routes, aborted", TWO(EACH, LOCAL, 3), ROUTED, .is_aborted = true},
 	{"maildir without links", SEVERAL(2, "", "full"), WEAK(linkat, EPERM)},
 	{"maildir without rename", ONE("", "full"), WEAK(renameat2, EINVAL)},
 	{"maildir without openat2", SEVERAL(2, "", "full"), MADE, WEAK(openat2, ENOSYS)},
@@ -111,21 +120,26 @@ static bool is_synced(const struct bench *b)
 	return b->c->settings.sync[0] == 'f';
 }
 
-/* How many files it takes for so many recipients; of the first sections. */
+/* How many files it takes for these recipients; of the first sections. */
 static unsigned files_for(const struct bench *b, unsigned recipients, size_t sections)
 {
+	static const unsigned routed[SECTIONS] = {1 | 4, 2 | 4};
 	unsigned files = 0;
 
-	for (size_t i = 0; i < sections; i++)
-		files += strchr(b->sections[i].path, '%') != NULL ? recipients
-			 : recipients > 0                         ? 1
-								  : 0;
+	for (size_t i = 0; i < sections; i++) {
+		unsigned here = b->c->is_routed ? recipients & routed[i] : recipients;
+
+		if (strchr(b->sections[i].path, '%') != NULL)
+			files += (unsigned)__builtin_popcount(here);
+		else
+			files += here != 0;
+	}
 	return files;
 }
 
 static unsigned all_files(const struct bench *b)
 {
-	return files_for(b, (unsigned)b->c->recipients, b->section_count);
+	return files_for(b, mail_everyone(&b->way), b->section_count);
 }
 
 /* The fault is armed, the message is on its way. */
@@ -180,24 +194,28 @@ static void run_case(void *user, const struct fault *fault)
 {
 	static const struct delivery_env none;
 	static const size_t both[SECTIONS] = {0, 1};
+	static const struct delivery_route routes[] = {{&both[1], 1}, {both, SECTIONS}};
 	struct bench *b = user;
 	const struct scene *s = &b->scene;
-	const struct mail_way way = {b->c->recipients, b->c->is_lmtp, false};
+	struct mail_way way = b->way;
 	unsigned before = scene_descriptors();
 	char root[sizeof(s->dir) + 8];
 	struct mail_outcome outcome;
 	size_t failed;
 
+	way.is_aborted = false;
 	scene_clear(s, b->c->is_missing);
 	(void)snprintf(root, sizeof(root), "%s/mail", s->dir);
 	CHECK(delivery_open(
 		      b->sections, b->section_count, &none, &b->delivery, &failed) == 0);
-	delivery_select(b->delivery, both, b->section_count);
+	delivery_select(b->delivery, both, b->c->is_routed ? 1 : b->section_count);
+	if (b->c->is_routed)
+		delivery_set_routes(b->delivery, routes, 2);
 	disk_start(root);
 	outcome = deliver_with(b, fault);
 	check_message(b, fault, &outcome);
 	outcome = mail_deliver(b->delivery, &b->next, &way);
-	CHECK(outcome.code == 250 && outcome.accepted == b->c->recipients);
+	CHECK(outcome.code == 250 && outcome.accepted == mail_everyone(&way));
 	CHECK(scene_count(s, b->next.stored).whole == all_files(b));
 	/* A directory that could not be made durable is removed again, or else it would
 	 * be taken for durable here; when that cannot be done either, it is. */
@@ -216,7 +234,7 @@ static void sweep_case(const struct maildir_case *c)
 		.c = c,
 		.text = mail_text_make("the first", c->lines == 0 ? 1 : c->lines),
 		.next = mail_text_make("the next", 1),
-		.way = {c->recipients, c->is_lmtp, c->is_aborted},
+		.way = {c->recipients, c->is_lmtp, c->is_aborted, c->is_routed},
 	};
 
 	scene_open(&b.scene, &c->settings);

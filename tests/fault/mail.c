@@ -69,6 +69,11 @@ static struct envelope make_envelope(struct recipient *recipients, size_t n)
 	return e;
 }
 
+unsigned mail_everyone(const struct mail_way *way)
+{
+	return (1U << way->recipients) - 1;
+}
+
 /* The first reply that is not 250. */
 static int worst_code(const struct smtp_result *results, size_t n)
 {
@@ -78,17 +83,17 @@ static int worst_code(const struct smtp_result *results, size_t n)
 	return 250;
 }
 
-/* keep: those who are accepted so far.  Returns how many that is. */
-static unsigned count_accepted(
+/* keep: those who are accepted so far.  Returns them as bits. */
+static unsigned take_accepted(
 	const struct mail_way *way, const struct smtp_result *results, bool *keep)
 {
-	unsigned n = 0;
+	unsigned accepted = 0;
 
 	for (size_t i = 0; i < way->recipients; i++) {
 		keep[i] = results[i].kind == RESULT_OK;
-		n += keep[i];
+		accepted |= (unsigned)keep[i] << i;
 	}
-	return n == way->recipients || way->is_lmtp ? n : 0;
+	return way->is_lmtp || accepted == mail_everyone(way) ? accepted : 0;
 }
 
 struct mail_outcome mail_deliver(
@@ -104,6 +109,8 @@ struct mail_outcome mail_deliver(
 	unsigned accepted;
 
 	envelope.client.is_lmtp = way->is_lmtp;
+	for (unsigned i = 0; way->is_routed && i < way->recipients; i++)
+		recipients[i].route = i;
 	r = sink->begin(d, &envelope);
 	if (r.kind != RESULT_OK)
 		return (struct mail_outcome){r.code, 0};
@@ -115,7 +122,7 @@ struct mail_outcome mail_deliver(
 		return (struct mail_outcome){r.code, 0};
 	}
 	sink->prepare(d, results);
-	accepted = count_accepted(way, results, keep);
+	accepted = take_accepted(way, results, keep);
 	if (accepted == 0 || way->is_aborted) {
 		int code = worst_code(results, way->recipients);
 
@@ -123,6 +130,6 @@ struct mail_outcome mail_deliver(
 		return (struct mail_outcome){code == 250 ? 0 : code, 0};
 	}
 	sink->commit(d, keep, results);
-	accepted = count_accepted(way, results, keep);
+	accepted = take_accepted(way, results, keep);
 	return (struct mail_outcome){worst_code(results, way->recipients), accepted};
 }

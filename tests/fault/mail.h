@@ -23,13 +23,17 @@ struct mail_way {
 	size_t recipients; /* different addresses */
 	bool is_lmtp;
 	bool is_aborted; /* all the way but for commit, which becomes abort */
+	bool is_routed;  /* recipient number i by route i */
 };
 
 /* What was said of it. */
 struct mail_outcome {
 	int code;          /* the worst reply; 0: aborted */
-	unsigned accepted; /* recipients that have it */
+	unsigned accepted; /* recipients that have it: a bit for each */
 };
+
+/* All recipients, as bits. */
+unsigned mail_everyone(const struct mail_way *way);
 
 /* Deliver to the selected sections, each time under a new name. */
 struct mail_outcome mail_deliver(

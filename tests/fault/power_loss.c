@@ -78,7 +78,7 @@ static struct outcome cut_everywhere(const struct scene *s, const struct mail_te
 static void deliver(
 	struct delivery *d, const struct mail_text *text, const struct power_case *c)
 {
-	const struct mail_way way = {c->recipients, c->is_lmtp, false};
+	const struct mail_way way = {.recipients = c->recipients, .is_lmtp = c->is_lmtp};
 
 	CHECK(mail_deliver(d, text, &way).code == 250);
 }

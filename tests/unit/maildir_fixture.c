@@ -160,8 +160,8 @@ void set_envelope(size_t n, const char *const *addresses)
 		const char *sign = strrchr(addresses[i], '@');
 		size_t length = sign == NULL ? s.n : (size_t)(sign - s.p);
 
-		recipients[i].address =
-			(struct address){s, {s.p, length}, str_skip(s, length + 1)};
+		recipients[i] = (struct recipient){
+			.address = {s, {s.p, length}, str_skip(s, length + 1)}};
 	}
 	for (size_t i = 0; i < RECIPIENTS; i++)
 		keep[i] = true;

@@ -23,6 +23,7 @@ void (*const unit_suites[])(void) = {
 	suite_pipe,
 	suite_delivery,
 	suite_delivery_several,
+	suite_delivery_routes,
 	suite_leftovers,
 	suite_conf,
 	suite_conf_deliver,

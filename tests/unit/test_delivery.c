@@ -179,7 +179,9 @@ static void discard(void)
 	const struct smtp_sink *sink = &delivery_sink;
 	struct smtp_result results[2] = {
 		{RESULT_PERMANENT, 1, "", ""}, {RESULT_PERMANENT, 1, "", ""}};
-	struct envelope envelope = {.client.is_lmtp = true, .recipient_count = 2};
+	struct recipient recipients[2] = {0};
+	struct envelope envelope = {
+		.client.is_lmtp = true, .recipients = recipients, .recipient_count = 2};
 	bool keep[2] = {false, true};
 	struct delivery *d;
 	size_t failed;

@@ -408,6 +408,7 @@ static void patience(void)
 static void many_recipients(void)
 {
 	static const size_t counts[] = {1, 17, 100000, 3};
+	static struct recipient recipients[100000];
 	static struct smtp_result many[100000];
 	static bool kept[100000];
 	const struct delivery_settings discards[] = {
@@ -424,7 +425,8 @@ static void many_recipients(void)
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		size_t n = counts[i], ok = 0;
 
-		envelope = (struct envelope){.recipient_count = n};
+		envelope =
+			(struct envelope){.recipients = recipients, .recipient_count = n};
 		memset(many, 0, sizeof(many));
 		memset(kept, true, sizeof(kept));
 		CU_ASSERT_EQUAL(sink->begin(d, &envelope).kind, RESULT_OK);

@@ -413,9 +413,9 @@ static void much_of_everything(void)
 		e.recipients = recipients;
 		e.recipient_count = cases[i].count;
 		for (size_t k = 0; k < cases[i].count; k++)
-			recipients[k] =
-				(struct recipient){{mailbox, mailbox, STR("x.test")},
-					long_text, 0, {0}, {0}};
+			recipients[k] = (struct recipient){
+				.address = {mailbox, mailbox, STR("x.test")},
+				.argument = long_text};
 		s = make(&e, fields, 5, LINE_ENDING_CRLF, &out);
 		CHECK("whole", !out.has_overflowed && s.n > least);
 		for (const char *p = s.p;
@@ -432,19 +432,92 @@ static void too_little_room(void)
 	const struct delivery_settings settings = {
 		.hostname = "mx.example.test", .headers = {HEADER_ENVELOPE}};
 	const size_t first = 0;
+	struct envelope e = plain;
 	struct buf whole = {0};
-	size_t n = make_one(&plain, HEADER_ENVELOPE, &whole).n;
+	size_t n;
 
+	e.prepended = STR("X: y\n");
+	n = make_one(&e, HEADER_ENVELOPE, &whole).n;
 	for (size_t max = 0; max <= n; max++) {
 		struct buf out;
 
 		buf_init(&out, max);
-		headers_add(&settings, &plain, &first, 1, &out);
+		headers_add(&settings, &e, &first, 1, &out);
 		CHECK("overflow", out.has_overflowed == (max < n));
 		CHECK("within", out.len <= max);
 		buf_done(&out);
 	}
 	buf_done(&whole);
+}
+
+/* Hooks' lines are the last ones, as they are but for their ends. */
+static void put_in_front(void)
+{
+	static const enum header_field fields[] = {
+		HEADER_RETURN_PATH, HEADER_DELIVERED_TO};
+	static const struct {
+		const char *name;
+		struct str lines;
+		size_t field_count;
+		enum line_ending line_ending;
+		enum body_type body;
+		const char *expected;
+	} cases[] = {
+		{"none", STR(""), 1, LINE_ENDING_LF, BODY_7BIT,
+			"Return-Path: <from@example.test>\n"},
+		{"behind", STR("X: \xc3\xa4\tb\nY:\n"), 2, LINE_ENDING_LF, BODY_7BIT,
+			"Return-Path: <from@example.test>\nDelivered-To: a@x.test\n"
+			"X: \xc3\xa4\tb\nY:\n"},
+		{"crlf", STR("X: y\nZ: 1\n"), 1, LINE_ENDING_CRLF, BODY_7BIT,
+			"Return-Path: <from@example.test>\r\nX: y\r\nZ: 1\r\n"},
+		{"binary", STR("X: y\n"), 0, LINE_ENDING_LF, BODY_BINARYMIME, "X: y\r\n"},
+		{"alone", STR("X: y\n"), 0, LINE_ENDING_LF, BODY_8BITMIME, "X: y\n"},
+	};
+	static char many[400000];
+	struct envelope e = plain;
+	struct buf out = {0};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		e.body = cases[i].body;
+		e.prepended = cases[i].lines;
+		CHECK_STR(cases[i].name,
+			make(&e, fields, cases[i].field_count, cases[i].line_ending,
+				&out),
+			str_of(cases[i].expected));
+	}
+	/* More than all facts about a message with one recipient may come to. */
+	memset(many, '\n', sizeof(many));
+	e.prepended = (struct str){many, sizeof(many)};
+	CHECK("many", make(&e, NULL, 0, LINE_ENDING_CRLF, &out).n == 2 * sizeof(many));
+	CHECK("many", !out.has_overflowed);
+	buf_done(&out);
+}
+
+/* What is said of the envelope is said of all of it, the rest of a section's part. */
+static void of_a_part(void)
+{
+	static const enum header_field fields[] = {HEADER_DELIVERED_TO, HEADER_ENVELOPE};
+	struct envelope whole = plain, part = plain;
+	struct recipient second = two[1];
+	struct buf out = {0}, received = {0};
+
+	whole.recipient_count = 2;
+	whole.client = (struct envelope_client){.address = STR("unknown")};
+	part.client = whole.client;
+	part.recipients = &second;
+	part.whole = &whole;
+	CHECK_STR("both", make(&part, fields, 2, LINE_ENDING_LF, &out),
+		STR("Delivered-To: B@Y.test\n" NAME "protocol=SMTP\n" NAME "id=" ID
+		    "\n" NAME "mail=FROM:<from@example.test>\n" NAME
+		    "rcpt=TO:<a@x.test>\n" NAME
+		    "rcpt=To: <B@Y.test> NOTIFY=never ORCPT=rfc822;b+40x\n"));
+	/* Its only recipient learns of no other by its own name. */
+	buf_init(&received, MEMORY);
+	envelope_add_received(&part, "\n", &received);
+	CHECK_STR("Received", make_one(&part, HEADER_RECEIVED, &out), buf_str(&received));
+	CHECK("for", memmem(out.p, out.len, "for <B@Y.test>", 14) != NULL);
+	buf_done(&received);
+	buf_done(&out);
 }
 
 static void differ(void)
@@ -486,5 +559,7 @@ void suite_headers(void)
 	CU_add_test(s, "many blanks", many_blanks);
 	CU_add_test(s, "much of everything", much_of_everything);
 	CU_add_test(s, "too little room", too_little_room);
+	CU_add_test(s, "put in front", put_in_front);
+	CU_add_test(s, "of a part", of_a_part);
 	CU_add_test(s, "differ", differ);
 }

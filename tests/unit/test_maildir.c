@@ -66,6 +66,25 @@ static void header_fields(void)
 	finish_mail();
 }
 
+/* Behind what hooks put in front, text that begins with a blank is no part of it; and
+ * mailboxes still share a file. */
+static void put_in_front(void)
+{
+	static const char *const two[] = {"a@x.test", "b@x.test"};
+	struct stat st;
+
+	start(EACH);
+	open_section();
+	set_envelope(2, two);
+	envelope.prepended = STR("X-Spam: no\n");
+	CU_ASSERT_EQUAL(deliver(STR("\tx\r\n"), SIZE_MAX), 250);
+	check_file("a", "x.test/a/new/" BASE ",S=15", STR("X-Spam: no\n\n\tx\n"));
+	check_file("b", "x.test/b/new/" BASE ",S=15", STR("X-Spam: no\n\n\tx\n"));
+	CU_ASSERT_EQUAL(stat(at("x.test/a/new/" BASE ",S=15"), &st), 0);
+	CU_ASSERT_EQUAL(st.st_nlink, 2);
+	finish_mail();
+}
+
 /* What CR LF becomes, by the simplest means. */
 static size_t as_lf(struct str in, char *out)
 {
@@ -451,6 +470,7 @@ void suite_maildir(void)
 
 	CU_add_test(s, "one recipient", one_recipient);
 	CU_add_test(s, "header fields", header_fields);
+	CU_add_test(s, "put in front", put_in_front);
 	CU_add_test(s, "line endings", line_endings);
 	CU_add_test(s, "text that begins with a blank", text_that_begins_with_a_blank);
 	CU_add_test(s, "binary", binary);

@@ -128,6 +128,42 @@ static void longest_question(void)
 	bench_finish(&b);
 }
 
+/* Whatever headers a section has, or none: for all at once, and for each. */
+static void put_in_front(void)
+{
+	static const char *const two[] = {"a@x.test", "b@y.test"};
+	static const struct {
+		enum header_field field;
+		bool is_per_recipient;
+		const char *messages[2];
+	} cases[] = {
+		{0, false, {"X: y\nZ: 1\n" PIPE_TEXT_LF}},
+		{0, true, {"X: y\nZ: 1\n" PIPE_TEXT_LF, "X: y\nZ: 1\n" PIPE_TEXT_LF}},
+		{HEADER_DELIVERED_TO, false,
+			{"Delivered-To: a@x.test\nDelivered-To: b@y.test\n"
+			 "X: y\nZ: 1\n" PIPE_TEXT_LF}},
+		{HEADER_DELIVERED_TO, true,
+			{"Delivered-To: a@x.test\nX: y\nZ: 1\n" PIPE_TEXT_LF,
+				"Delivered-To: b@y.test\nX: y\nZ: 1\n" PIPE_TEXT_LF}},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bench b;
+
+		bench_start(&b);
+		bench_set_recipients(&b, 2, two);
+		b.envelope.prepended = STR("X: y\nZ: 1\n");
+		b.settings.headers[0] = cases[i].field;
+		b.settings.pipe.is_per_recipient = cases[i].is_per_recipient;
+		CU_ASSERT_EQUAL(bench_pass(&b, NULL, 0), 250);
+		CU_ASSERT_EQUAL(b.notes->count, cases[i].messages[1] == NULL ? 1 : 2);
+		for (size_t k = 0; k < b.notes->count; k++)
+			CHECK_STR("message", str_of(b.notes->questions[k].message),
+				str_of(cases[i].messages[k]));
+		bench_finish(&b);
+	}
+}
+
 /* Header fields can be more than a file in memory may hold. */
 static void large_headers(void)
 {
@@ -323,6 +359,7 @@ static void own_headers(void)
 
 void add_pipe_text(CU_pSuite s)
 {
+	CU_add_test(s, "put in front", put_in_front);
 	CU_add_test(s, "texts", texts);
 	CU_add_test(s, "UTF-8", utf8);
 	CU_add_test(s, "longest question", longest_question);

@@ -59,6 +59,7 @@ void suite_spawn_request(void);
 void suite_pipe(void);
 void suite_delivery(void);
 void suite_delivery_several(void);
+void suite_delivery_routes(void);
 void suite_leftovers(void);
 void suite_conf(void);
 void suite_conf_deliver(void);
