@@ -76,6 +76,7 @@ src_libsinkd_a_SOURCES = \
 	src/policy/sasl.c src/policy/sasl.h \
 	src/policy/sasl_form.c src/policy/sasl_form.h \
 	src/policy/scram.c src/policy/scram.h \
+	src/policy/stack.c src/policy/stack.h \
 	src/policy/users.c src/policy/users.h \
 	src/policy/users_line.c \
 	src/policy/vault.c src/policy/vault.h \

@@ -119,6 +119,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_spawner_questions.c \
 	tests/unit/test_verdict.c \
 	tests/unit/test_slots.c \
+	tests/unit/test_stack.c \
 	tests/unit/test_spawn_request.c \
 	tests/unit/test_users.c \
 	tests/unit/test_certificate.c \

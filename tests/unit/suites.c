@@ -16,6 +16,7 @@ void (*const unit_suites[])(void) = {
 	suite_macro,
 	suite_pattern,
 	suite_rule,
+	suite_stack,
 	suite_mailbox,
 	suite_headers,
 	suite_maildir,

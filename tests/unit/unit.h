@@ -52,6 +52,7 @@ void suite_helper(void);
 void suite_macro(void);
 void suite_pattern(void);
 void suite_rule(void);
+void suite_stack(void);
 void suite_mailbox(void);
 void suite_headers(void);
 void suite_maildir(void);
