@@ -57,6 +57,7 @@ src_libsinkd_a_SOURCES = \
 	src/delivery/mailbox.c src/delivery/mailbox.h \
 	src/delivery/maildir.c src/delivery/maildir.h \
 	src/delivery/maildir_message.c \
+	src/delivery/module.c \
 	src/delivery/pipe.c \
 	src/delivery/spawn_request.c src/delivery/spawn_request.h \
 	src/delivery/spool.c src/delivery/spool.h \
@@ -71,6 +72,7 @@ src_libsinkd_a_SOURCES = \
 	src/net/tls_peer.c src/net/tls_peer.h \
 	src/net/tls_session.c \
 	src/policy/crypt_hash.c src/policy/crypt_hash.h \
+	src/policy/module.c src/policy/module.h \
 	src/policy/pattern.c src/policy/pattern.h \
 	src/policy/rule.c src/policy/rule.h \
 	src/policy/sasl.c src/policy/sasl.h \
@@ -134,6 +136,7 @@ src_libsinkd_a_SOURCES = \
 	src/proc/keys.c src/proc/keys.h \
 	src/proc/lineage.c src/proc/lineage.h \
 	src/proc/master.c src/proc/master.h src/proc/master_state.h \
+	src/proc/module_check.c src/proc/module_check.h \
 	src/proc/notices.c src/proc/notices.h \
 	src/proc/pool.c src/proc/pool.h \
 	src/proc/ready.c src/proc/ready.h \
