@@ -27,6 +27,7 @@ src_libsinkproto_a_SOURCES = \
 	src/smtp/envelope.c src/smtp/envelope.h \
 	src/smtp/extensions.c src/smtp/extensions.h \
 	src/smtp/hooks.c src/smtp/hooks.h \
+	src/smtp/host.c src/smtp/host.h \
 	src/smtp/line.c src/smtp/line.h \
 	src/smtp/mail.c src/smtp/mail.h \
 	src/smtp/parameters.c src/smtp/parameters.h \
@@ -56,6 +57,7 @@ src_libsinkd_a_SOURCES = \
 	src/delivery/mailbox.c src/delivery/mailbox.h \
 	src/delivery/maildir.c src/delivery/maildir.h \
 	src/delivery/maildir_message.c \
+	src/delivery/module.c \
 	src/delivery/pipe.c \
 	src/delivery/routes.c src/delivery/routes.h \
 	src/delivery/spawn_request.c src/delivery/spawn_request.h \
@@ -71,11 +73,13 @@ src_libsinkd_a_SOURCES = \
 	src/net/tls_peer.c src/net/tls_peer.h \
 	src/net/tls_session.c \
 	src/policy/crypt_hash.c src/policy/crypt_hash.h \
+	src/policy/module.c src/policy/module.h \
 	src/policy/pattern.c src/policy/pattern.h \
 	src/policy/rule.c src/policy/rule.h src/policy/rules_text_stub.c \
 	src/policy/sasl.c src/policy/sasl.h \
 	src/policy/sasl_form.c src/policy/sasl_form.h \
 	src/policy/scram.c src/policy/scram.h \
+	src/policy/stack.c src/policy/stack.h \
 	src/policy/users.c src/policy/users.h \
 	src/policy/users_line.c \
 	src/policy/vault.c src/policy/vault.h \
@@ -135,6 +139,7 @@ src_libsinkd_a_SOURCES = \
 	src/proc/keys.c src/proc/keys.h \
 	src/proc/lineage.c src/proc/lineage.h \
 	src/proc/master.c src/proc/master.h src/proc/master_state.h \
+	src/proc/module_check.c src/proc/module_check.h \
 	src/proc/notices.c src/proc/notices.h \
 	src/proc/pool.c src/proc/pool.h \
 	src/proc/ready.c src/proc/ready.h \

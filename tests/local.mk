@@ -88,6 +88,10 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_listener.c \
 	tests/unit/test_log.c \
 	tests/unit/test_macro.c \
+	tests/unit/module_fixture.c tests/unit/module_fixture.h \
+	tests/unit/test_module.c \
+	tests/unit/test_module_backend.c \
+	tests/unit/test_module_examples.c \
 	tests/unit/test_pattern.c \
 	tests/unit/test_rule.c \
 	tests/unit/test_mailbox.c \
@@ -121,6 +125,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_spawner_questions.c \
 	tests/unit/test_verdict.c \
 	tests/unit/test_slots.c \
+	tests/unit/test_stack.c \
 	tests/unit/test_spawn_request.c \
 	tests/unit/test_users.c \
 	tests/unit/test_certificate.c \
@@ -129,7 +134,21 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_tls.c tests/unit/test_tls_end.c \
 	tests/unit/test_upgrade.c
 tests_unit_unit_CPPFLAGS = $(unit_cppflags)
-tests_unit_unit_LDADD = $(tests_server_libs) $(CUNIT_LIBS)
+tests_unit_unit_LDADD = tests/tools/librig.a $(tests_server_libs) $(CUNIT_LIBS)
+
+# Modules: the examples, built as their authors would, and one that is wrong in many ways.
+test_modules = tests/unit/odd_module.so tests/unit/no_module.so
+check_DATA += $(example_modules) $(test_modules)
+CLEANFILES += $(example_modules) $(test_modules)
+EXTRA_DIST += tests/unit/odd_module.c
+module_build = $(AM_V_CCLD)$(MKDIR_P) $(@D) && $(CC) $(WARN_CFLAGS) $(CFLAGS) \
+	-I$(top_srcdir)/src/api -shared -fPIC -o $@
+$(example_modules): docs/examples/%.so: $(top_srcdir)/docs/examples/%.c $(top_srcdir)/src/api/sinkd_module.h
+	$(module_build) $<
+tests/unit/odd_module.so: $(top_srcdir)/tests/unit/odd_module.c $(top_srcdir)/src/api/sinkd_module.h
+	$(module_build) $<
+tests/unit/no_module.so: $(top_srcdir)/tests/unit/odd_module.c
+	$(module_build) -DWITHOUT_ENTRY $<
 
 tests_unit_unit_worker_SOURCES = \
 	tests/unit/unit.c tests/unit/unit.h tests/unit/suites_worker.c \

@@ -17,6 +17,7 @@
 #include "smtp/sink.h"
 
 struct envelope;
+struct sinkd_backend;
 
 enum line_ending { LINE_ENDING_LF, LINE_ENDING_CRLF };
 
@@ -74,6 +75,9 @@ struct delivery_env {
 	/* One for each section: where its commands are asked for (spawn_request.h), or
 	 * -1.  They stay the caller's. */
 	const int *spawn_fds;
+	/* One for each section, where the backend of its module will be before the first
+	 * message; NULL: there are no modules. */
+	const struct sinkd_backend *const *modules;
 };
 
 /* What a backend may do below its root. */
@@ -143,6 +147,7 @@ struct delivery_backend {
 extern const struct delivery_backend delivery_discard;
 extern const struct delivery_backend delivery_maildir;
 extern const struct delivery_backend delivery_pipe;
+extern const struct delivery_backend delivery_module;
 
 /* The backend of that name in the configuration, or NULL. */
 const struct delivery_backend *delivery_backend_find(const char *name);

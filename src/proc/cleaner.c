@@ -55,7 +55,8 @@ static int clean_all(struct delivery *d, const struct config *c)
 static int set_up(const struct generation *g, pid_t master, struct delivery **ret)
 {
 	const struct config *c = g->config;
-	const struct delivery_env env = {c->spool_dir, g->spawners.section_fds};
+	const struct delivery_env env = {
+		.spool_dir = c->spool_dir, .spawn_fds = g->spawners.section_fds};
 	const int kept = log_fd();
 	size_t failed = 0;
 	int r;

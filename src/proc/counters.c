@@ -192,12 +192,22 @@ static uint64_t age_of(uint64_t then_ms, uint64_t now_ms)
 	return then_ms > now_ms && age < CLOCK_LAG_MAX_MS ? 0 : age;
 }
 
+/* The count of a word, unless its window is over. */
+static uint64_t count_of(uint64_t word, uint64_t now_ms, uint64_t window_ms)
+{
+	uint64_t start_ms = word >> COUNT_BITS;
+
+	if (window_ms > 0 && distance(now_ms, start_ms) >= window_ms)
+		return 0;
+	return word & COUNTERS_COUNT_MAX;
+}
+
 /* The word after one more arrival. */
 static uint64_t advance(uint64_t word, uint64_t now_ms, uint64_t window_ms)
 {
-	uint64_t start_ms = word >> COUNT_BITS, count = word & COUNTERS_COUNT_MAX;
+	uint64_t count = count_of(word, now_ms, window_ms);
 
-	if (count == 0 || (window_ms > 0 && distance(now_ms, start_ms) >= window_ms))
+	if (count == 0)
 		return now_ms << COUNT_BITS | 1;
 	return count == COUNTERS_COUNT_MAX ? word : word + 1;
 }
@@ -269,15 +279,30 @@ static struct entry *find_or_make(struct set *set, uint64_t key, uint64_t now_ms
 	return NULL;
 }
 
+/* 0 is the key of entries that were never used. */
+static uint64_t valid_key(uint64_t key)
+{
+	return key != 0 ? key : UINT64_MAX;
+}
+
 uint64_t counters_count_key(
 	struct counters *c, uint64_t key, uint64_t now_ms, uint64_t window_ms)
 {
 	struct set *set = &c->sets[key & (SET_COUNT - 1)];
 	struct entry *e;
 
-	/* 0 is the key of entries that were never used. */
-	key = key != 0 ? key : UINT64_MAX;
 	now_ms &= START_MAX;
-	e = find_or_make(set, key, now_ms);
+	e = find_or_make(set, valid_key(key), now_ms);
 	return e != NULL ? count_arrival(e, now_ms, window_ms) : 1;
+}
+
+uint64_t counters_seen_key(
+	struct counters *c, uint64_t key, uint64_t now_ms, uint64_t window_ms)
+{
+	struct set *set = &c->sets[key & (SET_COUNT - 1)];
+	struct choice found;
+
+	now_ms &= START_MAX;
+	found = choose(set, valid_key(key), now_ms);
+	return found.key == valid_key(key) ? count_of(found.word, now_ms, window_ms) : 0;
 }

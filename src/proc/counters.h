@@ -74,4 +74,8 @@ uint64_t counters_get_rule(const struct counters *c, size_t rule);
 uint64_t counters_count_key(
 	struct counters *c, uint64_t key, uint64_t now_ms, uint64_t window_ms);
 
+/* How many times the key has come in the window it is in, which changes nothing. */
+uint64_t counters_seen_key(
+	struct counters *c, uint64_t key, uint64_t now_ms, uint64_t window_ms);
+
 #endif

@@ -148,7 +148,8 @@ static int open_deliveries(struct worker *w)
 {
 	const struct config *c = w->env->config;
 	size_t failed = 0;
-	const struct delivery_env env = {c->spool_dir, w->env->section_fds};
+	const struct delivery_env env = {
+		.spool_dir = c->spool_dir, .spawn_fds = w->env->section_fds};
 	int r = delivery_open(
 		c->deliveries, c->delivery_count, &env, &w->delivery, &failed);
 

@@ -323,7 +323,7 @@ static void run_case(void *user, const struct fault *fault)
 {
 	struct bench *b = user;
 	const int fds[] = {b->spawn_fd};
-	const struct delivery_env env = {b->spool_dir, fds};
+	const struct delivery_env env = {.spool_dir = b->spool_dir, .spawn_fds = fds};
 	unsigned before = scene_descriptors(), logged;
 	int codes[RECIPIENTS_MAX] = {0}, next[RECIPIENTS_MAX] = {0}, code;
 

@@ -24,6 +24,7 @@ MAY_INCLUDE = {
 }
 MAY_INCLUDE["mains"] = set(MAY_INCLUDE)
 ONLY_IN = {
+    "dlfcn.h": {"src/policy/module.c"},
     "confuse.h": {"src/config/schema.c"},
     "seccomp.h": {"src/proc/sandbox.c"},
     "gsasl.h": {"src/policy/sasl.c", "src/policy/scram.c"},

@@ -243,7 +243,8 @@ void bench_start(struct bench *b)
 		.is_required = true,
 		.pipe = {.command = b->command, .timeout_ms = 10000, .max_running = 1},
 	};
-	b->env = (struct delivery_env){b->spool_dir, b->spawn_fds};
+	b->env = (struct delivery_env){
+		.spool_dir = b->spool_dir, .spawn_fds = b->spawn_fds};
 	set_envelope(b);
 	bench_set_recipients(b, 1, &address);
 	for (size_t i = 0; i < BENCH_RECIPIENTS; i++)

@@ -181,6 +181,32 @@ static void test_windows(void)
 	tear_down(&f);
 }
 
+/* A look changes nothing: no count, no window, and no place in the table. */
+static void test_seen(void)
+{
+	struct fixture f;
+
+	set_up(&f);
+	CHECK("never", counters_seen_key(f.counters, 77, 1000, 60) == 0);
+	CHECK("key 0", counters_seen_key(f.counters, 0, 1000, 60) == 0);
+	CHECK("the first", counters_count_key(f.counters, 77, 1000, 60) == 1);
+	CHECK("key 0", counters_count_key(f.counters, 0, 1000, 60) == 1);
+	CHECK("once", counters_seen_key(f.counters, 77, 1030, 60) == 1);
+	CHECK("still", counters_seen_key(f.counters, 77, 1059, 60) == 1);
+	CHECK("key 0", counters_seen_key(f.counters, 0, 1059, 60) == 1);
+	CHECK("the window is over", counters_seen_key(f.counters, 77, 1060, 60) == 0);
+	CHECK("window ever", counters_seen_key(f.counters, 77, 1060, 0) == 1);
+	CHECK("nothing has changed", counters_count_key(f.counters, 77, 1059, 60) == 2);
+	for (uint64_t n = 1; n <= 8; n++)
+		(void)counters_count_key(f.counters, in_one_set(n), 2000 + n, 0);
+	CHECK("a ninth", counters_seen_key(f.counters, in_one_set(9), 3000, 0) == 0);
+	CHECK("the oldest", counters_seen_key(f.counters, in_one_set(1), 3000, 0) == 1);
+	(void)counters_count_key(f.counters, in_one_set(9), 3001, 0);
+	CHECK("is not younger",
+		counters_seen_key(f.counters, in_one_set(1), 3001, 0) == 0);
+	tear_down(&f);
+}
+
 static void test_oldest_goes(void)
 {
 	struct fixture f;
@@ -428,6 +454,7 @@ void suite_counters(void)
 	CU_add_test(s, "keys of clients", test_client_keys);
 	CU_add_test(s, "clients", test_clients);
 	CU_add_test(s, "windows of time", test_windows);
+	CU_add_test(s, "a look", test_seen);
 	CU_add_test(s, "the oldest key goes", test_oldest_goes);
 	CU_add_test(s, "as many keys as there is room for", test_many_keys);
 	CU_add_test(s, "exact between processes", test_exact_counts);
