@@ -72,6 +72,7 @@ src_libsinkd_a_SOURCES = \
 	src/net/tls.c src/net/tls.h src/net/tls_context.h \
 	src/net/tls_peer.c src/net/tls_peer.h \
 	src/net/tls_session.c \
+	src/policy/connect_request.c src/policy/connect_request.h \
 	src/policy/crypt_hash.c src/policy/crypt_hash.h \
 	src/policy/module.c src/policy/module.h \
 	src/policy/pattern.c src/policy/pattern.h \
@@ -80,6 +81,9 @@ src_libsinkd_a_SOURCES = \
 	src/policy/sasl_form.c src/policy/sasl_form.h \
 	src/policy/scram.c src/policy/scram.h \
 	src/policy/stack.c src/policy/stack.h \
+	src/policy/service.c src/policy/service.h \
+	src/policy/service_answer.c src/policy/service_answer.h \
+	src/policy/service_request.c src/policy/service_request.h \
 	src/policy/users.c src/policy/users.h \
 	src/policy/users_line.c \
 	src/policy/vault.c src/policy/vault.h \
@@ -127,6 +131,7 @@ src_libsinkd_a_SOURCES = \
 	src/proc/child.c src/proc/child.h \
 	src/proc/cleaner.c src/proc/cleaner.h \
 	src/proc/confine.c src/proc/confine.h \
+	src/proc/connector.c src/proc/connector.h \
 	src/proc/control.c src/proc/control.h \
 	src/proc/counters.c src/proc/counters.h \
 	src/proc/crew.c src/proc/crew.h \

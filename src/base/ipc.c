@@ -35,6 +35,50 @@ int ipc_open(int *ret_asker_fd, int *ret_helper_fd)
 	return 0;
 }
 
+/* -------------------------------------------------------------- descriptors */
+
+/* These go along: first, and then the others. */
+static void put_fds(struct msghdr *m, union control *control, int first, const int *fds,
+	size_t fd_count)
+{
+	size_t n = (1 + fd_count) * sizeof(int);
+	struct cmsghdr *c = &control->align;
+
+	m->msg_control = control->bytes;
+	m->msg_controllen = CMSG_SPACE(n);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(n);
+	memcpy(CMSG_DATA(c), &first, sizeof(int));
+	if (fd_count > 0)
+		memcpy(CMSG_DATA(c) + sizeof(int), fds, fd_count * sizeof(int));
+}
+
+/* All descriptors that came are ours to close now, however many and in whatever form
+ * they were sent.  Returns how many there were; the first of them go into fds[0..max). */
+static size_t take_fds(struct msghdr *m, int *fds, size_t max)
+{
+	size_t count = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
+		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			if (count < max)
+				fds[count] = fd;
+			else
+				(void)fdio_close(&fd);
+			count++;
+		}
+	}
+	return count;
+}
+
 /* ------------------------------------------------------------------- asking */
 
 /* Wait until fd is ready.  A signal is no reason to give up. */
@@ -56,23 +100,6 @@ static int wait_for(int fd, short events, uint64_t deadline_ms)
 	}
 }
 
-/* The end on which the answer goes comes first. */
-static void put_fds(struct msghdr *m, union control *control, int answer_fd,
-	const int *fds, size_t fd_count)
-{
-	size_t n = (1 + fd_count) * sizeof(int);
-	struct cmsghdr *c = &control->align;
-
-	m->msg_control = control->bytes;
-	m->msg_controllen = CMSG_SPACE(n);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(n);
-	memcpy(CMSG_DATA(c), &answer_fd, sizeof(int));
-	if (fd_count > 0)
-		memcpy(CMSG_DATA(c) + sizeof(int), fds, fd_count * sizeof(int));
-}
-
 /* Into the channel, when there is room. */
 static int send_question(int fd, const struct msghdr *m, uint64_t deadline_ms)
 {
@@ -86,7 +113,33 @@ static int send_question(int fd, const struct msghdr *m, uint64_t deadline_ms)
 	return r;
 }
 
-static ssize_t receive_answer(int fd, void *p, size_t size, uint64_t deadline_ms)
+/* With a descriptor, where one is expected; -1 if none came.  What nobody expects the
+ * kernel throws away. */
+static ssize_t receive_once(int fd, void *p, size_t size, int *ret_fd)
+{
+	struct iovec part = {.iov_base = p, .iov_len = size};
+	union control control;
+	struct msghdr m = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	ssize_t n;
+
+	if (ret_fd == NULL)
+		return recv(fd, p, size, MSG_DONTWAIT | MSG_TRUNC);
+	*ret_fd = -1;
+	n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+	if (n >= 0)
+		(void)take_fds(&m, ret_fd, 1);
+	if (n == 0 || n > (ssize_t)size)
+		(void)fdio_close(ret_fd);
+	return n;
+}
+
+static ssize_t receive_answer(
+	int fd, void *p, size_t size, int *ret_fd, uint64_t deadline_ms)
 {
 	ssize_t n;
 	int r;
@@ -95,7 +148,7 @@ static ssize_t receive_answer(int fd, void *p, size_t size, uint64_t deadline_ms
 		r = wait_for(fd, POLLIN, deadline_ms);
 		if (r < 0)
 			return r;
-		n = recv(fd, p, size, MSG_DONTWAIT | MSG_TRUNC);
+		n = receive_once(fd, p, size, ret_fd);
 	} while (n < 0 && (errno == EAGAIN || errno == EINTR));
 	if (n < 0)
 		return errno == ECONNRESET ? -EPIPE : -errno;
@@ -139,37 +192,27 @@ ssize_t ipc_ask(int fd, const void *p, size_t n, const int *fds, size_t fd_count
 
 	if (r < 0)
 		return r;
-	r = receive_answer(answer_fd, ret_answer, size, deadline_ms);
+	r = receive_answer(answer_fd, ret_answer, size, NULL, deadline_ms);
 	(void)fdio_close(&answer_fd);
 	return r;
 }
 
-/* ---------------------------------------------------------------- answering */
-
-/* All descriptors that came are ours to close now, however many and in whatever form
- * they were sent.  Returns how many there were; the first of them go into fds[0..max). */
-static size_t take_fds(struct msghdr *m, int *fds, size_t max)
+ssize_t ipc_ask_fd(int fd, const void *p, size_t n, void *ret_answer, size_t size,
+	uint64_t deadline_ms, int *ret_fd)
 {
-	size_t count = 0;
+	int answer_fd = -1, found = -1;
+	ssize_t r = ipc_post(fd, p, n, NULL, 0, deadline_ms, &answer_fd);
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
-		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-			if (count < max)
-				fds[count] = fd;
-			else
-				(void)fdio_close(&fd);
-			count++;
-		}
-	}
-	return count;
+	if (r < 0)
+		return r;
+	r = receive_answer(answer_fd, ret_answer, size, &found, deadline_ms);
+	(void)fdio_close(&answer_fd);
+	if (r >= 0)
+		*ret_fd = found;
+	return r;
 }
+
+/* ---------------------------------------------------------------- answering */
 
 /* An empty message looks like the end of file, and anybody can send one. */
 static bool is_end(int fd)
@@ -227,6 +270,26 @@ int ipc_answer(struct ipc_question *q, const void *p, size_t n)
 
 	assert(n > 0);
 	if (send(q->answer_fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		r = -errno;
+	ipc_drop(q);
+	return r;
+}
+
+int ipc_answer_fd(struct ipc_question *q, const void *p, size_t n, int fd)
+{
+	/* See ipc_post. */
+	union {
+		const void *in;
+		void *out;
+	} answer = {.in = p};
+	struct iovec part = {.iov_base = answer.out, .iov_len = n};
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
+	union control control = {0};
+	int r = 0;
+
+	assert(n > 0);
+	put_fds(&m, &control, fd, NULL, 0);
+	if (sendmsg(q->answer_fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		r = -errno;
 	ipc_drop(q);
 	return r;

@@ -28,6 +28,11 @@ int ipc_open(int *ret_asker_fd, int *ret_helper_fd);
 ssize_t ipc_ask(int fd, const void *p, size_t n, const int *fds, size_t fd_count,
 	void *ret_answer, size_t size, uint64_t deadline_ms);
 
+/* The same without descriptors, but one may come with the answer: *ret_fd, which is the
+ * caller's then, or -1. */
+ssize_t ipc_ask_fd(int fd, const void *p, size_t n, void *ret_answer, size_t size,
+	uint64_t deadline_ms, int *ret_fd);
+
 /* Only ask; the answer can be received from *ret_answer_fd, which is the caller's.
  * -ETIME: there was no room in the channel until then (0: now). */
 int ipc_post(int fd, const void *p, size_t n, const int *fds, size_t fd_count,
@@ -53,6 +58,8 @@ int ipc_receive(int fd, struct ipc_question *q);
  * that is to be kept has to be set to -1 before.  ipc_answer returns 0, or why nobody
  * got the answer. */
 int ipc_answer(struct ipc_question *q, const void *p, size_t n);
+/* With a descriptor, which stays the caller's. */
+int ipc_answer_fd(struct ipc_question *q, const void *p, size_t n, int fd);
 void ipc_drop(struct ipc_question *q);
 
 #endif

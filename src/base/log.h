@@ -68,6 +68,10 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 	X(EV_SPAWNER_START, "spawner.start")                                             \
 	X(EV_SPAWNER_EXIT, "spawner.exit")                                               \
 	X(EV_SPAWNER_FAILED, "spawner.failed")                                           \
+	X(EV_CONNECTOR_START, "connector.start")                                         \
+	X(EV_CONNECTOR_EXIT, "connector.exit")                                           \
+	X(EV_CONNECTOR_FAILED, "connector.failed")                                       \
+	X(EV_CONNECTOR_REFUSED, "connector.refused")                                     \
 	X(EV_CONTROL_REQUEST, "control.request")                                         \
 	X(EV_CONTROL_REFUSED, "control.refused")                                         \
 	X(EV_CONTROL_FAILED, "control.failed")                                           \

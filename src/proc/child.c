@@ -20,6 +20,20 @@ int child_drop_standard_streams(void)
 	return r;
 }
 
+int child_ignore_signals(void)
+{
+	static const int ignored[] = {
+		SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	sigset_t none;
+
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		if (sigaction(ignored[i], &ignore, NULL) < 0)
+			return -errno;
+	(void)sigemptyset(&none);
+	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
+}
+
 int child_watch_master(pid_t master, int signal)
 {
 	if (prctl(PR_SET_PDEATHSIG, signal) < 0)

@@ -9,6 +9,10 @@
  * log. */
 int child_drop_standard_streams(void);
 
+/* Who ends the server signals all of its processes, perhaps.  A helper may be needed
+ * until the last session has ended, and the master ends it by KILL. */
+int child_ignore_signals(void);
+
 /* The kernel sends this signal when the master dies; it may have died already. */
 int child_watch_master(pid_t master, int signal);
 

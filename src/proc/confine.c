@@ -24,6 +24,7 @@
 
 #define CREATE_RULESET_VERSION 1U
 #define RULE_PATH_BENEATH      1
+#define RULE_NET_PORT          2
 
 /* The first version with which a file can move from one directory to another, as
  * every message does. */
@@ -40,11 +41,12 @@ enum {
 	MAKE_REG = 1 << 8,
 	REFER = 1 << 13, /* move a file to another directory */
 };
-#define RIGHTS_V2 ((UINT64_C(1) << 14) - 1)
-#define RIGHT_V3  (UINT64_C(1) << 14) /* truncate */
-#define RIGHT_V5  (UINT64_C(1) << 15) /* ioctl on devices */
-#define NET_V4    UINT64_C(3)         /* bind and connect TCP sockets */
-#define SCOPED_V6 UINT64_C(3)         /* abstract sockets and signals */
+#define RIGHTS_V2   ((UINT64_C(1) << 14) - 1)
+#define RIGHT_V3    (UINT64_C(1) << 14) /* truncate */
+#define RIGHT_V5    (UINT64_C(1) << 15) /* ioctl on devices */
+#define NET_V4      UINT64_C(3)         /* bind and connect TCP sockets */
+#define NET_CONNECT UINT64_C(2)
+#define SCOPED_V6   UINT64_C(3) /* abstract sockets and signals */
 
 /* What a list is about: all that it does not allow is denied. */
 struct ruleset {
@@ -57,6 +59,11 @@ struct path_beneath {
 	uint64_t allowed;
 	int32_t parent_fd;
 } __attribute__((packed));
+
+struct net_port {
+	uint64_t allowed;
+	uint64_t port;
+};
 
 unsigned confine_version(void)
 {
@@ -102,6 +109,14 @@ int confine_allow(int rules, int root, enum delivery_reach reach)
 	return syscall(SYS_landlock_add_rule, rules, RULE_PATH_BENEATH, &beneath, 0) < 0
 		       ? -errno
 		       : 0;
+}
+
+int confine_allow_port(int rules, in_port_t port)
+{
+	const struct net_port rule = {.allowed = NET_CONNECT, .port = port};
+
+	return syscall(SYS_landlock_add_rule, rules, RULE_NET_PORT, &rule, 0) < 0 ? -errno
+										  : 0;
 }
 
 int confine_enforce_take_fd(int rules)

@@ -53,22 +53,6 @@ static int close_descriptors(const struct process *p)
 	return fdio_close_others(keep, n);
 }
 
-/* Who ends the server signals all of its processes, perhaps.  Ours may be needed until
- * the last session has ended, and the master ends it by KILL. */
-static int ignore_signals(void)
-{
-	static const int ignored[] = {
-		SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
-	struct sigaction ignore = {.sa_handler = SIG_IGN};
-	sigset_t none;
-
-	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
-		if (sigaction(ignored[i], &ignore, NULL) < 0)
-			return -errno;
-	(void)sigemptyset(&none);
-	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
-}
-
 /* Nothing of the file system is left. */
 static int confine_files(unsigned landlock)
 {
@@ -100,7 +84,7 @@ static int set_up(struct process *p)
 		return fail_step("close descriptors", r);
 	if ((r = child_drop_standard_streams()) < 0)
 		return fail_step("drop standard streams", r);
-	if ((r = ignore_signals()) < 0)
+	if ((r = child_ignore_signals()) < 0)
 		return fail_step("set signals", r);
 	if ((r = sandbox_drop_bounding_set()) < 0)
 		return fail_step("give up the bounding set", r);

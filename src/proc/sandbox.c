@@ -75,6 +75,37 @@ static const struct rule helper_calls[] = {
 	{CALL(fcntl), .arg_count = 1, .args = {ARG_IS(1, F_ADD_SEALS)}}, /* for several */
 };
 
+/* A connection to a policy service comes with the answer of the connector. */
+static const struct rule policy_calls[] = {
+	{CALL(recvmsg)},
+};
+
+/* The connector: questions, connections, answers with them, and the log.  Where to is for
+ * the list of Landlock to say, as far as it can. */
+#define SOCKET_OF(family)                                                                \
+	{                                                                                \
+		CALL(socket), .arg_count = 2, .args = {                                  \
+			ARG_IS(0, family),                                               \
+			ARG_IS(1, SOCK_STREAM | SOCK_CLOEXEC)                            \
+		}                                                                        \
+	}
+static const struct rule connector_calls[] = {
+	{CALL(recvmsg)},
+	SOCKET_OF(AF_UNIX),
+	SOCKET_OF(AF_INET),
+	SOCKET_OF(AF_INET6),
+	/* How long connecting may take. */
+	{CALL(setsockopt), .arg_count = 2,
+		.args = {ARG_IS(1, SOL_SOCKET), ARG_IS(2, SO_SNDTIMEO)}},
+	{CALL(connect)},
+	{CALL(sendmsg)},
+	{CALL(sendto)},
+	{CALL(close)},
+	{CALL(poll)},
+	{CALL(ppoll)},
+	{CALL(write)},
+};
+
 /* The keys process: questions, answers, and the log. */
 static const struct rule keys_calls[] = {
 	{CALL(recvmsg)},
@@ -132,8 +163,11 @@ static const struct rule self_calls[] = {
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define OF_WORKER    (1U << SANDBOX_WORKER)
+#define OF_POLICY    (1U << SANDBOX_WORKER_WITH_POLICY)
+#define OF_WORKER    (1U << SANDBOX_WORKER | OF_POLICY)
 #define OF_KEYS      (1U << SANDBOX_KEYS)
+#define OF_CONNECTOR (1U << SANDBOX_CONNECTOR)
+#define OF_ALL       (OF_WORKER | OF_KEYS | OF_CONNECTOR)
 #define GROUP(roles, rules)                                                              \
 	{                                                                                \
 		(roles), (rules), COUNT(rules)                                           \
@@ -146,10 +180,12 @@ static const struct {
 	GROUP(OF_WORKER, client_calls),
 	GROUP(OF_WORKER, helper_calls),
 	GROUP(OF_WORKER, file_calls),
+	GROUP(OF_POLICY, policy_calls),
 	GROUP(OF_KEYS, keys_calls),
-	GROUP(OF_WORKER | OF_KEYS, memory_calls),
-	GROUP(OF_WORKER | OF_KEYS, time_calls),
-	GROUP(OF_WORKER | OF_KEYS, self_calls),
+	GROUP(OF_CONNECTOR, connector_calls),
+	GROUP(OF_ALL, memory_calls),
+	GROUP(OF_ALL, time_calls),
+	GROUP(OF_ALL, self_calls),
 };
 
 /* Calls that malloc tries and can do without: it hears an error and goes on.  The
@@ -220,6 +256,20 @@ static void handle_keys_trap(int number, siginfo_t *info, void *context)
 	(void)context;
 	tell_trap("the keys process", info);
 }
+
+static void handle_connector_trap(int number, siginfo_t *info, void *context)
+{
+	(void)number;
+	(void)context;
+	tell_trap("the connector", info);
+}
+
+static void (*const trap_handlers[])(int, siginfo_t *, void *) = {
+	[SANDBOX_WORKER] = handle_worker_trap,
+	[SANDBOX_WORKER_WITH_POLICY] = handle_worker_trap,
+	[SANDBOX_KEYS] = handle_keys_trap,
+	[SANDBOX_CONNECTOR] = handle_connector_trap,
+};
 
 /* ---------------------------------------------------------------- the list */
 
@@ -391,16 +441,18 @@ static void add_step(struct sock_fprog *list, struct sock_filter step)
 
 /* A list of its own, for what the one of the master cannot say: tgkill is for our own pid
  * alone; some sockets are not shut down, nor closed, so that their numbers stay their
- * own; and sendmsg, which hands descriptors on, is for those alone.  The kernel looks at
- * the low half of these arguments and so do we; libseccomp would compare all of it. */
+ * own; and sendmsg, which hands descriptors on, is for those alone, but in the connector,
+ * which answers by it.  The kernel looks at the low half of these arguments and so do we;
+ * libseccomp would compare all of it. */
 static int only_own(const struct sandbox *s, uint32_t otherwise)
 {
 	const uint32_t first_low = offsetof(struct seccomp_data, args) +
 				   (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0);
+	const bool is_free = s->role == SANDBOX_CONNECTOR;
 	const struct sock_filter head[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close, 5, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendmsg, 4, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendmsg, is_free ? 0 : 4, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_shutdown, 3, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 1, 0),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
@@ -442,8 +494,7 @@ static int only_own(const struct sandbox *s, uint32_t otherwise)
 int sandbox_enter(const struct sandbox *s)
 {
 	struct sigaction trap = {
-		.sa_sigaction =
-			s->role == SANDBOX_KEYS ? handle_keys_trap : handle_worker_trap,
+		.sa_sigaction = trap_handlers[s->role],
 		.sa_flags = SA_SIGINFO,
 	};
 	bool is_trap = s->level == SANDBOX_TRAP;

@@ -1,5 +1,5 @@
-/* The cage of a worker, and of the keys process: rights that cannot come back, and a list
- * of system calls.
+/* The cage of a worker, of the keys process, and of the connector: rights that cannot
+ * come back, and a list of system calls.
  *
  * What may be named in the file system is in confine.h. */
 #ifndef SINKD_PROC_SANDBOX_H
@@ -14,11 +14,17 @@
  * level "trap". */
 #define SANDBOX_EXIT_TRAPPED 2
 
-/* The channels to the keys, and to each spawner. */
-#define SANDBOX_SHARED_MAX 33
+/* The channels to the keys, to the connector, and to each spawner. */
+#define SANDBOX_SHARED_MAX 34
 
-/* Whose list of calls it is. */
-enum sandbox_role { SANDBOX_WORKER, SANDBOX_KEYS };
+/* Whose list of calls it is; a worker that has a policy service to ask is handed
+ * connections. */
+enum sandbox_role {
+	SANDBOX_WORKER,
+	SANDBOX_WORKER_WITH_POLICY,
+	SANDBOX_KEYS,
+	SANDBOX_CONNECTOR,
+};
 
 /* Made once, in the master, for all processes with this role. */
 struct sandbox {

@@ -683,6 +683,36 @@ PROXIES = {
 }
 
 
+def answer(action, more=b""):
+    return b"\0" + more + b"action=" + action + b"\n\n"
+
+
+POLICIES = {
+    "answer-ok": answer(b"OK"),
+    "answer-dunno-blanks": answer(b" dunno \r"),
+    "answer-reject": answer(b"REJECT 5.7.9 go away"),
+    "answer-reject-other-class": answer(b"REJECT 4.7.9 go away"),
+    "answer-defer": answer(b"DEFER_IF_PERMIT Greylisted"),
+    "answer-code": answer(b"452\t4.2.2 full"),
+    "answer-number": answer(b"12345"),
+    "answer-discard": answer(b"DISCARD"),
+    "answer-prepend": answer(b"PREPEND X-A: b"),
+    "answer-hold": answer(b"HOLD", b"other=\r\n"),
+    "answer-enhanced-long": answer(b"554 5.1234567890.1 text"),
+    "answer-nul": answer(b"550 5.7.1\0 text"),
+    "answer-and-more": answer(b"OK") + b"action=OK\n\n",
+    "answer-two": b"\0action=OK\naction=OK\n\n",
+    "answer-none": b"\0\n",
+    "answer-no-attribute": b"\0OK\n",
+    "answer-begun": b"\0action=DUN",
+    "answer-flood": b"\0" + b"a=b\n" * 2048,
+    "request": b"\xffhelo.example\0a@b\0c@d\0client\0joe\0CN=A B,O=C\0TLS_AES_256_GCM_SHA384",
+    "request-lines": b"\xffa\nb=c\r\n\n\0\"\n\"@b\0c\x7f@d\0\n\0\x85\xc2\x85\0CN=\n\\0A+CN=x\0\n",
+    "request-subject": b"\xff\0\0\0\0\0O=x\\,CN=y\\2C,CN=\\C3\\BC\\\0",
+    "request-long": b"\xff" + b"x" * 2000 + b"\0" + b"\xc3\xbc" * 1000,
+}
+
+
 def sessions():
     inputs = dict(CORNERS)
     for directory in CASES:
@@ -702,7 +732,7 @@ def main(directory):
     for target, inputs in (("session", sessions()), ("address", ADDRESSES),
                            ("data", texts()), ("config", CONFIGS),
                            ("users", USERS), ("sasl", EXCHANGES), ("spawn", SPAWNS),
-                           ("proxy", PROXIES)):
+                           ("proxy", PROXIES), ("policy", POLICIES)):
         os.makedirs(os.path.join(directory, target), exist_ok=True)
         for name, content in inputs.items():
             with open(os.path.join(directory, target, name), "wb") as file:

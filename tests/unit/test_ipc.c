@@ -149,6 +149,54 @@ static void test_death_of_the_helper(void)
 	(void)close(c.asker);
 }
 
+/* One that comes back with the answer. */
+static void test_descriptor_back(void)
+{
+	struct channel c;
+	int before, ends[2], fd = -1;
+	uint64_t deadline_ms = clock_monotonic_ms() + PATIENCE_MS;
+	pid_t helper;
+	char answer[4], byte = 'x';
+
+	set_up(&c);
+	before = count_fds();
+	CU_ASSERT_FATAL(pipe2(ends, O_CLOEXEC) == 0);
+	helper = fork();
+	if (helper == 0) {
+		static const char *const answers[] = {"yes", "yes", "longer", NULL};
+
+		for (const char *const *a = answers; *a != NULL; a++) {
+			(void)ipc_receive(c.helper, &c.q);
+			(void)ipc_answer_fd(&c.q, *a, strlen(*a), ends[1]);
+		}
+		(void)ipc_receive(c.helper, &c.q);
+		(void)ipc_answer(&c.q, "no", 2);
+		_exit(0);
+	}
+	(void)close(ends[1]);
+	CHECK("it comes", ipc_ask_fd(c.asker, "q", 1, answer, sizeof(answer), deadline_ms,
+				  &fd) == 3 &&
+				  fd >= 0);
+	CHECK("close-on-exec", fcntl(fd, F_GETFD) == FD_CLOEXEC);
+	CU_ASSERT(write(fd, &byte, 1) == 1 && read(ends[0], &byte, 1) == 1);
+	(void)close(fd);
+	CHECK("nobody expects it",
+		ask(&c, "q", answer, sizeof(answer), PATIENCE_MS) == 3);
+	fd = 77;
+	CHECK("too long", ipc_ask_fd(c.asker, "q", 1, answer, sizeof(answer), deadline_ms,
+				  &fd) == -EMSGSIZE &&
+				  fd == 77);
+	CHECK("none", ipc_ask_fd(c.asker, "q", 1, answer, sizeof(answer), deadline_ms,
+			      &fd) == 2 &&
+			      fd == -1);
+	CU_ASSERT(waitpid(helper, NULL, 0) == helper);
+	CHECK("nobody has it any more", read(ends[0], &byte, 1) == 0);
+	(void)close(ends[0]);
+	CU_ASSERT_EQUAL(count_fds(), before);
+	(void)close(c.asker);
+	(void)close(c.helper);
+}
+
 static void test_answers(void)
 {
 	struct channel c;
@@ -281,6 +329,7 @@ void suite_ipc(void)
 
 	CU_add_test(s, "each asker hears its own answer", test_many_askers);
 	CU_add_test(s, "descriptors go along", test_descriptors);
+	CU_add_test(s, "a descriptor comes back", test_descriptor_back);
 	CU_add_test(s, "a helper dies", test_death_of_the_helper);
 	CU_add_test(s, "answers that do not fit, or do not come", test_answers);
 	CU_add_test(s, "a full channel", test_full_channel);
