@@ -161,13 +161,15 @@ static enum taken take_envid(
  */
 static bool are_solicitation_keywords(struct str s)
 {
+	static const char others[] = {'.', '-', '_', ':', ','};
 	bool is_first = true;
 
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
 
 		if (is_first ? !str_is_alnum(c) || str_is_digit(c)
-			     : !str_is_alnum(c) && memchr(".-_:,", c, 5) == NULL)
+			     : !str_is_alnum(c) &&
+					memchr(others, c, sizeof(others)) == NULL)
 			return false;
 		is_first = c == ',';
 	}
@@ -266,6 +268,7 @@ static size_t embedded_char(struct str s, uint32_t *ret)
 static enum taken decode_utf8_address(
 	struct smtp *s, struct str value, bool is_utf8, struct str *ret)
 {
+	static const char special[] = {'\\', '+', '=', ' '};
 	char *text = arena_alloc(&s->arena, value.n + 1);
 	size_t len = 0, n, put;
 
@@ -273,7 +276,7 @@ static enum taken decode_utf8_address(
 		return TAKEN_NO_MEMORY;
 	for (; value.n > 0; value = str_skip(value, n)) {
 		uint32_t c = 0;
-		bool is_plain = memchr("\\+= ", value.p[0], 4) == NULL &&
+		bool is_plain = memchr(special, value.p[0], sizeof(special)) == NULL &&
 				(is_utf8 || str_is_printable(value.p[0]));
 
 		n = is_plain ? utf8_printable(value) : embedded_char(value, &c);
