@@ -27,6 +27,7 @@ src_libsinkproto_a_SOURCES = \
 	src/smtp/envelope.c src/smtp/envelope.h \
 	src/smtp/extensions.c src/smtp/extensions.h \
 	src/smtp/hooks.c src/smtp/hooks.h \
+	src/smtp/host.c src/smtp/host.h \
 	src/smtp/line.c src/smtp/line.h \
 	src/smtp/mail.c src/smtp/mail.h \
 	src/smtp/parameters.c src/smtp/parameters.h \

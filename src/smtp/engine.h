@@ -114,10 +114,12 @@ struct smtp {
 	bool is_draining;
 	const char *drain_enhanced; /* static: why, for the client */
 	const char *drain_text;
-	int reply_code; /* of the last whole reply; 0: none since the command */
+	enum smtp_verb verb; /* the last command that was one */
+	int reply_code;      /* of the last whole reply; 0: none since the command */
 	unsigned errors;
 	unsigned idle_commands; /* since the last message that was accepted */
 	unsigned message_count; /* mail transactions */
+	uint64_t session_count;
 	uint64_t line_count;
 	uint32_t pause_ms;
 	size_t held_at; /* while pausing: output from here on has to wait */
@@ -132,6 +134,7 @@ struct smtp {
 	bool has_refused_recipient;
 	enum chunks chunks;
 	size_t recipient_text; /* of all recipients, as the listener counts it */
+	size_t prepended_room; /* where envelope.prepended is */
 
 	/* the message in flight */
 	struct data data;

@@ -8,6 +8,7 @@
 #include "smtp/engine.h"
 #include "smtp/extensions.h"
 #include "smtp/hooks.h"
+#include "smtp/host.h"
 #include "smtp/parameters.h"
 #include "smtp/transaction.h"
 
@@ -141,17 +142,20 @@ void mail_run_mail(struct smtp *s, struct str argument)
 	}
 	if (!take_mail(s, argument, may_ask_for_utf8(s, argument), &e))
 		goto refused;
+	/* Hooks may look at it, and add to it. */
+	s->envelope = e;
 	if (!hooks_sender(s, e.sender.mailbox, e.sender_parameters, &refusal)) {
 		engine_answer(s, &refusal);
 		goto refused;
 	}
-	s->env->stamp(s->env->user, &e.stamp);
-	s->envelope = e;
+	s->env->stamp(s->env->user, &s->envelope.stamp);
 	s->has_sender = true;
 	s->message_count++;
 	engine_reply(s, 250, "2.1.0", "Ok");
 	return;
 refused:
+	s->envelope = (struct envelope){.client = s->envelope.client};
+	host_rewind(s, (struct host_mark){0});
 	arena_rewind(&s->arena, before);
 }
 
@@ -186,6 +190,7 @@ static bool add_recipient(struct smtp *s, struct recipient *r, struct str argume
 void mail_run_rcpt(struct smtp *s, struct str argument)
 {
 	struct arena_mark before = arena_mark(&s->arena);
+	struct host_mark prepended = host_mark(s);
 	bool is_utf8 = s->envelope.is_smtputf8;
 	struct recipient found = {0};
 	struct path_argument path;
@@ -214,5 +219,6 @@ void mail_run_rcpt(struct smtp *s, struct str argument)
 	return;
 refused:
 	s->has_refused_recipient = true;
+	host_rewind(s, prepended);
 	arena_rewind(&s->arena, before);
 }

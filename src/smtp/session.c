@@ -185,6 +185,8 @@ static void begin(struct smtp *s, const struct smtp_peer *peer)
 	s->idle_commands = 0;
 	s->message_count = 0;
 	s->line_count = 0;
+	s->session_count++;
+	s->verb = VERB_OTHER;
 	s->pause_ms = 0;
 	s->envelope = (struct envelope){
 		.client = {.address = peer->address,
@@ -197,6 +199,7 @@ static void begin(struct smtp *s, const struct smtp_peer *peer)
 	s->has_refused_recipient = false;
 	s->chunks = CHUNKS_NONE;
 	s->recipient_text = 0;
+	s->prepended_room = 0;
 	auth_begin(s);
 }
 

@@ -108,13 +108,15 @@ struct smtp_outcome {
  * authenticated is told of each AUTH exchange that a reply is about to end: its
  * mechanism, who the client is (code 235) or said to be, as far as is known, and the
  * code; 0 if a hook closes instead. introduced is told when XCLIENT was accepted, with
- * what is now known of the client. */
+ * what is now known of the client.
+ * session_base: sessions are counted from here on, see smtp_session_number. */
 struct smtp_env {
 	const struct sinkd_hooks *hooks;
 	const struct smtp_sasl *sasl;
 	void *sasl_user;
 	const struct smtp_sink *sink;
 	void *sink_user;
+	uint64_t session_base;
 	void *user;
 	void (*stamp)(void *user, struct message_stamp *ret);
 	void (*command)(void *user, struct str line);
@@ -189,9 +191,10 @@ bool smtp_is_mid_line(const struct smtp *s);
 uint64_t smtp_line_count(const struct smtp *s); /* command lines so far */
 bool smtp_has_quit(const struct smtp *s);
 
-/* For hooks: the session they were handed, as far as it has come; valid until they
- * return.  The command in hand, and a number that no other session of this process has.
- */
+/* For hooks, which are handed the engine itself: the session as far as it has come, valid
+ * until they return; in `sender` with what MAIL says, in `recipient` without the new one.
+ * The command in hand, of a message its DATA or BDAT; and a number that no other session
+ * has, as far as that is up to env. */
 const struct envelope *smtp_envelope(const struct smtp *s);
 enum smtp_verb smtp_command(const struct smtp *s);
 uint64_t smtp_session_number(const struct smtp *s);

@@ -64,6 +64,7 @@ void transaction_reset(struct smtp *s)
 	s->has_refused_recipient = false;
 	s->chunks = CHUNKS_NONE;
 	s->recipient_text = 0;
+	s->prepended_room = 0;
 	s->results = NULL;
 	s->keep = NULL;
 	hooks_transaction(s);

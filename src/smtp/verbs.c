@@ -14,6 +14,7 @@
 #include "smtp/engine.h"
 #include "smtp/extensions.h"
 #include "smtp/hooks.h"
+#include "smtp/host.h"
 #include "smtp/mail.h"
 #include "smtp/transaction.h"
 #include "smtp/xclient.h"
@@ -98,6 +99,7 @@ static void run_ehlo(struct smtp *s, struct str domain)
 
 static void run_data(struct smtp *s, struct str argument)
 {
+	struct host_mark before = host_mark(s);
 	struct reply refusal;
 
 	(void)argument;
@@ -108,6 +110,8 @@ static void run_data(struct smtp *s, struct str argument)
 		engine_answer(s, &refusal);
 	else
 		transaction_begin_message(s);
+	if (!s->is_in_message)
+		host_rewind(s, before);
 }
 
 static void run_rset(struct smtp *s, struct str argument)
@@ -368,11 +372,12 @@ enum smtp_verb verbs_run(struct smtp *s, struct str line)
 	enum smtp_verb verb;
 	bool is_secret;
 
+	s->verb = VERB_OTHER;
 	if (!command_split(line, &command)) {
 		engine_error(s, 500, "5.5.2", "Bad command syntax");
 		return VERB_OTHER;
 	}
-	verb = find_verb(command.verb);
+	s->verb = verb = find_verb(command.verb);
 	if ((verb == VERB_OTHER || verbs[verb].is_idle) && is_idle_too_long(s)) {
 		engine_close(s, "4.7.0", "Too many commands without mail");
 		return verb;
