@@ -71,8 +71,12 @@ src_libsinkd_a_SOURCES = \
 	src/net/tls_peer.c src/net/tls_peer.h \
 	src/net/tls_session.c \
 	src/policy/crypt_hash.c src/policy/crypt_hash.h \
+	src/policy/fault.c src/policy/fault.h \
 	src/policy/pattern.c src/policy/pattern.h \
 	src/policy/rule.c src/policy/rule.h \
+	src/policy/rules.c src/policy/rules.h \
+	src/policy/rules_check.c \
+	src/policy/rules_text.c src/policy/rules_text.h \
 	src/policy/sasl.c src/policy/sasl.h \
 	src/policy/sasl_form.c src/policy/sasl_form.h \
 	src/policy/scram.c src/policy/scram.h \

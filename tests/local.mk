@@ -87,7 +87,11 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_log.c \
 	tests/unit/test_macro.c \
 	tests/unit/test_pattern.c \
+	tests/unit/test_fault.c \
 	tests/unit/test_rule.c \
+	tests/unit/rules_fixture.c tests/unit/rules_fixture.h \
+	tests/unit/test_rules.c \
+	tests/unit/test_rules_faults.c \
 	tests/unit/test_mailbox.c \
 	tests/unit/test_maildir.c \
 	tests/unit/test_maildir_faults.c \
@@ -128,7 +132,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_tls.c tests/unit/test_tls_end.c \
 	tests/unit/test_upgrade.c
 tests_unit_unit_CPPFLAGS = $(unit_cppflags)
-tests_unit_unit_LDADD = $(tests_server_libs) $(CUNIT_LIBS)
+tests_unit_unit_LDADD = tests/tools/librig.a $(tests_server_libs) $(CUNIT_LIBS)
 
 tests_unit_unit_worker_SOURCES = \
 	tests/unit/unit.c tests/unit/unit.h tests/unit/suites_worker.c \
