@@ -156,7 +156,7 @@ EXTRA_DIST += tests/transcripts/engine.sh tests/transcripts/live.py \
 	tests/transcripts/cases tests/transcripts/engine
 
 # --- fuzz --------------------------------------------------------------------
-fuzz_targets = session address data config users sasl spawn proxy
+fuzz_targets = session address data config users sasl spawn proxy rules
 fuzz_programs = $(fuzz_targets:%=tests/fuzz/fuzz_%)
 check_PROGRAMS += \
 	tests/fuzz/fuzz_session \
@@ -166,7 +166,8 @@ check_PROGRAMS += \
 	tests/fuzz/fuzz_users \
 	tests/fuzz/fuzz_sasl \
 	tests/fuzz/fuzz_spawn \
-	tests/fuzz/fuzz_proxy
+	tests/fuzz/fuzz_proxy \
+	tests/fuzz/fuzz_rules
 check_LIBRARIES += tests/tools/libfuzz.a
 tests_tools_libfuzz_a_SOURCES = tests/tools/fuzz.c tests/tools/fuzz.h
 tests_tools_libfuzz_a_CPPFLAGS = $(tests_cppflags)
@@ -229,6 +230,12 @@ tests_fuzz_fuzz_proxy_CPPFLAGS = $(tests_cppflags)
 tests_fuzz_fuzz_proxy_CFLAGS = $(fuzz_cflags)
 tests_fuzz_fuzz_proxy_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_proxy_LDADD = tests/tools/libfuzz.a $(tests_server_libs)
+
+tests_fuzz_fuzz_rules_SOURCES = tests/fuzz/fuzz_rules.c
+tests_fuzz_fuzz_rules_CPPFLAGS = $(tests_cppflags)
+tests_fuzz_fuzz_rules_CFLAGS = $(fuzz_cflags)
+tests_fuzz_fuzz_rules_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_rules_LDADD = tests/tools/libfuzz.a $(tests_server_libs)
 
 TESTS += tests/fuzz/run_corpus.sh
 EXTRA_DIST += tests/fuzz/run_corpus.sh tests/fuzz/corpus tests/fuzz/make_corpus.py \
