@@ -37,6 +37,7 @@ unit_cppflags = $(tests_cppflags) $(CUNIT_CFLAGS)
 
 tests_unit_unit_proto_SOURCES = \
 	tests/unit/unit.c tests/unit/unit.h tests/unit/suites_proto.c \
+	tests/unit/test_actions.c \
 	tests/unit/test_address.c \
 	tests/unit/test_arena.c \
 	tests/unit/auth_fixture.h \
@@ -52,6 +53,7 @@ tests_unit_unit_proto_SOURCES = \
 	tests/unit/test_envelope.c \
 	tests/unit/test_extensions.c \
 	tests/unit/test_hooks.c \
+	tests/unit/test_host.c \
 	tests/unit/test_line.c \
 	tests/unit/test_lmtp.c \
 	tests/unit/test_mail.c \
@@ -137,6 +139,7 @@ tests_unit_unit_LDADD = tests/tools/librig.a $(tests_server_libs) $(CUNIT_LIBS)
 tests_unit_unit_worker_SOURCES = \
 	tests/unit/unit.c tests/unit/unit.h tests/unit/suites_worker.c \
 	tests/unit/conf_fixture.c tests/unit/conf_fixture.h \
+	tests/unit/test_serve.c \
 	tests/unit/test_worker.c
 tests_unit_unit_worker_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_worker_LDADD = $(tests_server_libs) $(CUNIT_LIBS)

@@ -35,12 +35,13 @@ struct sinkd_str {
  * enhanced: "5.7.1"; empty, or not of the code's class: the stage's own.
  * text: printable ASCII, one line; empty: the stage's own.
  * delay_ms: wait so long before what follows.
- * action: what else than a reply; with any but SINKD_DECIDE the code does not matter. */
+ * action: what else than a reply; with any but SINKD_DECIDE the code does not matter.
+ * One that is unknown, or not for that stage, refuses as SINKD_REFUSE does. */
 #define SINKD_REFUSE 1
 
 enum sinkd_action {
 	SINKD_DECIDE,     /* the code decides */
-	SINKD_DISCONNECT, /* close without a reply */
+	SINKD_DISCONNECT, /* close without a reply to what is asked about */
 	SINKD_RESET,   /* the same, so that the client sees a reset of the connection */
 	SINKD_STALL,   /* not another word: until the client goes, or its time is over */
 	SINKD_DISCARD, /* accept, and store nothing: for this recipient in `recipient` and

@@ -49,6 +49,7 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 	X(EV_SESSION_REPLY, "session.reply")                                             \
 	X(EV_SESSION_END, "session.end")                                                 \
 	X(EV_MESSAGE_ACCEPTED, "message.accepted")                                       \
+	X(EV_MESSAGE_DISCARDED, "message.discarded")                                     \
 	X(EV_MESSAGE_REFUSED, "message.refused")                                         \
 	X(EV_MESSAGE_ABORTED, "message.aborted")                                         \
 	X(EV_MESSAGE_UNHEARD, "message.unheard")                                         \

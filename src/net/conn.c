@@ -134,6 +134,13 @@ bool conn_loses_client(const struct conn *c, uint32_t ms)
 	return poll(&p, 1, (int)ms) > 0;
 }
 
+bool conn_ends(const struct conn *c, uint32_t ms)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+
+	return poll(&p, 1, (int)ms) > 0;
+}
+
 bool conn_has_lost_client(const struct conn *c, bool may_listen)
 {
 	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
@@ -277,6 +284,13 @@ static void throw_away(struct conn *c)
 	c->input_used = c->input_len;
 }
 
+static void end(struct conn *c)
+{
+	tls_session_free(c->tls);
+	c->tls = NULL;
+	(void)fdio_close(&c->fd);
+}
+
 void conn_close(struct conn *c, uint32_t linger_ms)
 {
 	uint64_t deadline_ms;
@@ -291,7 +305,14 @@ void conn_close(struct conn *c, uint32_t linger_ms)
 		got = conn_read(c);
 		throw_away(c);
 	}
-	tls_session_free(c->tls);
-	c->tls = NULL;
-	(void)fdio_close(&c->fd);
+	end(c);
+}
+
+void conn_reset(struct conn *c)
+{
+	const struct linger at_once = {.l_onoff = 1};
+
+	(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	throw_away(c);
+	end(c);
 }

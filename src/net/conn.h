@@ -66,6 +66,10 @@ int conn_drop(struct conn *c, size_t n);
  * more.  One that has said its last word may still listen, and does not count. */
 bool conn_loses_client(const struct conn *c, uint32_t ms);
 
+/* The same for one of whom nothing more is heard: it counts as gone with its last
+ * word. */
+bool conn_ends(const struct conn *c, uint32_t ms);
+
 /* Whether the client has closed the connection, with nothing left of it to be read: what
  * we say now it will probably not hear.  may_listen: it has taken its leave, and who then
  * closes one direction only may still wait for what we say. */
@@ -101,5 +105,9 @@ ssize_t conn_write(struct conn *c, struct str s);
  * read for so long, or until it has closed too.  0: at once.  A TLS session that did not
  * fail ends with close_notify first, and what is then read is read through it. */
 void conn_close(struct conn *c, uint32_t linger_ms);
+
+/* Close at once, and let the client see a reset, as far as its kind of socket has one;
+ * under TLS without a word. */
+void conn_reset(struct conn *c);
 
 #endif

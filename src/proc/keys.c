@@ -117,7 +117,7 @@ static int set_up(struct process *p)
 	/* Standard input is /dev/null by now. */
 	if (p->env->is_daemon && dup2(STDIN_FILENO, STDERR_FILENO) < 0)
 		return fail_step("leave standard error", -errno);
-	if ((r = sandbox_enter(sandbox)) < 0)
+	if ((r = sandbox_enter(sandbox, NULL, 0)) < 0)
 		return fail_step("enter the sandbox", r);
 	r = helper_tell_ready(p->birth);
 	return r < 0 ? fail_step("tell the master", r) : 0;

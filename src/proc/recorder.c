@@ -38,19 +38,23 @@ static void log_outcome(void *user, const struct smtp_outcome *o)
 {
 	struct recorder *r = user;
 	const struct envelope *e = o->envelope;
-	enum log_event event = o->code == 250 ? EV_MESSAGE_ACCEPTED
-			       : o->code == 0 ? EV_MESSAGE_ABORTED
-					      : EV_MESSAGE_REFUSED;
+	enum log_event event = o->is_discarded  ? EV_MESSAGE_DISCARDED
+			       : o->code == 250 ? EV_MESSAGE_ACCEPTED
+			       : o->code == 0   ? EV_MESSAGE_ABORTED
+						: EV_MESSAGE_REFUSED;
+	/* Others may have it, and then it is counted with them. */
+	bool is_part = o->is_discarded && o->recipient_count < e->recipient_count;
 
 	if (r->delivery_start_us != 0)
 		slot_count_delivery(r->slot, clock_monotonic_us() - r->delivery_start_us);
 	r->delivery_start_us = 0;
-	r->messages += o->code == 250;
-	if (o->code == 250 && r->is_running_commands) {
+	r->messages += o->code == 250 && !is_part;
+	if (event == EV_MESSAGE_ACCEPTED && r->is_running_commands) {
 		r->has_run_commands = true;
 		memcpy(r->last_id, e->stamp.id, sizeof(r->last_id));
 	}
-	slot_count_message(r->slot, o->code, e->size_bytes);
+	if (!is_part)
+		slot_count_message(r->slot, o->code, e->size_bytes);
 	log_event(LOG_INFO, event, LOG_TEXT("id", e->stamp.id),
 		LOG_STR("from", e->sender.mailbox), LOG_STR("to", o->recipient),
 		LOG_NUM("recipients", o->recipient_count), LOG_NUM("size", e->size_bytes),
@@ -230,6 +234,7 @@ void recorder_end(const struct recorder *r, const char *why)
 {
 	const char *how = smtp_has_quit(r->engine)             ? "quit"
 			  : why != NULL                        ? "broken"
+			  : smtp_is_cut(r->engine)             ? "dropped"
 			  : smtp_next(r->engine) == SMTP_CLOSE ? "closed"
 							       : "gone";
 

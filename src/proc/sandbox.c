@@ -9,6 +9,7 @@
  * rare; a call without one costs nothing, since the kernel remembers its verdict. */
 #include "proc/sandbox.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -29,6 +30,7 @@
 #include <unistd.h>
 
 #include "base/fdio.h"
+#include "net/listener.h"
 #include "proc/confine.h"
 
 /* A call, and what its arguments must be. */
@@ -59,8 +61,12 @@ static const struct rule client_calls[] = {
 	 * which all workers share, the other directions would be its end. */
 	{CALL(shutdown), .arg_count = 1, .args = {ARG_IS(1, SHUT_WR)}},
 	{CALL(close)},
-	/* The tick on a Unix socket, which does not inherit it; setsockopt would reach
-	 * the listening sockets too.  And a delay that a hook asked for. */
+	/* Of a client that is to see a reset; not of the sockets that we are given, see
+	 * only_new. */
+	{CALL(setsockopt), .arg_count = 2,
+		.args = {ARG_IS(1, SOL_SOCKET), ARG_IS(2, SO_LINGER)}},
+	/* The tick on a Unix socket, which does not inherit it, and is not for us to set.
+	 * And a delay that a hook asked for. */
 	{CALL(poll)},
 	{CALL(ppoll)},
 };
@@ -439,7 +445,30 @@ static int only_own(const struct sandbox *s, uint32_t otherwise)
 	return load(&list);
 }
 
-int sandbox_enter(const struct sandbox *s)
+/* Likewise: what accepted sockets inherit is not set. */
+static int only_new(const int *set_fds, size_t n, uint32_t otherwise)
+{
+	const uint32_t first_low = offsetof(struct seccomp_data, args) +
+				   (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0);
+	struct sock_filter steps[5 + LISTENERS_MAX];
+	struct sock_fprog list = {.filter = steps};
+
+	assert(n <= LISTENERS_MAX);
+	add_step(&list, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+				offsetof(struct seccomp_data, nr)));
+	add_step(&list, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+				SYS_setsockopt, 0, (uint8_t)(n + 1)));
+	add_step(
+		&list, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, first_low));
+	for (size_t i = 0; i < n; i++)
+		add_step(&list, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+					(uint32_t)set_fds[i], (uint8_t)(n - i), 0));
+	add_step(&list, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+	add_step(&list, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, otherwise));
+	return load(&list);
+}
+
+int sandbox_enter(const struct sandbox *s, const int *set_fds, size_t n)
 {
 	struct sigaction trap = {
 		.sa_sigaction =
@@ -447,13 +476,16 @@ int sandbox_enter(const struct sandbox *s)
 		.sa_flags = SA_SIGINFO,
 	};
 	bool is_trap = s->level == SANDBOX_TRAP;
+	uint32_t otherwise = is_trap ? SECCOMP_RET_TRAP : SECCOMP_RET_KILL_PROCESS;
 	int r;
 
 	if (s->level == SANDBOX_OFF)
 		return 0;
 	if (is_trap && sigaction(SIGSYS, &trap, NULL) < 0)
 		return -errno;
-	/* First the short one: the other does not allow a further list. */
-	r = only_own(s, is_trap ? SECCOMP_RET_TRAP : SECCOMP_RET_KILL_PROCESS);
+	/* First the short ones: the other does not allow a further list. */
+	r = only_own(s, otherwise);
+	if (r == 0 && n > 0)
+		r = only_new(set_fds, n, otherwise);
 	return r < 0 ? r : load(&s->program);
 }

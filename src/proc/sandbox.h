@@ -52,7 +52,7 @@ int sandbox_drop_capabilities(void);
  * process of this user looks into our memory. */
 int sandbox_renounce(void);
 
-/* No system call but those on the list. */
-int sandbox_enter(const struct sandbox *s);
+/* No system call but those on the list; and the n sockets stay as they are set. */
+int sandbox_enter(const struct sandbox *s, const int *set_fds, size_t n);
 
 #endif

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -52,6 +53,7 @@ struct server {
 	bool was_in_data;
 	bool has_timed_out;
 	bool is_refused; /* it was never let in */
+	bool is_reset;   /* it is to see a reset in the end */
 };
 
 struct server *serve_new(const struct serve_env *env)
@@ -71,11 +73,13 @@ struct server *serve_new(const struct serve_env *env)
 	v->arrival =
 		(struct arrival){.env = env, .conn = &v->conn, .notices = &v->notices};
 	recorder_attach(&v->recorder, &v->engine_env);
+	v->engine_env.hooks = env->hooks;
 	if (env->sasl != NULL)
 		v->engine_env.sasl = &sasl_engine;
 	v->engine_env.sasl_user = env->sasl;
 	v->engine = smtp_new(&env->config->smtp, &v->engine_env);
-	if (v->engine == NULL || conn_init(&v->conn) < 0 ||
+	if (v->engine == NULL || getrandom(&v->engine_env.session_base, 8, 0) != 8 ||
+		conn_init(&v->conn) < 0 ||
 		recorder_init(&v->recorder, env->slot, env->delivery,
 			env->config->timeouts.data_ms) < 0) {
 		serve_free(v);
@@ -390,6 +394,26 @@ static void wait_pause(struct server *v)
 	smtp_notify(v->engine, SMTP_RESUMED);
 }
 
+/* Nothing is said or read, until the client has had enough of it, or there is no more
+ * time. */
+static void stall(struct server *v)
+{
+	uint64_t now_ms = clock_monotonic_ms(), deadline_ms;
+
+	start_wait(v, now_ms);
+	while (smtp_next(v->engine) == SMTP_STALL) {
+		deadline_ms = wait_deadline(v);
+		if (now_ms >= deadline_ms)
+			end_late_session(v, SMTP_TIMED_OUT);
+		else if (conn_ends(&v->conn, (uint32_t)number_min(deadline_ms - now_ms,
+						     PAUSE_SLICE_MS)))
+			lose_client(v, 0);
+		set_title(v);
+		now_ms = clock_monotonic_ms();
+		look_at_notices(v, now_ms);
+	}
+}
+
 /* The session itself: whatever the engine wants next. */
 static void converse(struct server *v)
 {
@@ -414,9 +438,13 @@ static void converse(struct server *v)
 			arrival_count(&v->arrival, false);
 			flush_output(v);
 			return;
-		case SMTP_DROP:
-		case SMTP_RESET:
 		case SMTP_STALL:
+			stall(v);
+			break;
+		case SMTP_RESET:
+			v->is_reset = true;
+			return;
+		case SMTP_DROP:
 			return;
 		}
 	}
@@ -425,14 +453,17 @@ static void converse(struct server *v)
 /* After QUIT a client sends nothing more, one that was refused has not begun, and one
  * that let its time pass says nothing; while others wait it is not to hold us longer
  * than it must.  In all other cases it may be in the middle of something, and should
- * not lose our last words; unless there is no time left. */
+ * not lose our last words, nor take a close for a reset; unless there is no time left. */
 static uint32_t linger_ms(struct server *v)
 {
 	bool is_over = v->is_refused ||
 		       (v->has_timed_out && notices_is_stressed(&v->notices)) ||
 		       (smtp_has_quit(v->engine) && conn_input(&v->conn).n == 0);
 
-	if (is_over || smtp_next(v->engine) != SMTP_CLOSE ||
+	bool is_orderly = smtp_next(v->engine) == SMTP_CLOSE ||
+			  (smtp_is_cut(v->engine) && !v->has_timed_out);
+
+	if (is_over || !is_orderly ||
 		notices_look(&v->notices, clock_monotonic_ms()) == NOTICE_DRAIN_NOW)
 		return 0;
 	return CONN_LINGER_MS;
@@ -454,6 +485,7 @@ static void begin_session(
 	v->was_in_data = false;
 	v->has_timed_out = false;
 	v->is_refused = false;
+	v->is_reset = false;
 	slot_begin_session(v->env->slot, now_ms);
 	slot_set_deadline(v->env->slot, now_ms + config->timeouts.data_ms);
 	v->session_deadline_ms = now_ms + config->timeouts.session_ms;
@@ -495,6 +527,9 @@ void serve_client_take_fd(struct server *v, const struct listener *listener, int
 	arrival_count(&v->arrival, false);
 	/* The wait before it may have lasted longer than it should. */
 	slot_set_deadline(v->env->slot, clock_monotonic_ms() + linger);
-	conn_close(&v->conn, linger);
+	if (v->is_reset)
+		conn_reset(&v->conn);
+	else
+		conn_close(&v->conn, linger);
 	slot_end_session(v->env->slot, v->has_timed_out);
 }

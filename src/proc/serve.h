@@ -20,8 +20,9 @@ struct server;
 struct serve_env {
 	const struct config *config;
 	struct delivery *delivery;
-	const struct tls *tls; /* NULL: no listener speaks it */
-	struct sasl *sasl;     /* NULL: no listener has AUTH */
+	const struct tls *tls;           /* NULL: no listener speaks it */
+	struct sasl *sasl;               /* NULL: no listener has AUTH */
+	const struct sinkd_hooks *hooks; /* NULL: nobody is asked */
 	const struct board *board;
 	uint32_t generation;
 	struct slot *slot; /* what we say of ourselves */

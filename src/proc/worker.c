@@ -205,6 +205,16 @@ static int add_to_epoll(const struct worker *w, int fd, uint32_t events, void *d
 }
 
 /* One new client wakes one idle worker; the quit pipe wakes all. */
+/* What is set at the listeners all workers' clients get. */
+static int enter_sandbox(const struct worker_env *env)
+{
+	int fds[LISTENERS_MAX];
+
+	for (size_t i = 0; i < env->listener_count; i++)
+		fds[i] = env->listeners[i].fd;
+	return sandbox_enter(env->sandbox, fds, env->listener_count);
+}
+
 static int watch_listeners(struct worker *w)
 {
 	const struct worker_env *env = w->env;
@@ -333,7 +343,7 @@ static int set_up(struct worker *w)
 	/* Standard input is /dev/null by now. */
 	if (env->is_daemon && dup2(STDIN_FILENO, STDERR_FILENO) < 0)
 		return fail_step("leave standard error", -errno);
-	if ((r = sandbox_enter(env->sandbox)) < 0)
+	if ((r = enter_sandbox(env)) < 0)
 		return fail_step("enter the sandbox", r);
 	return 0;
 }

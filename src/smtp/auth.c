@@ -92,9 +92,9 @@ static void break_off(struct smtp *s, int code, const char *enhanced, const char
 /* It is not who it says it is, or that cannot be known now. */
 static void refuse(struct smtp *s, const struct reply *why)
 {
-	bool is_failure = why->code >= 500;
+	bool is_failure = why->code >= 500 && !engine_is_silent(s);
 
-	finish(s, claimed_name(s), s->mode == MODE_DROPPED ? 0 : why->code);
+	finish(s, claimed_name(s), engine_is_silent(s) ? 0 : why->code);
 	if (is_failure) {
 		uint32_t delay_ms = AUTH_FAILURE_DELAY_MAX_MS;
 

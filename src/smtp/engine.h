@@ -31,7 +31,11 @@ enum smtp_mode {
 	MODE_STARTTLS, /* the command was given, and not answered yet */
 	MODE_HANDSHAKE,
 	MODE_CLOSING,
-	MODE_DROPPED
+	/* A hook wants silence: what was said before goes out, and then nothing. */
+	MODE_DISCONNECTED,
+	MODE_RESET,
+	MODE_STALLED,
+	MODE_DROPPED /* the client is gone, or given up */
 };
 
 /* How far a message is that comes by BDAT. */
@@ -111,6 +115,7 @@ struct smtp {
 	bool has_secret;  /* see smtp_has_secret */
 	bool has_greeted; /* EHLO or HELO was accepted */
 	bool has_quit;
+	bool is_cut; /* see smtp_is_cut */
 	bool is_draining;
 	const char *drain_enhanced; /* static: why, for the client */
 	const char *drain_text;
@@ -144,9 +149,10 @@ struct smtp {
 	struct reply failure; /* the first failure sticks; code 0: none */
 	struct smtp_result *results; /* room for as many as the envelope has */
 	bool *keep;
-	size_t reply_next;     /* the recipient that is told next what became of it */
-	bool has_421;          /* one of them was told that we close */
-	char server_name[255]; /* for the trace header */
+	struct reply **refusals; /* by hook, one for each; NULL: none of them */
+	size_t reply_next;       /* the recipient that is told next what became of it */
+	bool has_421;            /* one of them was told that we close */
+	char server_name[255];   /* for the trace header */
 };
 
 /* Append one line of a reply; the last line of a 421 also closes. */
@@ -181,5 +187,15 @@ void engine_pause(struct smtp *s, uint32_t ms);
 
 /* Close without a word. */
 void engine_drop(struct smtp *s);
+
+/* Not another word, but for what was said before: a hook wants the session to end so, in
+ * one of the modes for that, or to last. */
+void engine_cut(struct smtp *s, enum smtp_mode mode);
+
+/* Whether nothing will be said any more. */
+static inline bool engine_is_silent(const struct smtp *s)
+{
+	return s->mode >= MODE_DISCONNECTED;
+}
 
 #endif

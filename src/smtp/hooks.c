@@ -21,22 +21,28 @@ enum hook_stage {
 	STAGE_DATA_CHUNK,
 	STAGE_MESSAGE,
 	STAGE_PLAIN_AUTH,
+	STAGE_MESSAGE_RECIPIENT,
 };
+
+/* What can be thrown away at a stage. */
+enum discard { DISCARD_NOTHING, DISCARD_RECIPIENT, DISCARD_MESSAGE };
 
 /* What a refusal says that brings no words of its own. */
 static const struct {
 	int code;
 	const char *text;
-} stage_refusals[] = {
-	[STAGE_CONNECT] = {554, "Connection refused"},
-	[STAGE_COMMAND] = {550, "Command refused"},
-	[STAGE_EHLO_DOMAIN] = {550, "Requested action not taken"},
-	[STAGE_SENDER] = {550, "Sender refused"},
-	[STAGE_RECIPIENT] = {550, "Recipient refused"},
-	[STAGE_DATA_COMMAND] = {550, "Message refused"},
-	[STAGE_DATA_CHUNK] = {550, "Message refused"},
-	[STAGE_MESSAGE] = {550, "Message refused"},
-	[STAGE_PLAIN_AUTH] = {535, "Authentication credentials invalid"},
+	enum discard discard;
+} stages[] = {
+	[STAGE_CONNECT] = {554, "Connection refused", DISCARD_NOTHING},
+	[STAGE_COMMAND] = {550, "Command refused", DISCARD_NOTHING},
+	[STAGE_EHLO_DOMAIN] = {550, "Requested action not taken", DISCARD_NOTHING},
+	[STAGE_SENDER] = {550, "Sender refused", DISCARD_MESSAGE},
+	[STAGE_RECIPIENT] = {550, "Recipient refused", DISCARD_RECIPIENT},
+	[STAGE_DATA_COMMAND] = {550, "Message refused", DISCARD_MESSAGE},
+	[STAGE_DATA_CHUNK] = {550, "Message refused", DISCARD_MESSAGE},
+	[STAGE_MESSAGE] = {550, "Message refused", DISCARD_MESSAGE},
+	[STAGE_PLAIN_AUTH] = {535, "Authentication credentials invalid", DISCARD_NOTHING},
+	[STAGE_MESSAGE_RECIPIENT] = {550, "Message refused", DISCARD_RECIPIENT},
 };
 
 /* The table's entry, or NULL.  A table of an older ABI is shorter. */
@@ -57,17 +63,40 @@ static struct sinkd_str api_str(struct str s)
 	return (struct sinkd_str){s.p, s.n};
 }
 
+/* Do what is wanted besides a reply.  Returns whether that is a yes. */
+static bool act(struct smtp *s, enum hook_stage stage, const struct sinkd_verdict *v)
+{
+	switch ((enum sinkd_action)v->action) {
+	case SINKD_DECIDE:
+		return v->code == 0;
+	case SINKD_DISCONNECT:
+		engine_cut(s, MODE_DISCONNECTED);
+		return false;
+	case SINKD_RESET:
+		engine_cut(s, MODE_RESET);
+		return false;
+	case SINKD_STALL:
+		engine_cut(s, MODE_STALLED);
+		return false;
+	case SINKD_DISCARD:
+		if (stages[stage].discard == DISCARD_MESSAGE)
+			s->envelope.is_discarded = true;
+		return stages[stage].discard != DISCARD_NOTHING;
+	case SINKD_ROUTE:
+		return stage == STAGE_RECIPIENT;
+	}
+	return false;
+}
+
 /* Turn a verdict into yes, or into the reply to refuse with. */
 static bool judge(struct smtp *s, enum hook_stage stage, struct sinkd_verdict *v,
 	struct reply *ret_refusal)
 {
-	const char *enhanced, *text = stage_refusals[stage].text;
-	int code = stage_refusals[stage].code;
+	const char *enhanced, *text = stages[stage].text;
+	int code = stages[stage].code;
 
 	engine_pause(s, v->delay_ms);
-	if (v->action == SINKD_DISCONNECT)
-		engine_drop(s);
-	else if (v->code == 0)
+	if (act(s, stage, v))
 		return true;
 	/* User code may have filled the arrays to the brim. */
 	v->enhanced[sizeof(v->enhanced) - 1] = '\0';
@@ -154,8 +183,8 @@ bool hooks_sender(
 	return judge(s, STAGE_SENDER, &v, ret_refusal);
 }
 
-bool hooks_recipient(
-	struct smtp *s, struct str path, struct str parameters, struct reply *ret_refusal)
+bool hooks_recipient(struct smtp *s, struct str path, struct str parameters,
+	struct recipient *recipient, struct reply *ret_refusal)
 {
 	struct sinkd_verdict v = {0};
 
@@ -163,6 +192,8 @@ bool hooks_recipient(
 		return true;
 	s->env->hooks->recipient(
 		s->env->hooks->user, opaque(s), api_str(path), api_str(parameters), &v);
+	recipient->is_discarded = v.action == SINKD_DISCARD;
+	recipient->route = v.action == SINKD_ROUTE ? v.route : 0;
 	return judge(s, STAGE_RECIPIENT, &v, ret_refusal);
 }
 
@@ -194,6 +225,24 @@ bool hooks_message(struct smtp *s, struct reply *ret_refusal)
 		return true;
 	s->env->hooks->message(s->env->hooks->user, opaque(s), &v);
 	return judge(s, STAGE_MESSAGE, &v, ret_refusal);
+}
+
+bool hooks_have_message_recipient(const struct smtp *s)
+{
+	return HOOK(s, message_recipient) != NULL;
+}
+
+bool hooks_message_recipient(
+	struct smtp *s, struct recipient *recipient, struct reply *ret_refusal)
+{
+	struct sinkd_verdict v = {0};
+
+	if (HOOK(s, message_recipient) == NULL)
+		return true;
+	s->env->hooks->message_recipient(
+		s->env->hooks->user, opaque(s), api_str(recipient->address.mailbox), &v);
+	recipient->is_discarded |= v.action == SINKD_DISCARD;
+	return judge(s, STAGE_MESSAGE_RECIPIENT, &v, ret_refusal);
 }
 
 void hooks_reset(struct smtp *s)

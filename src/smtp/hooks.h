@@ -2,7 +2,8 @@
  *
  * Those that return bool say whether the hook accepts; if not, *ret_refusal is
  * the reply to give, complete with the defaults of its stage.  A delay has then
- * been noted in the engine already, and so has a drop. */
+ * been noted in the engine already, and so has the wish to say nothing (then the reply
+ * goes nowhere) or to discard the message, which is accepted. */
 #ifndef SINKD_SMTP_HOOKS_H
 #define SINKD_SMTP_HOOKS_H
 
@@ -12,6 +13,7 @@
 #include "smtp/reply.h"
 
 struct command;
+struct recipient;
 struct smtp;
 
 bool hooks_connect(struct smtp *s, struct reply *ret_refusal);
@@ -25,11 +27,16 @@ bool hooks_plain_auth(
 	struct smtp *s, struct str name, struct str password, struct reply *ret_refusal);
 bool hooks_sender(struct smtp *s, struct str path, struct str parameters,
 	struct reply *ret_refusal);
+/* recipient: what becomes of it if it is accepted. */
 bool hooks_recipient(struct smtp *s, struct str path, struct str parameters,
-	struct reply *ret_refusal);
+	struct recipient *recipient, struct reply *ret_refusal);
 bool hooks_data_command(struct smtp *s, struct reply *ret_refusal);
 bool hooks_data_chunk(struct smtp *s, struct str bytes, struct reply *ret_refusal);
 bool hooks_message(struct smtp *s, struct reply *ret_refusal);
+/* Whether there is somebody to ask; and of one recipient, who may be discarded then. */
+bool hooks_have_message_recipient(const struct smtp *s);
+bool hooks_message_recipient(
+	struct smtp *s, struct recipient *recipient, struct reply *ret_refusal);
 
 void hooks_reset(struct smtp *s);
 void hooks_transaction(struct smtp *s);

@@ -206,7 +206,8 @@ void mail_run_rcpt(struct smtp *s, struct str argument)
 		engine_reply(s, 452, "4.5.3", "Too many recipients");
 		goto refused;
 	}
-	if (!hooks_recipient(s, path.address.mailbox, path.parameters, &refusal)) {
+	if (!hooks_recipient(
+		    s, path.address.mailbox, path.parameters, &found, &refusal)) {
 		engine_answer(s, &refusal);
 		goto refused;
 	}

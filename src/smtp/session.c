@@ -68,6 +68,12 @@ void engine_drop(struct smtp *s)
 	s->mode = MODE_DROPPED;
 }
 
+void engine_cut(struct smtp *s, enum smtp_mode mode)
+{
+	s->mode = mode;
+	s->is_cut = true;
+}
+
 static void tell(struct smtp *s, struct str line)
 {
 	if (s->env->reply != NULL && !s->out.has_overflowed)
@@ -101,7 +107,7 @@ void engine_reply_line(struct smtp *s, enum reply_position position, int code,
 {
 	size_t start = s->out.len;
 
-	if (s->mode == MODE_DROPPED)
+	if (engine_is_silent(s))
 		return;
 	if (!extensions_has(s, EXTENSION_ENHANCEDSTATUSCODES))
 		enhanced = "";
@@ -180,6 +186,7 @@ static void begin(struct smtp *s, const struct smtp_peer *peer)
 	s->has_secret = false;
 	s->has_greeted = false;
 	s->has_quit = false;
+	s->is_cut = false;
 	s->is_draining = false;
 	s->errors = 0;
 	s->idle_commands = 0;
@@ -374,6 +381,17 @@ bool smtp_has_secret(const struct smtp *s)
 	return s->has_secret;
 }
 
+/* What a client is told does not depend on how its bytes came: the replies to what stood
+ * before the cut go out. */
+static enum smtp_want next_in_silence(const struct smtp *s)
+{
+	if (s->out.len > 0)
+		return SMTP_FLUSH;
+	if (s->mode == MODE_STALLED && !s->is_draining)
+		return SMTP_STALL;
+	return s->mode == MODE_RESET ? SMTP_RESET : SMTP_DROP;
+}
+
 enum smtp_want smtp_next(const struct smtp *s)
 {
 	if (s->mode == MODE_DROPPED || s->out.has_overflowed)
@@ -386,7 +404,7 @@ enum smtp_want smtp_next(const struct smtp *s)
 		return SMTP_STARTTLS;
 	if (s->mode == MODE_RESULTS || s->out.len >= OUTPUT_FULL_BYTES)
 		return SMTP_FLUSH;
-	return SMTP_FEED;
+	return engine_is_silent(s) ? next_in_silence(s) : SMTP_FEED;
 }
 
 uint32_t smtp_pause_ms(const struct smtp *s)
@@ -409,7 +427,7 @@ static void last_words(struct smtp *s, const char *enhanced, const char *text)
 {
 	transaction_abort_message(s);
 	s->pause_ms = 0;
-	if (s->mode == MODE_HANDSHAKE)
+	if (s->mode == MODE_HANDSHAKE || s->mode == MODE_STALLED)
 		engine_drop(s);
 	else if (s->mode == MODE_RESULTS)
 		drain(s, enhanced, text);
@@ -430,6 +448,7 @@ void smtp_notify(struct smtp *s, enum smtp_event event)
 		break;
 	case SMTP_END_OF_STREAM:
 		transaction_abort_message(s);
+		s->is_cut = false;
 		engine_drop(s);
 		break;
 	case SMTP_TIMED_OUT:
@@ -440,12 +459,14 @@ void smtp_notify(struct smtp *s, enum smtp_event event)
 		break;
 	case SMTP_RETIRE:
 		drain(s, "4.3.2", "Service has a new configuration, connect again");
-		if (is_between_commands(s) && !is_in_transaction(s))
+		if (s->mode == MODE_STALLED ||
+			(is_between_commands(s) && !is_in_transaction(s)))
 			last_words(s, "4.3.2", s->drain_text);
 		break;
 	case SMTP_DRAIN:
 		drain(s, "4.3.2", shutting_down);
-		if (is_between_commands(s) && !s->is_in_message)
+		if (s->mode == MODE_STALLED ||
+			(is_between_commands(s) && !s->is_in_message))
 			last_words(s, "4.3.2", shutting_down);
 		break;
 	case SMTP_DRAIN_NOW:
@@ -517,7 +538,8 @@ void smtp_sent(struct smtp *s, size_t n)
 
 bool smtp_is_in_data(const struct smtp *s)
 {
-	return s->mode == MODE_DATA || s->mode == MODE_CHUNK;
+	return s->mode == MODE_DATA || s->mode == MODE_CHUNK ||
+	       (s->mode == MODE_STALLED && s->is_in_message);
 }
 
 bool smtp_is_mid_line(const struct smtp *s)
@@ -533,6 +555,11 @@ uint64_t smtp_line_count(const struct smtp *s)
 bool smtp_has_quit(const struct smtp *s)
 {
 	return s->has_quit;
+}
+
+bool smtp_is_cut(const struct smtp *s)
+{
+	return s->is_cut;
 }
 
 struct str smtp_helo(const struct smtp *s)

@@ -12,7 +12,8 @@
  *     SMTP_DROP    close without another byte
  *     SMTP_RESET   the same, so that the client sees a reset
  *     SMTP_STALL   wait without a word until the client goes, the time for a command
- *                  (or for data, or the session) is over, or the server goes; then drop
+ *                  (or for data, or the session) is over, or the server goes; of which
+ *                  smtp_notify is told
  *
  * Any split of the bytes over calls of smtp_feed gives the same result.  Behind a
  * STARTTLS nothing is consumed: the caller knows whether something is left. */
@@ -86,14 +87,15 @@ enum smtp_verb {
 
 /* How a message ended: told once per DATA that got a 354, or first BDAT that the sink
  * began with, but with LMTP once for all recipients that are accepted, and once for each
- * that is not.  code 0: something else came before the end of the message, and nothing
- * was stored. */
+ * that is not; and of those accepted once more for all that are discarded.  code 0:
+ * something else came before the end of the message, and nothing was stored. */
 struct smtp_outcome {
 	const struct envelope *envelope;
 	struct str recipient;   /* the first of those it is about */
 	size_t recipient_count; /* how many these are */
 	int code;
-	struct str reply; /* the text of the reply, with enhanced code */
+	bool is_discarded; /* accepted, and stored nowhere: a hook wanted it so */
+	struct str reply;  /* the text of the reply, with enhanced code */
 };
 
 /* The world around the engine.  hooks may be NULL.  sasl may be NULL: AUTH is never
@@ -104,8 +106,8 @@ struct smtp_outcome {
  * command and reply never hold a password, or what one could be found by: what belongs
  * to AUTH is told as "(hidden)", but for the challenges before the last.
  * answered is told of each command with the code of its reply: of DATA the one before
- * the message, of BDAT the one behind its chunk, of AUTH the last one; 0 for no reply.
- * authenticated is told of each AUTH exchange that a reply is about to end: its
+ * the message, of BDAT the first one behind its chunk, of AUTH the last one; 0 for no
+ * reply. authenticated is told of each AUTH exchange that a reply is about to end: its
  * mechanism, who the client is (code 235) or said to be, as far as is known, and the
  * code; 0 if a hook closes instead. introduced is told when XCLIENT was accepted, with
  * what is now known of the client.
@@ -190,6 +192,10 @@ bool smtp_is_in_data(const struct smtp *s);
 bool smtp_is_mid_line(const struct smtp *s);
 uint64_t smtp_line_count(const struct smtp *s); /* command lines so far */
 bool smtp_has_quit(const struct smtp *s);
+
+/* A hook has ended the session without a word (SMTP_DROP, SMTP_RESET), or has it stalled,
+ * and the client has not gone. */
+bool smtp_is_cut(const struct smtp *s);
 
 /* For hooks, which are handed the engine itself: the session as far as it has come, valid
  * until they return; in `sender` with what MAIL says, in `recipient` without the new one.

@@ -13,9 +13,12 @@
 #include "smtp/engine.h"
 #include "smtp/hooks.h"
 
+/* What becomes of a recipient. */
+enum fate { FATE_STORED, FATE_DISCARDED, FATE_REFUSED };
+
 /* Tell what became of n recipients, of whom this is the first; code 0: of nothing. */
-static void tell_outcome(
-	struct smtp *s, size_t first, size_t n, const struct reply *answer)
+static void tell_outcome(struct smtp *s, size_t first, size_t n, enum fate fate,
+	const struct reply *answer)
 {
 	char line[sizeof(answer->enhanced) + sizeof(answer->text) + 1];
 	struct smtp_outcome outcome = {
@@ -23,6 +26,7 @@ static void tell_outcome(
 		.recipient = s->envelope.recipients[first].address.mailbox,
 		.recipient_count = n,
 		.code = answer->code,
+		.is_discarded = fate == FATE_DISCARDED,
 	};
 
 	if (s->env->outcome == NULL)
@@ -50,7 +54,7 @@ void transaction_abort_message(struct smtp *s)
 		return;
 	s->is_in_message = false;
 	leave_sink(s);
-	tell_outcome(s, 0, s->envelope.recipient_count, &(struct reply){0});
+	tell_outcome(s, 0, s->envelope.recipient_count, FATE_REFUSED, &(struct reply){0});
 }
 
 void transaction_reset(struct smtp *s)
@@ -67,6 +71,7 @@ void transaction_reset(struct smtp *s)
 	s->prepended_room = 0;
 	s->results = NULL;
 	s->keep = NULL;
+	s->refusals = NULL;
 	hooks_transaction(s);
 }
 
@@ -106,20 +111,39 @@ static struct str keep_server_name(struct smtp *s)
 	return (struct str){s->server_name, name.n};
 }
 
-/* Returns whether there is a message in the sink now; if not, why is the failure. */
+static bool is_discarded(const struct smtp *s, size_t i)
+{
+	return s->envelope.is_discarded || s->envelope.recipients[i].is_discarded;
+}
+
+/* Whether there is nobody to store it for. */
+static bool is_for_nobody(const struct smtp *s)
+{
+	size_t i = 0;
+
+	while (i < s->envelope.recipient_count && is_discarded(s, i))
+		i++;
+	return i == s->envelope.recipient_count;
+}
+
+/* Returns whether a message has begun, and is in the sink now, if anybody is to have it;
+ * if not, why is the failure. */
 static bool begin(struct smtp *s)
 {
 	struct smtp_result begun;
 
 	s->envelope.client.server = keep_server_name(s);
 	s->envelope.size_bytes = 0;
-	begun = s->env->sink->begin(s->env->sink_user, &s->envelope);
-	if (begun.kind != RESULT_OK) {
-		reply_set(&s->failure, begun.code, begun.enhanced, begun.text);
-		return false;
+	s->refusals = NULL;
+	if (!is_for_nobody(s)) {
+		begun = s->env->sink->begin(s->env->sink_user, &s->envelope);
+		if (begun.kind != RESULT_OK) {
+			reply_set(&s->failure, begun.code, begun.enhanced, begun.text);
+			return false;
+		}
+		s->is_in_sink = true;
 	}
 	s->is_in_message = true;
-	s->is_in_sink = true;
 	s->failure.code = 0;
 	/* RFC 3030, 3: not text, and not to be changed. */
 	data_init(&s->data, s->envelope.body == BODY_BINARYMIME
@@ -188,6 +212,10 @@ static void take_text(void *user, const char *p, size_t n)
 		fail(s, &refusal);
 		return;
 	}
+	if (s->envelope.is_discarded)
+		leave_sink(s);
+	if (!s->is_in_sink)
+		return;
 	stored = s->env->sink->chunk(s->env->sink_user, p, n);
 	if (stored.kind != RESULT_OK)
 		fail_with(s, stored.code, stored.enhanced, stored.text);
@@ -210,33 +238,58 @@ static const struct smtp_result *worst_result(const struct smtp *s)
 	return worst;
 }
 
-/* Prepare and publish: with SMTP for all recipients or for none, and then the failure is
- * noted. */
-static void deliver(struct smtp *s)
+/* Publish for whom it is prepared: with SMTP for all recipients or for none. */
+static void publish(struct smtp *s)
 {
 	const struct smtp_sink *sink = s->env->sink;
 	bool is_lmtp = s->envelope.client.is_lmtp, is_kept = false;
-	const struct smtp_result *bad;
+	bool is_good = worst_result(s) == NULL;
 
-	sink->prepare(s->env->sink_user, s->results);
-	bad = worst_result(s);
 	for (size_t i = 0; i < s->envelope.recipient_count; i++) {
-		s->keep[i] = is_lmtp ? s->results[i].kind == RESULT_OK : bad == NULL;
+		s->keep[i] =
+			is_lmtp ? s->results[i].kind == RESULT_OK && !is_discarded(s, i)
+				: is_good;
 		is_kept |= s->keep[i];
 	}
 	if (is_kept) {
 		sink->commit(s->env->sink_user, s->keep, s->results);
 		s->is_in_sink = false;
-		bad = worst_result(s);
 	}
 	leave_sink(s);
-	if (bad != NULL && !is_lmtp)
+}
+
+/* Prepare and publish; with SMTP what goes wrong for anyone is noted as the failure. */
+static void deliver(struct smtp *s)
+{
+	static const struct smtp_result good = {RESULT_OK, 250, "2.0.0", "Ok"};
+	const struct smtp_result *bad;
+
+	if (is_for_nobody(s))
+		leave_sink(s);
+	else
+		s->env->sink->prepare(s->env->sink_user, s->results);
+	for (size_t i = 0; i < s->envelope.recipient_count; i++)
+		if (is_discarded(s, i))
+			s->results[i] = good;
+	if (!s->is_in_sink)
+		return;
+	publish(s);
+	bad = worst_result(s);
+	if (bad != NULL && !s->envelope.client.is_lmtp)
 		fail_with(s, bad->code, bad->enhanced, bad->text);
 }
 
-static bool is_accepted(const struct smtp *s, size_t i)
+static const struct reply *refusal_of(const struct smtp *s, size_t i)
 {
-	return s->failure.code == 0 && s->results[i].kind == RESULT_OK;
+	return s->refusals == NULL ? NULL : s->refusals[i];
+}
+
+static enum fate fate_of(const struct smtp *s, size_t i)
+{
+	if (s->failure.code != 0 || refusal_of(s, i) != NULL ||
+		s->results[i].kind != RESULT_OK)
+		return FATE_REFUSED;
+	return is_discarded(s, i) ? FATE_DISCARDED : FATE_STORED;
 }
 
 /* What recipient i is told, or the client with SMTP. */
@@ -248,6 +301,8 @@ static void answer_to(const struct smtp *s, size_t i, struct reply *ret)
 
 	if (s->failure.code != 0) {
 		*ret = s->failure;
+	} else if (refusal_of(s, i) != NULL) {
+		*ret = *refusal_of(s, i);
 	} else if (result->kind != RESULT_OK) {
 		reply_set(ret, result->code, result->enhanced, result->text);
 	} else {
@@ -257,48 +312,73 @@ static void answer_to(const struct smtp *s, size_t i, struct reply *ret)
 	}
 }
 
-static void tell_outcomes(struct smtp *s)
+/* Tell it once for all of those who have the same fate.  Returns whether there are any.
+ */
+static bool tell_together(struct smtp *s, enum fate fate)
 {
-	size_t count = s->envelope.recipient_count, accepted = 0, first = 0;
-	bool is_lmtp = s->envelope.client.is_lmtp;
+	size_t count = 0, first = 0;
 	struct reply answer;
 
-	for (size_t i = count; i-- > 0;) {
-		if (is_accepted(s, i)) {
-			accepted++;
+	for (size_t i = s->envelope.recipient_count; i-- > 0;) {
+		if (fate_of(s, i) == fate) {
+			count++;
 			first = i;
 		}
 	}
-	if (accepted > 0) {
+	if (count > 0) {
+		answer_to(s, first, &answer);
+		tell_outcome(s, first, count, fate, &answer);
+	}
+	return count > 0;
+}
+
+static void tell_each_refused(struct smtp *s)
+{
+	struct reply answer;
+
+	for (size_t i = 0; i < s->envelope.recipient_count; i++) {
+		if (fate_of(s, i) != FATE_REFUSED)
+			continue;
+		answer_to(s, i, &answer);
+		tell_outcome(s, i, 1, FATE_REFUSED, &answer);
+	}
+}
+
+static void tell_outcomes(struct smtp *s)
+{
+	bool is_stored = tell_together(s, FATE_STORED);
+	bool is_accepted = tell_together(s, FATE_DISCARDED) || is_stored;
+
+	if (is_accepted) {
 		s->errors = 0;
 		s->idle_commands = 0;
 	}
-	if (accepted > 0 || !is_lmtp) {
-		answer_to(s, first, &answer);
-		tell_outcome(s, first, is_lmtp ? accepted : count, &answer);
-	}
-	for (size_t i = 0; is_lmtp && i < count; i++) {
-		if (is_accepted(s, i))
-			continue;
-		answer_to(s, i, &answer);
-		tell_outcome(s, i, 1, &answer);
-	}
+	if (s->envelope.client.is_lmtp)
+		tell_each_refused(s);
+	else
+		(void)tell_together(s, FATE_REFUSED);
 }
 
 void transaction_add_replies(struct smtp *s)
 {
 	size_t count = s->envelope.client.is_lmtp ? s->envelope.recipient_count : 1;
+	int first_code = 0;
 	struct reply answer;
 
 	while (s->reply_next < count && s->out.len < OUTPUT_FULL_BYTES) {
 		answer_to(s, s->reply_next++, &answer);
 		engine_answer(s, &answer);
+		if (s->reply_next == 1)
+			first_code = answer.code;
 		/* A 421 to one is not the last word to the others. */
 		if (s->mode == MODE_CLOSING) {
 			s->has_421 = true;
 			s->mode = MODE_RESULTS;
 		}
 	}
+	/* How many there was room for is up to the split. */
+	if (first_code != 0)
+		s->reply_code = first_code;
 	if (s->reply_next < count)
 		return;
 	if (s->mode == MODE_RESULTS)
@@ -307,22 +387,67 @@ void transaction_add_replies(struct smtp *s)
 	engine_leave_if_due(s);
 }
 
+/* Keep why recipient i is refused, until it is told; nothing is stored for it. */
+static bool keep_refusal(struct smtp *s, size_t i, const struct reply *why)
+{
+	size_t count = s->envelope.recipient_count;
+
+	if (s->refusals == NULL)
+		s->refusals = arena_alloc(&s->arena, count * sizeof(*s->refusals));
+	if (s->refusals == NULL)
+		return false;
+	s->refusals[i] = arena_alloc(&s->arena, sizeof(*why));
+	if (s->refusals[i] == NULL)
+		return false;
+	*s->refusals[i] = *why;
+	s->envelope.recipients[i].is_discarded = true;
+	return true;
+}
+
+/* With LMTP; until a hook wants silence. */
+static void ask_about_recipients(struct smtp *s)
+{
+	struct reply refusal;
+
+	for (size_t i = 0; i < s->envelope.recipient_count && !engine_is_silent(s); i++) {
+		if (hooks_message_recipient(s, &s->envelope.recipients[i], &refusal) ||
+			keep_refusal(s, i, &refusal))
+			continue;
+		fail_with(s, 452, "4.3.1", "Too much for one session");
+		return;
+	}
+}
+
+/* The hooks that have the last say.  A message that is discarded then leaves the sink. */
+static void ask_about_message(struct smtp *s)
+{
+	struct reply refusal;
+
+	if (!hooks_message(s, &refusal))
+		fail(s, &refusal);
+	else if (s->envelope.client.is_lmtp && hooks_have_message_recipient(s))
+		ask_about_recipients(s);
+}
+
 void transaction_end_message(struct smtp *s)
 {
 	bool has_begun = s->is_in_message;
-	struct reply refusal;
 
 	s->mode = MODE_RESULTS;
-	s->is_in_message = false;
 	s->reply_next = 0;
 	s->has_421 = false;
 	if (s->data.bare_newline == BARE_NEWLINE_REJECT &&
 		data_has_bare_newline(&s->data))
 		fail_with(s, 554, "5.6.0", "Message has a bare CR or LF");
-	if (s->failure.code == 0 && !hooks_message(s, &refusal))
-		fail(s, &refusal);
+	if (s->failure.code == 0)
+		ask_about_message(s);
+	if (engine_is_silent(s)) {
+		transaction_reset(s);
+		return;
+	}
 	if (s->failure.code == 0)
 		deliver(s);
+	s->is_in_message = false;
 	if (has_begun)
 		tell_outcomes(s);
 	transaction_add_replies(s);

@@ -36,7 +36,7 @@ static const uint64_t text_limits[] = {UINT64_MAX, 0, 10, 1000};
 enum text_trouble {
 	TEXT_SINK_FAILS,
 	TEXT_HOOK_REFUSES,
-	TEXT_HOOK_DROPS,
+	TEXT_HOOK_ACTS,
 	TEXT_HOOK_CLOSES
 };
 
@@ -118,7 +118,10 @@ static void judge_by_argument(struct sinkd_str argument, struct sinkd_verdict *v
 	sum /= 3;
 	verdict->code = codes[sum % (sizeof(codes) / sizeof(codes[0]))];
 	verdict->delay_ms = sum / 16 % 3 == 0 ? sum : 0;
-	verdict->action = sum % 29 == 0 ? SINKD_DISCONNECT : SINKD_DECIDE;
+	/* All there are, at any stage, and two that are none. */
+	if (sum % 8 == 0)
+		verdict->action = (int)(sum / 8 % 8) - 1;
+	verdict->route = sum / 64 % 4;
 	if (sum % 5 == 0)
 		memcpy(verdict->enhanced, "4.2.1", sizeof("4.2.1"));
 	if (sum % 7 == 0)
@@ -131,14 +134,30 @@ static void judge_by_argument(struct sinkd_str argument, struct sinkd_verdict *v
 static void judge_text(
 	const struct plan *plan, struct rig *r, struct sinkd_verdict *verdict)
 {
+	static const int actions[] = {
+		SINKD_DISCONNECT, SINKD_RESET, SINKD_STALL, SINKD_DISCARD};
+
 	if (r->text_bytes <= plan->text_limit)
 		return;
 	if (plan->text_trouble == TEXT_HOOK_REFUSES)
 		verdict->code = SINKD_REFUSE;
 	else if (plan->text_trouble == TEXT_HOOK_CLOSES)
 		verdict->code = 421;
-	else if (plan->text_trouble == TEXT_HOOK_DROPS)
-		verdict->action = SINKD_DISCONNECT;
+	else if (plan->text_trouble == TEXT_HOOK_ACTS)
+		verdict->action = actions[plan->limits >> 2 & 3];
+}
+
+/* What clients have said, at any stage, header line or not. */
+static void prepend(struct rig *r, enum rig_hook hook, struct sinkd_str argument)
+{
+	char line[1200];
+	size_t n = argument.len % 2 == 0 ? 3 : 0;
+
+	if (hook == RIG_DATA_CHUNK || argument.len % 3 == 0 || argument.len > 1000)
+		return;
+	memcpy(line, "X: ", 3);
+	memcpy(line + n, argument.data, argument.len);
+	(void)smtp_prepend(r->engine, (struct str){line, n + argument.len});
 }
 
 static void judge(struct rig *r, enum rig_hook hook, struct sinkd_str argument,
@@ -152,11 +171,14 @@ static void judge(struct rig *r, enum rig_hook hook, struct sinkd_str argument,
 		[RIG_RECIPIENT] = 16,
 		[RIG_DATA_COMMAND] = 32,
 		[RIG_MESSAGE] = 64,
-		[RIG_CONNECTION_ENDED] = 0,
+		[RIG_MESSAGE_RECIPIENT] = 64,
 	};
 	const struct plan *plan = r->user;
 	char number[32];
 
+	prepend(r, hook, argument);
+	if (verdict == NULL)
+		return;
 	if (hook == RIG_DATA_CHUNK) {
 		judge_text(plan, r, verdict);
 	} else if (hook == RIG_PLAIN_AUTH) {
@@ -372,10 +394,6 @@ static void compare(struct rig *whole, struct rig *split)
 	struct str a = rig_output(whole);
 	struct str b = rig_output(split);
 
-	/* Output that was waiting is lost in a drop; how much waits depends on the
-	 * split. */
-	if (whole->is_dropped)
-		a.n = b.n = a.n < b.n ? a.n : b.n;
 	compare_str("output", a, b);
 	compare_str("answers", buf_str(&whole->answers), buf_str(&split->answers));
 	compare_str("logins", buf_str(&whole->logins), buf_str(&split->logins));
@@ -383,6 +401,8 @@ static void compare(struct rig *whole, struct rig *split)
 	compare_str("told", buf_str(&whole->told), buf_str(&split->told));
 	compare_traces(&whole->trace, &split->trace);
 	assert(whole->is_dropped == split->is_dropped);
+	assert(whole->is_reset == split->is_reset);
+	assert(whole->is_stalled == split->is_stalled);
 	assert(whole->is_over == split->is_over);
 	assert(whole->outcome_count == split->outcome_count);
 	assert(whole->message_count == split->message_count);

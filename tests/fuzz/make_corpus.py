@@ -122,6 +122,15 @@ RECIPIENTS = HELLO + b"MAIL FROM:<a@b>\r\n" + b"".join(
 
 CORNERS = {
     "hooks-all": header(hooks=127) + SESSION,
+    "hooks-actions": header(hooks=16 + 64) + HELLO + b"".join(
+        b"MAIL FROM:<a@b>\r\n" + b"".join(
+            b"RCPT TO:<%d@x>\r\n" % (n * 10 + m) for m in range(10)) +
+        b"DATA\r\ntext\r\n.\r\n" for n in range(30)),
+    "hooks-actions-lmtp": header(hooks=64, seed=LMTP + 1) + b"LHLO x\r\n" + b"".join(
+        b"MAIL FROM:<a@b>\r\nRCPT TO:<%d@x>\r\nRCPT TO:<b@y>\r\n"
+        b"DATA\r\ntext\r\n.\r\n" % n for n in range(60)),
+    **{f"hooks-act-in-text-{name}": header(limits=n << 2, sink=2 << 6 | 1 << 4) +
+       HELLO + message() for n, name in enumerate(["drop", "reset", "stall", "discard"])},
     "hooks-connect": header(hooks=1) + SESSION,
     "hooks-command": header(hooks=2) + SESSION * 3,
     "hooks-ehlo": header(hooks=4) + b"".join(b"EHLO %c\r\n" % c for c in b"abcdefghijklm"),

@@ -53,7 +53,8 @@ static struct smtp_result result_for(const struct rig *r, bool is_late, size_t i
 	return result_ok;
 }
 
-/* The envelope as the sink sees it: "SENDER RECIPIENT...". */
+/* The envelope as the sink sees it: "SENDER RECIPIENT...", with "!" before who is
+ * discarded and "#ROUTE" behind who has one; then what was prepended. */
 static void trace_begin(struct rig *r, const struct envelope *envelope)
 {
 	struct buf text;
@@ -61,8 +62,19 @@ static void trace_begin(struct rig *r, const struct envelope *envelope)
 	buf_init(&text, RIG_BYTES_MAX);
 	(void)buf_add_str(&text, envelope->sender.mailbox);
 	for (size_t i = 0; i < envelope->recipient_count; i++) {
-		(void)buf_add_text(&text, " ");
-		(void)buf_add_str(&text, envelope->recipients[i].address.mailbox);
+		const struct recipient *who = &envelope->recipients[i];
+
+		(void)buf_add_text(&text, who->is_discarded ? " !" : " ");
+		(void)buf_add_str(&text, who->address.mailbox);
+		if (who->route != 0)
+			(void)buf_add_format(&text, "#%u", who->route);
+	}
+	for (size_t i = 0; i < envelope->prepended.n; i++) {
+		char c = envelope->prepended.p[i];
+
+		if (i == 0)
+			(void)buf_add_text(&text, "|");
+		(void)buf_add(&text, c == '\n' ? "|" : &c, 1);
 	}
 	rig_trace_add(r, "begin", text.p, text.len);
 	buf_done(&text);
@@ -95,12 +107,40 @@ static void check_received(const struct envelope *envelope)
 	buf_done(&text);
 }
 
+/* Lines of a header, each of its own. */
+static void check_prepended(const struct envelope *envelope)
+{
+	struct str rest = envelope->prepended;
+
+	while (rest.n > 0) {
+		const char *end = memchr(rest.p, '\n', rest.n);
+		size_t n;
+
+		assert(end != NULL);
+		n = (size_t)(end - rest.p);
+		assert(n > 1 && n <= 998 && rest.p[0] > ' ' && rest.p[0] != ':');
+		assert(memchr(rest.p, ':', n) != NULL);
+		assert(utf8_is_printable((struct str){rest.p, n}));
+		rest = str_skip(rest, n + 1);
+	}
+}
+
+static bool has_receiver(const struct envelope *envelope)
+{
+	bool has = false;
+
+	for (size_t i = 0; i < envelope->recipient_count; i++)
+		has |= !envelope->recipients[i].is_discarded;
+	return has && !envelope->is_discarded;
+}
+
 static struct smtp_result sink_begin(void *user, const struct envelope *envelope)
 {
 	struct rig *r = user;
 
 	assert(r->sink_state == RIG_SINK_IDLE);
-	assert(envelope->recipient_count > 0);
+	assert(has_receiver(envelope));
+	check_prepended(envelope);
 	assert(strlen(envelope->stamp.id) == MESSAGE_ID_SIZE - 1);
 	check_received(envelope);
 	trace_begin(r, envelope);
@@ -138,11 +178,15 @@ static void sink_prepare(void *user, struct smtp_result *results)
 	struct rig *r = user;
 
 	assert(r->sink_state == RIG_SINK_OPEN);
+	assert(has_receiver(r->envelope));
 	rig_trace_add(r, "prepare", "", 0);
 	r->sink_state = RIG_SINK_PREPARED;
 	for (size_t i = 0; i < r->recipient_count; i++) {
-		results[i] = result_for(r, false, i);
-		r->prepared[i] = results[i].kind == RESULT_OK;
+		bool is_discarded = r->envelope->recipients[i].is_discarded;
+
+		results[i] = is_discarded ? result_ok : result_for(r, false, i);
+		r->prepared[i] = results[i].kind == RESULT_OK &&
+				 !(is_discarded && r->envelope->client.is_lmtp);
 	}
 }
 
@@ -167,7 +211,7 @@ static void sink_commit(void *user, const bool *keep, struct smtp_result *result
 {
 	struct rig *r = user;
 	bool is_lmtp = r->envelope->client.is_lmtp;
-	size_t kept = 0, good = 0;
+	size_t kept = 0, good = 0, discarded = 0;
 
 	assert(r->sink_state == RIG_SINK_PREPARED);
 	rig_trace_add(r, "commit", "", 0);
@@ -176,13 +220,17 @@ static void sink_commit(void *user, const bool *keep, struct smtp_result *result
 		assert(keep[i] == (bool)r->prepared[i]);
 		if (!keep[i])
 			continue;
+		kept++;
+		if (r->envelope->recipients[i].is_discarded) {
+			discarded++;
+			continue;
+		}
 		results[i] = result_for(r, true, i);
 		good += results[i].kind == RESULT_OK;
-		kept++;
 	}
 	/* In SMTP the message is the unit: for all of them or for none. */
 	assert(kept > 0 && (is_lmtp || kept == r->recipient_count));
-	if (good > 0 && (is_lmtp || good == kept))
+	if (good > 0 && (is_lmtp || good + discarded == kept))
 		store(r, good);
 }
 
@@ -219,13 +267,18 @@ static void outcome(void *user, const struct smtp_outcome *o)
 {
 	struct rig *r = user;
 
+	/* What nobody is to have never came to the sink. */
+	if (r->untold_count == 0) {
+		assert(!has_receiver(o->envelope));
+		r->untold_count = o->envelope->recipient_count;
+	}
 	assert(o->recipient_count > 0 && o->recipient_count <= r->untold_count);
 	r->untold_count -= o->recipient_count;
 	r->outcome_count++;
 	r->outcome_code = o->code;
 	(void)buf_add_format(&r->outcomes, "%d %zu ", o->code, o->recipient_count);
 	(void)buf_add_str(&r->outcomes, o->recipient);
-	(void)buf_add_text(&r->outcomes, "\n");
+	(void)buf_add_text(&r->outcomes, o->is_discarded ? " discarded\n" : "\n");
 }
 
 static void answered(void *user, enum smtp_verb verb, int code)
@@ -347,6 +400,15 @@ static void pump(struct rig *r)
 			r->is_dropped = true;
 			r->is_over = true;
 			break;
+		case SMTP_RESET:
+			assert(smtp_output(r->engine).n == 0);
+			r->is_reset = true;
+			r->is_over = true;
+			break;
+		case SMTP_STALL:
+			assert(smtp_output(r->engine).n == 0);
+			r->is_stalled = true;
+			return;
 		case SMTP_CLOSE:
 			take_output(r);
 			r->is_over = true;
@@ -414,7 +476,7 @@ void rig_start(struct rig *r)
 		r->engine = smtp_new(&r->settings, &r->env);
 		assert(r->engine != NULL);
 	}
-	r->is_over = r->is_dropped = false;
+	r->is_over = r->is_dropped = r->is_reset = r->is_stalled = false;
 	r->ended_count = 0;
 	r->has_begun = r->peer.settings.tls != LISTEN_TLS_IMPLICIT;
 	buf_reset(&r->input);

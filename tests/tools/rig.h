@@ -40,7 +40,8 @@
 	X(RIG_RESET, "reset")                                                            \
 	X(RIG_TRANSACTION, "transaction")                                                \
 	X(RIG_CONNECTION_ENDED, "connection_ended")                                      \
-	X(RIG_PLAIN_AUTH, "plain_auth")
+	X(RIG_PLAIN_AUTH, "plain_auth")                                                  \
+	X(RIG_MESSAGE_RECIPIENT, "message_recipient")
 
 enum rig_hook {
 #define RIG_HOOK_ENUM(id, name) id,
@@ -127,11 +128,13 @@ struct rig {
 	size_t pause_count;
 	uint64_t paused_ms;
 	uint64_t text_bytes; /* of the message in flight, as hook data_chunk saw it */
-	struct buf outcomes; /* "CODE COUNT RECIPIENT" and an end of line for each */
+	struct buf outcomes; /* "CODE COUNT RECIPIENT", perhaps " discarded", for each */
 	size_t outcome_count;
 	int outcome_code;
 	bool is_over;    /* the engine wanted to close */
 	bool is_dropped; /* without a last word */
+	bool is_reset;   /* likewise, with a reset */
+	bool is_stalled; /* the rig stands still until rig_notify */
 
 	struct smtp *engine;
 	struct smtp_env env;

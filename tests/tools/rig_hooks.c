@@ -162,6 +162,13 @@ static void on_plain_auth(void *user, struct sinkd_session *session,
 	called(r, RIG_PLAIN_AUTH, user_name, verdict);
 }
 
+static void on_message_recipient(void *user, struct sinkd_session *session,
+	struct sinkd_str path, struct sinkd_verdict *verdict)
+{
+	(void)session;
+	called(user, RIG_MESSAGE_RECIPIENT, path, verdict);
+}
+
 const struct sinkd_hooks rig_hooks = {
 	.abi = SINKD_ABI,
 	.size = sizeof(struct sinkd_hooks),
@@ -179,4 +186,5 @@ const struct sinkd_hooks rig_hooks = {
 	.transaction = on_transaction,
 	.connection_ended = on_connection_ended,
 	.plain_auth = on_plain_auth,
+	.message_recipient = on_message_recipient,
 };

@@ -20,6 +20,8 @@ void (*const unit_suites[])(void) = {
 	suite_extensions,
 	suite_reply,
 	suite_hooks,
+	suite_actions,
+	suite_host,
 	suite_session,
 	suite_mail,
 	suite_parameters,

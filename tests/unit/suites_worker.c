@@ -1,9 +1,10 @@
-/* The suite of whole workers, which mostly waits: a program of its own. */
+/* The suites of whole workers, which mostly wait: a program of its own. */
 #include <stddef.h>
 
 #include "unit.h"
 
 void (*const unit_suites[])(void) = {
 	suite_worker,
+	suite_serve,
 	NULL,
 };

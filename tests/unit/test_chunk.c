@@ -365,7 +365,7 @@ static const struct dialogue failures[] = {
 		.faults = NO_FAULTS, .judged = RIG_MESSAGE,
 		.verdict = {.code = SINKD_REFUSE}},
 	{"message dropped", STR("BDAT 0 LAST\r\n" MAIL), "", STR(""),
-		"550 1 b@example.org\n", NULL, .faults = NO_FAULTS, .judged = RIG_MESSAGE,
+		"0 1 b@example.org\n", NULL, .faults = NO_FAULTS, .judged = RIG_MESSAGE,
 		.verdict = {.action = SINKD_DISCONNECT}, .is_over = true},
 	{"text", STR("BDAT 4\r\ntextBDAT 4\r\ntextBDAT 0\r\nBDAT 1 LAST\r\nx"),
 		GOT(4) NO_SPACE DEAD DEAD, STR(""), "452 1 b@example.org\n", NULL,

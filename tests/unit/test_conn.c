@@ -272,15 +272,35 @@ static void test_linger(void)
 	end_line(&l);
 }
 
-/* Who has said all may still listen; who is gone is gone at once. */
+/* It ends without a word of TLS, and the connection is free for the next one. */
+static void test_reset(void)
+{
+	char got[64];
+	struct line l;
+
+	begin_line(&l, TLS13, true);
+	CHECK("handshake", shake(&l) == 0);
+	CHECK("replies", conn_write(&l.server, STR("250 ok\r\n")) == 8);
+	conn_reset(&l.server);
+	CHECK("closed", l.server.fd == -1 && conn_tls(&l.server) == NULL);
+	CHECK("replies", hear(&l, got, sizeof(got)) == 8);
+	CHECK("no close_notify", gnutls_record_recv(l.client.session, got, 1) ==
+					 GNUTLS_E_PREMATURE_TERMINATION);
+	end_line(&l);
+}
+
+/* Who has said all may still listen, but no more is heard of it; who is gone is gone at
+ * once. */
 static void test_loses_client(void)
 {
 	struct line l;
 
 	begin_line(&l, NULL, true);
-	CU_ASSERT(!conn_loses_client(&l.server, 0));
+	CU_ASSERT(!conn_loses_client(&l.server, 0) && !conn_ends(&l.server, 0));
+	CU_ASSERT(send(l.fd, "NOOP\r\n", 6, 0) == 6);
+	CU_ASSERT(!conn_loses_client(&l.server, 0) && !conn_ends(&l.server, 0));
 	CU_ASSERT(shutdown(l.fd, SHUT_WR) == 0);
-	CU_ASSERT(!conn_loses_client(&l.server, 0));
+	CU_ASSERT(!conn_loses_client(&l.server, 0) && conn_ends(&l.server, 0));
 	CU_ASSERT(close(l.fd) == 0);
 	l.fd = -1;
 	CU_ASSERT(conn_loses_client(&l.server, 10000));
@@ -296,5 +316,6 @@ void suite_conn(void)
 	CU_add_test(suite, "much", test_much);
 	CU_add_test(suite, "broken off", test_broken_off);
 	CU_add_test(suite, "linger", test_linger);
+	CU_add_test(suite, "reset", test_reset);
 	CU_add_test(suite, "loses client", test_loses_client);
 }

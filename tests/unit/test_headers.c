@@ -413,9 +413,9 @@ static void much_of_everything(void)
 		e.recipients = recipients;
 		e.recipient_count = cases[i].count;
 		for (size_t k = 0; k < cases[i].count; k++)
-			recipients[k] =
-				(struct recipient){.address = {mailbox, mailbox, STR("x.test")},
-					.argument = long_text};
+			recipients[k] = (struct recipient){
+				.address = {mailbox, mailbox, STR("x.test")},
+				.argument = long_text};
 		s = make(&e, fields, 5, LINE_ENDING_CRLF, &out);
 		CHECK("whole", !out.has_overflowed && s.n > least);
 		for (const char *p = s.p;

@@ -64,29 +64,34 @@ struct result_case {
 	size_t got;
 };
 
-#define TAKEN     "data_chunk\nchunk\nmessage\n"
-#define PUBLISHED TAKEN "prepare\ncommit\ntransaction\n"
+#define ASKED(who) "message_recipient " #who "@example.org\n"
+#define TAKEN      "data_chunk\nchunk\nmessage\n"
+#define PUBLISHED  "prepare\ncommit\ntransaction\n"
 
 static const struct result_case result_cases[] = {
-	{"one", RCPT, {.text_after = NEVER}, "250 ", "250 1 b@example.org\n", PUBLISHED,
-		1},
+	{"one", RCPT, {.text_after = NEVER}, "250 ", "250 1 b@example.org\n",
+		TAKEN ASKED(b) PUBLISHED, 1},
 	{"duplicates", RCPT RCPT RCPT, {.text_after = NEVER}, "250 250 250 ",
-		"250 3 b@example.org\n", PUBLISHED, 3},
+		"250 3 b@example.org\n", TAKEN ASKED(b) ASKED(b) ASKED(b) PUBLISHED, 3},
 	{"good, bad, good", RCPT FULL RCPT, {.text_after = NEVER}, "250 452 250 ",
-		"250 2 b@example.org\n452 1 full@example.org\n", PUBLISHED, 2},
+		"250 2 b@example.org\n452 1 full@example.org\n",
+		TAKEN ASKED(b) ASKED(full) ASKED(b) PUBLISHED, 2},
 	{"bad first", GONE FULL RCPT, {.text_after = NEVER}, "550 452 250 ",
 		"250 1 b@example.org\n550 1 gone@example.org\n452 1 full@example.org\n",
-		PUBLISHED, 1},
+		TAKEN ASKED(gone) ASKED(full) ASKED(b) PUBLISHED, 1},
 	{"all bad", GONE FULL, {.text_after = NEVER}, "550 452 ",
 		"550 1 gone@example.org\n452 1 full@example.org\n",
-		TAKEN "prepare\nabort\ntransaction\n", 0},
+		TAKEN ASKED(gone) ASKED(full) "prepare\nabort\ntransaction\n", 0},
 	{"bad at commit", LATE RCPT, {.text_after = NEVER}, "451 250 ",
-		"250 1 b@example.org\n451 1 late@example.org\n", PUBLISHED, 1},
+		"250 1 b@example.org\n451 1 late@example.org\n",
+		TAKEN ASKED(late) ASKED(b) PUBLISHED, 1},
 	{"bad in both", FULL LATE, {.text_after = NEVER}, "452 451 ",
-		"452 1 full@example.org\n451 1 late@example.org\n", PUBLISHED, 0},
+		"452 1 full@example.org\n451 1 late@example.org\n",
+		TAKEN ASKED(full) ASKED(late) PUBLISHED, 0},
 	{"duplicates that differ", RCPT RCPT,
 		{.prepare = 1, .permanent = 1, .text_after = NEVER}, "550 250 ",
-		"250 1 b@example.org\n550 1 b@example.org\n", PUBLISHED, 1},
+		"250 1 b@example.org\n550 1 b@example.org\n",
+		TAKEN ASKED(b) ASKED(b) PUBLISHED, 1},
 	{"no room for the text", RCPT FULL, {.text_after = 0}, "452 452 ",
 		"452 1 b@example.org\n452 1 full@example.org\n",
 		"data_chunk\nchunk\nabort\ntransaction\n", 0},
@@ -152,8 +157,8 @@ static void test_hook(void)
 			"550 1 b@example.org\n550 1 full@example.org\n", false},
 		{"refused, closing", {.code = 421}, "421 421 ",
 			"421 1 b@example.org\n421 1 full@example.org\n", true},
-		{"dropped", {.action = SINKD_DISCONNECT}, "",
-			"550 1 b@example.org\n550 1 full@example.org\n", true},
+		{"dropped", {.action = SINKD_DISCONNECT}, "", "0 2 b@example.org\n",
+			true},
 		{"delayed", {.delay_ms = 100}, "250 452 ",
 			"250 1 b@example.org\n452 1 full@example.org\n", false},
 	};

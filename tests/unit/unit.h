@@ -28,7 +28,9 @@ void suite_command(void);
 void suite_envelope(void);
 void suite_extensions(void);
 void suite_reply(void);
+void suite_actions(void);
 void suite_hooks(void);
+void suite_host(void);
 void suite_session(void);
 void suite_mail(void);
 void suite_parameters(void);
@@ -92,6 +94,7 @@ void suite_sasl_clients(void);
 
 /* Whole workers (suites_worker.c). */
 void suite_worker(void);
+void suite_serve(void);
 void suite_control(void);
 void suite_show(void);
 

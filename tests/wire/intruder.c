@@ -105,14 +105,18 @@ static long try_listener_shutdown(const struct board *board, const char *argumen
 	return shutdown(listener_fd, how);
 }
 
-/* A tick so long that a client could hold a sibling for ever. */
+/* A tick so long that a client could hold a sibling for ever; "linger": every close there
+ * would be a reset. */
 static long try_listener_tick(const struct board *board, const char *argument)
 {
 	const struct timeval tick = {.tv_sec = 3600};
 
 	(void)board;
 	return setsockopt(listener_fd, SOL_SOCKET,
-		argument[0] == 'r' ? SO_RCVTIMEO : SO_SNDTIMEO, &tick, sizeof(tick));
+		argument[0] == 'r'   ? SO_RCVTIMEO
+		: argument[0] == 'w' ? SO_SNDTIMEO
+				     : SO_LINGER,
+		&tick, sizeof(tick));
 }
 
 static long try_read(const struct board *board, const char *argument)
