@@ -71,6 +71,24 @@ static bool is_possible(enum rule_stage stage, enum rule_action action)
 	return true;
 }
 
+/* What the client and the mailboxes see of it: two messages but for what went wrong. */
+static void check_end(const char *name, const struct scene *s, enum rule_stage stage,
+	enum rule_action action)
+{
+	bool is_accepted = action == RULE_ACCEPT || action == RULE_DELIVER ||
+			   (action == RULE_REPLY && s->last.verdict.code == 0);
+
+	CHECK(name, s->rig.is_dropped == (action == RULE_DISCONNECT));
+	CHECK(name, s->rig.is_reset == (action == RULE_RESET));
+	CHECK(name, s->rig.is_stalled == (action == RULE_STALL));
+	if (is_accepted)
+		CHECK(name, s->rig.message_count == 2 && has(s, "221 2.0.0 Bye"));
+	if (action == RULE_DROP)
+		CHECK(name, s->rig.message_count == 1 && has(s, "221 2.0.0 Bye"));
+	if (action == RULE_STALL && stage == RULE_MESSAGE)
+		CHECK(name, !has(s, "250 2.0.0 Ok: "));
+}
+
 static void stages_and_actions(void)
 {
 	static const struct {
@@ -120,6 +138,7 @@ static void stages_and_actions(void)
 					v->route == (v->action == SINKD_ROUTE ? 3 : 0));
 				CHECK(name,
 					s.last.was_asked_below == cases[i].asks_below);
+				check_end(name, &s, stage, cases[i].action);
 			} else {
 				CHECK(name, rules_check(e) != NULL);
 			}
@@ -380,6 +399,48 @@ static void conditions(void)
 	}
 }
 
+/* Who it is, and whether TLS is there: in plain text, then under TLS with a user. */
+static void users_and_tls(void)
+{
+	static const struct {
+		const char *user;
+		enum rule_tls tls;
+		const char *fired;
+	} cases[] = {
+		{NULL, RULE_TLS_ANY, "r command\nr command\n"},
+		{NULL, RULE_TLS_WITHOUT, "r command\n"},
+		{"", RULE_TLS_WITHOUT, "r command\n"},
+		{"joe", RULE_TLS_WITHOUT, ""},
+		{NULL, RULE_TLS_WITH, "r command\n"},
+		{"J*", RULE_TLS_WITH, "r command\n"},
+		{"", RULE_TLS_WITH, ""},
+	};
+	static const char *const lines[] = {"EHLO c.test\r\n", "NOOP\r\n", "STARTTLS\r\n",
+		"EHLO c.test\r\n", "AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n", "NOOP\r\n", NULL};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *name = cases[i].user == NULL ? "anybody" : cases[i].user;
+		struct scene s;
+		struct rules_entry *e;
+		struct pattern *user =
+			cases[i].user == NULL ? NULL : pattern(cases[i].user);
+
+		begin(&s);
+		s.rig.tls = RIG_TLS_STARTS;
+		s.rig.peer.settings.tls = LISTEN_TLS_STARTTLS;
+		s.rig.peer.settings.auth = LISTEN_AUTH_OPTIONAL;
+		e = scene_add(&s, "r", RULE_NOOP);
+		e->rule.user = user;
+		e->rule.tls = cases[i].tls;
+		scene_start(&s);
+		scene_say(&s, lines);
+		CHECK(name, has(&s, "235 2.7.0 "));
+		CHECK_STR(name, str_of(s.fired), str_of(cases[i].fired));
+		scene_done(&s);
+		pattern_free(user);
+	}
+}
+
 /* Clients of all kinds as addresses. */
 static void clients(void)
 {
@@ -467,6 +528,7 @@ void suite_rules(void)
 	CU_add_test(s, "tables", tables);
 	CU_add_test(s, "no rules", no_rules);
 	CU_add_test(s, "conditions", conditions);
+	CU_add_test(s, "users and TLS", users_and_tls);
 	CU_add_test(s, "clients", clients);
 	CU_add_test(s, "counted", counted);
 }

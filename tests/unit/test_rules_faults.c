@@ -142,12 +142,13 @@ static void after_octets_again(void)
 
 /* --------------------------------------------------------------- recipients */
 
-/* Of four rules on message; all letters: "r" refuses, "a" accepts, "d" only delays, in
- * capitals if only for the recipient full-1. */
+/* Of up to three rules on message; all letters: "r" refuses, "a" accepts, "d" only
+ * delays, in capitals if only for the recipient full-1; "p" refuses once per recipient,
+ * "m" does what the address says. */
 static void add_message_rules(
 	struct scene *s, const char *rules, const struct pattern *full)
 {
-	static const char *const names[] = {"0", "1", "2", "3"};
+	static const char *const names[] = {"0", "1", "2"};
 
 	for (size_t i = 0; rules[i] != '\0'; i++) {
 		struct rules_entry *e = scene_add(s, names[i], RULE_MESSAGE);
@@ -155,21 +156,25 @@ static void add_message_rules(
 
 		e->rule.recipient = rules[i] == what ? NULL : full;
 		e->rule.action = what == 'a' ? RULE_ACCEPT : RULE_REPLY;
-		e->code = what == 'r' ? 450 + (int)i : 0;
-		e->text = what == 'r' ? "No %{recipient}" : "";
+		e->code = what == 'r' || what == 'p' ? 450 + (int)i : 0;
+		e->text = e->code != 0 ? "No %{recipient}" : "";
+		e->rule.per = what == 'p' ? RULE_PER_RECIPIENT : RULE_PER_ALL;
+		e->rule.first = what == 'p' ? 1 : 0;
+		e->matches_address = what == 'm';
 	}
 }
 
 static const char *const three_recipients[] = {"MAIL FROM:<a@x.test>\r\n",
 	"RCPT TO:<b@y.test>\r\n", "RCPT TO:<full-1@y.test>\r\n",
-	"RCPT TO:<full-2@y.test>\r\n", "DATA\r\n", "text\r\n.\r\n", NULL};
+	"RCPT TO:<550@y.test>\r\n", "DATA\r\n", "text\r\n.\r\n", NULL};
 
 static void refuse_below(struct rig *rig, enum rig_hook hook, struct sinkd_str argument,
 	struct sinkd_verdict *verdict)
 {
-	(void)rig;
+	bool is_lmtp = rig->peer.settings.protocol == LISTEN_LMTP;
+
 	(void)argument;
-	if (hook == RIG_MESSAGE)
+	if (hook == (is_lmtp ? RIG_MESSAGE_RECIPIENT : RIG_MESSAGE))
 		verdict->code = 554;
 }
 
@@ -187,7 +192,8 @@ static void find_codes(const struct scene *s, char *out, size_t size)
 				out[0] == '\0' ? "" : " ", p + 1);
 }
 
-/* The fate of a message for b, full-1 and full-2; in SMTP they share one. */
+/* The fate of a message for b, full-1 and 550; in SMTP they share one.  Who is asked
+ * below refuses. */
 static const struct {
 	bool is_lmtp;
 	const char *rules;
@@ -201,10 +207,24 @@ static const struct {
 	{false, "Ar", "0 message\n", "250", "250 2.0.0 Ok: "},
 	{false, "DR", "0 message\n1 message\n", "451", "No full-1@y.test\r\n"},
 	{false, "D", "0 message\n", "554", "554 5.7.1 Message refused"},
-	{true, "", "", "554 554 554", "554 5.7.1 Message refused"},
+	{false, "p", "0 message\n", "450", "450 4.7.1 No b@y.test\r\n"},
+	{false, "m", "0 message\n", "550", "550 5.7.1 Message refused\r\n"},
+	{true, "", "", "554 554 554", "554 5.7.1 "},
 	{true, "r", "0 message\n", "450 450 450", "450 4.7.1 No b@y.test\r\n"},
 	{true, "a", "0 message\n", "250 250 250", "250 2.0.0 Ok: "},
+	{true, "d", "0 message\n", "554 554 554", "554 5.7.1 "},
+	{true, "D", "0 message_recipient\n", "554 554 554", "554 5.7.1 "},
 	{true, "aR", "0 message\n", "250 250 250", "250 2.0.0 Ok: "},
+	{true, "Ra", "1 message\n0 message_recipient\n", "250 450 250",
+		"450 4.7.1 No full-1@y.test\r\n"},
+	{true, "Aar", "1 message\n0 message_recipient\n", "250 250 250",
+		"250 2.0.0 Ok: "},
+	{true, "A", "0 message_recipient\n", "554 250 554", "554 5.7.1 "},
+	{true, "DRa", "2 message\n0 message_recipient\n1 message_recipient\n",
+		"250 451 250", "451 4.7.1 No full-1@y.test\r\n"},
+	{true, "p", "0 message_recipient\n0 message_recipient\n0 message_recipient\n",
+		"450 450 450", "450 4.7.1 No full-1@y.test\r\n"},
+	{true, "ma", "1 message\n0 message_recipient\n", "250 250 550", "550 5.7.1 "},
 };
 
 static void recipients(void)
