@@ -75,8 +75,12 @@ src_libsinkd_a_SOURCES = \
 	src/policy/connect_request.c src/policy/connect_request.h \
 	src/policy/crypt_hash.c src/policy/crypt_hash.h \
 	src/policy/module.c src/policy/module.h \
+	src/policy/fault.c src/policy/fault.h \
 	src/policy/pattern.c src/policy/pattern.h \
-	src/policy/rule.c src/policy/rule.h src/policy/rules_text_stub.c \
+	src/policy/rule.c src/policy/rule.h \
+	src/policy/rules.c src/policy/rules.h \
+	src/policy/rules_check.c \
+	src/policy/rules_text.c src/policy/rules_text.h \
 	src/policy/sasl.c src/policy/sasl.h \
 	src/policy/sasl_form.c src/policy/sasl_form.h \
 	src/policy/scram.c src/policy/scram.h \

@@ -95,11 +95,15 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_module_backend.c \
 	tests/unit/test_module_examples.c \
 	tests/unit/test_pattern.c \
+	tests/unit/test_fault.c \
 	tests/unit/test_rule.c \
 	tests/unit/test_service_text.c \
 	tests/unit/service_fixture.c tests/unit/service_fixture.h \
 	tests/unit/test_service.c \
 	tests/unit/test_connector.c \
+	tests/unit/rules_fixture.c tests/unit/rules_fixture.h \
+	tests/unit/test_rules.c \
+	tests/unit/test_rules_faults.c \
 	tests/unit/test_mailbox.c \
 	tests/unit/test_maildir.c \
 	tests/unit/test_maildir_faults.c \
@@ -180,6 +184,7 @@ EXTRA_DIST += tests/transcripts/engine.sh tests/transcripts/live.py \
 
 # --- fuzz --------------------------------------------------------------------
 fuzz_targets = session address data config users sasl spawn proxy policy
+fuzz_targets = session address data config users sasl spawn proxy rules
 fuzz_programs = $(fuzz_targets:%=tests/fuzz/fuzz_%)
 check_PROGRAMS += \
 	tests/fuzz/fuzz_session \
@@ -191,6 +196,7 @@ check_PROGRAMS += \
 	tests/fuzz/fuzz_spawn \
 	tests/fuzz/fuzz_proxy \
 	tests/fuzz/fuzz_policy
+	tests/fuzz/fuzz_rules
 check_LIBRARIES += tests/tools/libfuzz.a
 tests_tools_libfuzz_a_SOURCES = tests/tools/fuzz.c tests/tools/fuzz.h
 tests_tools_libfuzz_a_CPPFLAGS = $(tests_cppflags)
@@ -259,6 +265,11 @@ tests_fuzz_fuzz_policy_CPPFLAGS = $(tests_cppflags)
 tests_fuzz_fuzz_policy_CFLAGS = $(fuzz_cflags)
 tests_fuzz_fuzz_policy_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_policy_LDADD = tests/tools/libfuzz.a $(tests_server_libs)
+tests_fuzz_fuzz_rules_SOURCES = tests/fuzz/fuzz_rules.c
+tests_fuzz_fuzz_rules_CPPFLAGS = $(tests_cppflags)
+tests_fuzz_fuzz_rules_CFLAGS = $(fuzz_cflags)
+tests_fuzz_fuzz_rules_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_rules_LDADD = tests/tools/libfuzz.a $(tests_server_libs)
 
 TESTS += tests/fuzz/run_corpus.sh
 EXTRA_DIST += tests/fuzz/run_corpus.sh tests/fuzz/corpus tests/fuzz/make_corpus.py \

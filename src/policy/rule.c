@@ -6,9 +6,6 @@
 #include "base/siphash.h"
 #include "policy/pattern.h"
 
-/* The longest wait; a rule is no way to hold a worker for ever. */
-#define DELAY_MAX_MS (60 * 60 * 1000)
-
 /* Text of a client that is part of a key; what is longer is cut. */
 #define KEY_TEXT_MAX 1024
 
@@ -135,7 +132,7 @@ static bool take_time(
 
 	while (n < s->n && strchr(separators, s->p[n]) == NULL)
 		n++;
-	if (str_parse_duration((struct str){s->p, n}, &ms) < 0 || ms > DELAY_MAX_MS)
+	if (str_parse_duration((struct str){s->p, n}, &ms) < 0 || ms > RULE_DELAY_MAX_MS)
 		return false;
 	*ret_separator = n < s->n ? s->p[n] : '\0';
 	*s = str_skip(*s, n + (n < s->n));
@@ -158,7 +155,7 @@ const char *rule_parse_delay(const char *text, struct rule_delay *ret)
 	if (separator == '+') {
 		if (!take_time(&s, "-", &d.step_ms, &separator) || d.step_ms == 0)
 			return wrong;
-		d.most_ms = DELAY_MAX_MS;
+		d.most_ms = RULE_DELAY_MAX_MS;
 	}
 	if (separator == '-' && !take_time(&s, "", &d.most_ms, &separator))
 		return wrong;

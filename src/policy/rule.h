@@ -46,6 +46,9 @@ enum rule_action {
 	RULE_DROP,       /* accept, and store nothing */
 };
 
+/* The longest wait; a rule is no way to hold a worker for ever. */
+#define RULE_DELAY_MAX_MS (60 * 60 * 1000)
+
 /* What first, every, rate and a delay that grows are counted by. */
 enum rule_per {
 	RULE_PER_ALL,

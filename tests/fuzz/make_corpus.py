@@ -737,11 +737,39 @@ def texts():
             for name, text in TEXTS.items() for mode, number in MODES.items()}
 
 
+def rule(text="", glob="", address="", delay="", rate=""):
+    return "\n".join((text, glob, address, delay, rate)).encode("latin-1")
+
+
+RULES = {
+    "nothing": b"",
+    "text": rule("Mailbox full"),
+    "text-macros": rule("100%% %{rule} %{client} <%{sender}> %{recipient} %{helo} %{id}",
+                        "*", "\"a \xfc\"@example.test"),
+    "text-unknown-macro": rule("%{size}"),
+    "text-percent": rule("100%"),
+    "text-long": rule("%{sender}" * 30, "*@*", "x" * 250 + "@example.test"),
+    "text-too-long": rule("x" * 256),
+    "glob": rule("", "*@EXAMPLE.*", "a@example.test"),
+    "glob-stars": rule("", "*a*b*ab?", "aabababx"),
+    "glob-literal": rule("", "a@b", "a@bc"),
+    "code": rule("", "", "452@example.test"),
+    "enhanced": rule("", "", "550-5.1.1+7@example.test"),
+    "enhanced-of-other-class": rule("", "", "452-5.1.1@example.test"),
+    "action": rule("", "", "Disconnect@example.test"),
+    "delay": rule("", "", "delay5@example.test", "2s"),
+    "delay-and-code": rule("", "", "delay250ms-421-4.3.2@example.test", "1s-5s", "10/1m"),
+    "delay-and-stall": rule("", "", "delay1h-stall", "1s+500ms-30s", "0/1s"),
+    "delay-too-long": rule("", "", "delay61m@example.test", "2h", "1/0s"),
+    "delay-of-delay": rule("", "", "delay5-delay5@example.test", "1s+0s"),
+}
+
+
 def main(directory):
     for target, inputs in (("session", sessions()), ("address", ADDRESSES),
                            ("data", texts()), ("config", CONFIGS),
                            ("users", USERS), ("sasl", EXCHANGES), ("spawn", SPAWNS),
-                           ("proxy", PROXIES), ("policy", POLICIES)):
+                           ("proxy", PROXIES), ("policy", POLICIES), ("rules", RULES)):
         os.makedirs(os.path.join(directory, target), exist_ok=True)
         for name, content in inputs.items():
             with open(os.path.join(directory, target, name), "wb") as file:
