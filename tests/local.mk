@@ -183,8 +183,7 @@ EXTRA_DIST += tests/transcripts/engine.sh tests/transcripts/live.py \
 	tests/transcripts/cases tests/transcripts/engine
 
 # --- fuzz --------------------------------------------------------------------
-fuzz_targets = session address data config users sasl spawn proxy policy
-fuzz_targets = session address data config users sasl spawn proxy rules
+fuzz_targets = session address data config users sasl spawn proxy policy rules
 fuzz_programs = $(fuzz_targets:%=tests/fuzz/fuzz_%)
 check_PROGRAMS += \
 	tests/fuzz/fuzz_session \
