@@ -111,7 +111,9 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_network.c \
 	tests/unit/test_notices.c \
 	tests/unit/test_conf_deliver.c \
+	tests/unit/test_conf_deciders.c \
 	tests/unit/test_conf_listen.c \
+	tests/unit/test_conf_rules.c \
 	tests/unit/test_conf_tls.c \
 	tests/unit/test_option.c \
 	tests/unit/pool_sim.c tests/unit/pool_sim.h \
@@ -123,6 +125,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_pipe_text.c \
 	tests/unit/test_proxy.c \
 	tests/unit/test_ready.c \
+	tests/unit/test_rulebook.c \
 	tests/unit/test_runtime.c \
 	tests/unit/sasl_fixture.c tests/unit/sasl_fixture.h \
 	tests/unit/test_sasl.c \
@@ -194,7 +197,7 @@ check_PROGRAMS += \
 	tests/fuzz/fuzz_sasl \
 	tests/fuzz/fuzz_spawn \
 	tests/fuzz/fuzz_proxy \
-	tests/fuzz/fuzz_policy
+	tests/fuzz/fuzz_policy \
 	tests/fuzz/fuzz_rules
 check_LIBRARIES += tests/tools/libfuzz.a
 tests_tools_libfuzz_a_SOURCES = tests/tools/fuzz.c tests/tools/fuzz.h

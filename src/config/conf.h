@@ -13,6 +13,7 @@
 #include "delivery/delivery.h"
 #include "net/listener.h"
 #include "net/tls.h"
+#include "policy/module.h"
 #include "policy/rules.h"
 #include "policy/sasl.h"
 #include "policy/service.h"
@@ -73,11 +74,6 @@ struct rule_text {
 /* So many have a place in the memory of all workers, and a name in requests. */
 #define CONFIG_RULES_MAX     1024
 #define CONFIG_RULE_NAME_MAX 63
-
-struct module_settings {
-	const char *path; /* absolute */
-	const char *argument;
-};
 
 /* All that is pointed to lives in the arena, but for the users and the patterns of
  * rules. */

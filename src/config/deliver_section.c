@@ -25,6 +25,7 @@ static const struct {
 } types[] = {
 	{&delivery_maildir, OPTION_OF_MAILDIR},
 	{&delivery_pipe, OPTION_OF_PIPE},
+	{&delivery_module, OPTION_OF_MODULE},
 };
 
 /* Of a type that is not known any option may be meant. */
@@ -218,6 +219,33 @@ static void check_user(
 			"'%s' has the rights of root, which commands never have", name);
 }
 
+/* Which of the sections module it names. */
+static void find_module(
+	struct reader *r, const struct section *s, struct delivery_settings *d)
+{
+	size_t count = schema_count(s->outer, "module"), i = 0;
+	char value[256];
+
+	if (!schema_has(s, "module")) {
+		reader_mistake(r, s, "module", "must be given");
+		return;
+	}
+	/* What was wrong with it has been told. */
+	if (d->module == NULL)
+		return;
+	for (; i < count; i++) {
+		const struct section module = schema_section(s->outer, "module", i);
+
+		if (strcmp(schema_title(&module), d->module) == 0)
+			break;
+	}
+	d->module_number = i;
+	if (i < count)
+		return;
+	(void)str_printable(value, sizeof(value), str_of(d->module));
+	reader_mistake(r, s, "module", "there is no section module \"%s\"", value);
+}
+
 void deliver_section_read(
 	struct reader *r, const struct section *s, struct delivery_settings *d)
 {
@@ -240,4 +268,6 @@ void deliver_section_read(
 		read_environment(r, s, d);
 		check_user(r, s, d);
 	}
+	if (d->backend == &delivery_module)
+		find_module(r, s, d);
 }

@@ -9,6 +9,7 @@
 #include "base/network.h"
 #include "config/deliver_section.h"
 #include "config/option.h"
+#include "config/rule_section.h"
 #include "config/tables.h"
 
 static void print_options(
@@ -66,6 +67,16 @@ static void print_words(
 		if ((set & 1U << i) != 0)
 			print_item(printed++, words[i], out);
 	(void)fputs("}\n", out);
+}
+
+static void print_stages(const struct service_settings *s, FILE *out)
+{
+	unsigned set = 0;
+
+	for (unsigned i = 0; option_policy_stage_words[i] != NULL; i++)
+		if (rule_section_has_stage(s->stages, i))
+			set |= 1U << i;
+	print_words("stages", option_policy_stage_words, set, out);
 }
 
 static void print_networks(
@@ -175,29 +186,47 @@ static void print_rule(const struct config *c, const struct rule_text *t, FILE *
 	(void)fputs("}\n", out);
 }
 
+static void print_module(const struct module_settings *m, FILE *out)
+{
+	(void)putc('\n', out);
+	print_title("module", m->path, out);
+	print_options(option_module, m, "\t", out);
+	(void)fputs("}\n", out);
+}
+
+static void print_section(
+	const struct config *c, const struct option_section *s, FILE *out)
+{
+	(void)fprintf(out, "\n%s {\n", s->name);
+	if (s->options == option_tls)
+		print_identities(&c->tls, out);
+	else if (s->options == option_auth)
+		print_words(
+			"mechanisms", option_mechanism_words, c->auth.mechanisms, out);
+	else if (s->options == option_policy)
+		print_stages(&c->service, out);
+	print_options(s->options, c, "\t", out);
+	(void)fputs("}\n", out);
+}
+
+/* Who decides comes last, and in the order in which they are asked. */
 void config_print(const struct config *c, FILE *out)
 {
+	const struct option_section *s;
+
 	print_options(option_root, c, "", out);
-	for (const struct option_section *s = option_sections; s->name != NULL; s++) {
-		(void)fprintf(out, "\n%s {\n", s->name);
-		if (s->options == option_tls)
-			print_identities(&c->tls, out);
-		else if (s->options == option_auth)
-			print_words("mechanisms", option_mechanism_words,
-				c->auth.mechanisms, out);
-		print_options(s->options, c, "\t", out);
-		(void)fputs("}\n", out);
-	}
+	for (s = option_sections; s->name != NULL; s++)
+		if (s->options != option_policy)
+			print_section(c, s, out);
 	for (size_t i = 0; i < c->listener_count; i++)
 		print_listener(c, &c->listeners[i], out);
 	for (size_t i = 0; i < c->delivery_count; i++)
 		print_delivery(&c->deliveries[i], out);
 	for (size_t i = 0; i < c->rules.count; i++)
 		print_rule(c, &c->rule_texts[i], out);
-	for (size_t i = 0; i < c->module_count; i++) {
-		(void)putc('\n', out);
-		print_title("module", c->modules[i].path, out);
-		print_options(option_module, &c->modules[i], "\t", out);
-		(void)fputs("}\n", out);
-	}
+	for (size_t i = 0; i < c->module_count; i++)
+		print_module(&c->modules[i], out);
+	for (s = option_sections; s->name != NULL; s++)
+		if (s->options == option_policy)
+			print_section(c, s, out);
 }

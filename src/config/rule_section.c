@@ -11,6 +11,7 @@
 #include "config/reader.h"
 #include "config/routing.h"
 #include "config/schema.h"
+#include "config/source.h"
 #include "config/tables.h"
 #include "policy/pattern.h"
 #include "smtp/reply.h"
@@ -99,42 +100,59 @@ static void read_patterns(struct reader *r, const struct section *s, struct rule
 	}
 }
 
-/* What is not known at a stage cannot be a condition there. */
-static void check_known(struct reader *r, const struct section *s, enum rule_stage stage)
+/* How much may be known at a stage. */
+enum knowledge { KNOWS_CLIENT, KNOWS_HELO, KNOWS_SENDER, KNOWS_ALL };
+
+static enum knowledge known_at(enum rule_stage stage)
 {
-	static const struct {
+	if (stage == RULE_CONNECT)
+		return KNOWS_CLIENT;
+	if (stage == RULE_HELO || stage == RULE_STARTTLS || stage == RULE_AUTH)
+		return KNOWS_HELO;
+	return stage == RULE_MAIL ? KNOWS_SENDER : KNOWS_ALL;
+}
+
+/* What is not known at a stage cannot be a condition there, nor be counted by. */
+static void check_known(
+	struct reader *r, const struct section *s, const struct rule_settings *rule)
+{
+	const struct {
 		const char *option;
-		enum rule_stage from; /* of connect, helo, mail and rcpt */
-	} known[] = {
-		{"helo", RULE_HELO},
-		{"user", RULE_HELO},
-		{"sender", RULE_MAIL},
-		{"size", RULE_MAIL},
-		{"recipient", RULE_RCPT},
+		enum knowledge needed;
+		bool is_used;
+	} uses[] = {
+		{"helo", KNOWS_HELO, schema_has(s, "helo")},
+		{"user", KNOWS_HELO, schema_has(s, "user")},
+		{"sender", KNOWS_SENDER, schema_has(s, "sender")},
+		{"size", KNOWS_SENDER, rule->size_min > 0},
+		{"recipient", KNOWS_ALL, schema_has(s, "recipient")},
+		{"per", KNOWS_SENDER, rule->per == RULE_PER_SENDER},
+		{"per", KNOWS_ALL, rule->per == RULE_PER_RECIPIENT},
 	};
 	static const char *const stages[] = {
 #define STAGE_NAME(id, name) [RULE_##id] = name,
 		RULE_STAGES(STAGE_NAME)
 #undef STAGE_NAME
 	};
-	bool is_early = stage == RULE_CONNECT || stage == RULE_HELO || stage == RULE_MAIL;
 
-	for (size_t i = 0; is_early && i < sizeof(known) / sizeof(known[0]); i++)
-		if (schema_has(s, known[i].option) && known[i].from > stage)
-			reader_mistake(r, s, known[i].option, "not known yet on \"%s\"",
-				stages[stage]);
+	for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++)
+		if (uses[i].is_used && uses[i].needed > known_at(rule->stage))
+			reader_mistake(r, s, uses[i].option, "not known yet on \"%s\"",
+				stages[rule->stage]);
 }
 
 static void read_reply(struct reader *r, const struct section *s, struct rule_text *t)
 {
+	struct rules_entry *e = &t->entry;
 	const char *wrong;
 
+	e->enhanced = "";
+	e->text = "";
 	if (t->reply == NULL)
 		return;
-	wrong = parse_reply(
-		r, t->reply, &t->entry.code, &t->entry.enhanced, &t->entry.text);
-	if (wrong == NULL && t->entry.text != NULL)
-		wrong = rules_check_text(t->entry.text);
+	wrong = parse_reply(r, t->reply, &e->code, &e->enhanced, &e->text);
+	if (wrong == NULL && !r->is_out_of_memory)
+		wrong = rules_check_text(e->text);
 	if (wrong != NULL)
 		report_text(r, s, "reply", t->reply, wrong);
 }
@@ -166,8 +184,14 @@ static void check_effect(struct reader *r, const struct section *s, struct rule_
 		reader_mistake(r, s, "deliver", "only with action \"deliver\"");
 	if (e->after > 0 && stage != RULE_DATA && stage != RULE_BDAT)
 		reader_mistake(r, s, "after", "only on \"data\" and \"bdat\"");
-	if (e->matches_address && stage != RULE_RCPT && stage != RULE_MAIL)
-		reader_mistake(r, s, "match-address", "only on \"mail\" and \"rcpt\"");
+	else if (e->after > 0 && action == RULE_ACCEPT)
+		reader_mistake(r, s, "after",
+			"not with action \"accept\": nobody is asked there");
+	if (e->matches_address && !is_in_transaction(stage))
+		reader_mistake(r, s, "match-address",
+			"only on \"mail\", \"rcpt\", \"data\", \"bdat\" and \"message\"");
+	if (e->matches_address && action != RULE_REPLY)
+		reader_mistake(r, s, "action", "the address says it, by match-address");
 }
 
 static void read_times(struct reader *r, const struct section *s, struct rule_text *t)
@@ -201,6 +225,8 @@ static void check_name(struct reader *r, const struct section *s)
 static void read_rule(struct reader *r, const struct section *s, struct rule_text *t)
 {
 	struct rule_settings *rule = &t->entry.rule;
+	size_t mistakes = r->report->mistakes;
+	const char *wrong = NULL;
 
 	rule->name = reader_copy_text(r, schema_title(s));
 	reader_set_options(r, s, option_rule, t);
@@ -211,10 +237,18 @@ static void read_rule(struct reader *r, const struct section *s, struct rule_tex
 	read_patterns(r, s, t);
 	read_times(r, s, t);
 	read_reply(r, s, t);
-	check_known(r, s, rule->stage);
+	/* What was told may be the reason of more. */
+	if (r->report->mistakes > mistakes || r->is_out_of_memory)
+		return;
+	check_known(r, s, rule);
 	check_effect(r, s, t);
 	if (rule->action == RULE_DELIVER)
 		routing_read_rule(r, s, t);
+	/* Whoever carries it out knows best. */
+	if (r->report->mistakes == mistakes)
+		wrong = rules_check(&t->entry);
+	if (wrong != NULL)
+		reader_section_mistake(r, s, wrong);
 }
 
 static void read_rules(struct reader *r, const struct section *file)
@@ -280,13 +314,51 @@ static void read_modules(struct reader *r, const struct section *file)
 	}
 }
 
+/* In the order of option_policy_stage_words. */
+static const unsigned policy_stages[] = {
+	1U << SERVICE_CONNECT,
+	1U << SERVICE_HELO | 1U << SERVICE_EHLO,
+	1U << SERVICE_MAIL,
+	1U << SERVICE_RCPT,
+	1U << SERVICE_DATA,
+	1U << SERVICE_MESSAGE,
+};
+
+bool rule_section_has_stage(unsigned stages, unsigned word)
+{
+	return (stages & policy_stages[word]) != 0;
+}
+
+/* By default it is asked where most services expect it.  None at all, which
+ * service_settings takes for everywhere, there is not. */
+static unsigned read_stages(struct reader *r, const struct section *s)
+{
+	unsigned words, stages = 0;
+
+	if (!schema_has(s, "stages"))
+		return 1U << SERVICE_RCPT;
+	if (schema_item_count(s, "stages") == 0)
+		reader_mistake(r, s, "stages", "at least one must be given");
+	words = reader_take_words(r, s, "stages", option_policy_stage_words);
+	for (size_t i = 0; i < sizeof(policy_stages) / sizeof(policy_stages[0]); i++)
+		if ((words & 1U << i) != 0)
+			stages |= policy_stages[i];
+	return stages;
+}
+
 static void read_policy(struct reader *r, const struct section *file)
 {
 	const struct section s = schema_section(file, "policy", 0);
 	struct config *c = r->config;
 	const char *wrong;
 
+	c->service.stages = read_stages(r, &s);
 	if (c->service_failure == NULL)
+		return;
+	c->service.failure_enhanced = "";
+	c->service.failure_text = "";
+	/* Its code stays 0. */
+	if (strcmp(c->service_failure, "accept") == 0)
 		return;
 	wrong = parse_reply(r, c->service_failure, &c->service.failure_code,
 		&c->service.failure_enhanced, &c->service.failure_text);

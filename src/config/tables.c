@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "base/syslogd.h"
 #include "config/conf.h"
+#include "config/endpoints.h"
 #include "config/units.h"
 #include "delivery/mailbox.h"
 #include "net/tls.h"
@@ -48,6 +49,9 @@ static const char *const per_words[] = {
 	"all", "client", "sender", "recipient", "session", NULL};
 static const char *const action_words[] = {
 	"reply", "accept", "disconnect", "reset", "stall", "deliver", "drop", NULL};
+
+const char *const option_policy_stage_words[] = {
+	"connect", "helo", "mail", "rcpt", "data", "message", NULL};
 
 const char *const option_mechanism_words[] = {"PLAIN", "LOGIN", "CRAM-MD5",
 	"SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "EXTERNAL", NULL};
@@ -186,7 +190,12 @@ static const char *check_socket(const char *text)
 	struct endpoint endpoints[2];
 	const char *error = NULL;
 
-	return endpoint_parse(text, endpoints, &error) < 0 ? error : NULL;
+	if (endpoint_parse(text, endpoints, &error) < 0)
+		return error;
+	return endpoints[0].address.ss_family != AF_UNIX &&
+			       endpoints_port(&endpoints[0]) == 0
+		       ? "a port of 1 to 65535 is expected"
+		       : NULL;
 }
 
 #define NUMBER(n, k, f, from, to)                                                        \
@@ -207,6 +216,7 @@ static const char *check_socket(const char *text)
 #define RULE(m)         MEMBER(struct rule_text, m)
 #define OF_MAILDIR      .types = OPTION_OF_MAILDIR
 #define OF_PIPE         .types = OPTION_OF_PIPE
+#define OF_MODULE       .types = OPTION_OF_MODULE
 #define OF_TEXT         .types = OPTION_OF_MAILDIR | OPTION_OF_PIPE
 
 const struct option option_root[] = {
@@ -285,8 +295,9 @@ const struct option option_tls[] = {
 	{0},
 };
 
-static const struct option policy_options[] = {
+const struct option option_policy[] = {
 	{TEXT("socket", NULL, check_socket), CONFIG(service.socket)},
+	{LIST("stages")},
 	{TIME("timeout", "5s", TIMEOUT_MIN), CONFIG(service.timeout_ms)},
 	{TEXT("on-failure", "451 4.3.0 Try later", check_line), CONFIG(service_failure)},
 	{0},
@@ -320,7 +331,7 @@ const struct option_section option_sections[] = {
 	{"auth", option_auth, NULL},
 	{"log", log_options, NULL},
 	{"sandbox", sandbox_options, NULL},
-	{"policy", policy_options, NULL},
+	{"policy", option_policy, NULL},
 	{0},
 };
 
@@ -354,6 +365,7 @@ const struct option option_deliver[] = {
 	{WORD("line-ending", "lf", line_ending_words), DELIVERY(line_ending), OF_TEXT},
 	{LIST("headers"), OF_TEXT},
 	{MODE("file-mode", "0600"), DELIVERY(file_mode), OF_MAILDIR},
+	{TEXT("module", NULL, option_check_file), DELIVERY(module), OF_MODULE},
 	{0},
 };
 

@@ -27,6 +27,7 @@ static const struct delivery_backend *const backends[] = {
 	&delivery_maildir,
 	&delivery_pipe,
 	&delivery_discard,
+	&delivery_module,
 };
 
 /* What a section is asked for. */

@@ -61,6 +61,9 @@ struct delivery_settings {
 	bool has_sync;    /* fsync file and directory before OK */
 	mode_t file_mode;
 	struct pipe_settings pipe;
+	/* module */
+	const char *module;   /* its path */
+	size_t module_number; /* among the modules of the configuration */
 };
 
 /* Who the workers will be, for directories that the master makes. */

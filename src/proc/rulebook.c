@@ -68,6 +68,13 @@ static size_t find_oldest(const struct rulebook *b)
 void rulebook_take(struct rulebook *b, const struct config *c, uint16_t *numbers)
 {
 	b->configurations++;
+	/* Those that are known first, so that none of them goes for one that is not. */
+	for (size_t i = 0; i < c->rules.count; i++) {
+		size_t number = find(b, c->rules.entries[i].rule.name);
+
+		if (number < COUNTERS_RULES_MAX)
+			b->pages[number].taken = b->configurations;
+	}
 	for (size_t i = 0; i < c->rules.count; i++) {
 		const char *name = c->rules.entries[i].rule.name;
 		size_t number = find(b, name);

@@ -396,6 +396,35 @@ deliver "i" { type = "maildir"  path = "m/%{recipient.domain}/%{recipient.local}
 	headers = {"Received", "X-Original-To", "X-Sinkd-Envelope"} }
 deliver "n" { type = "discard" }
 """,
+    "rules": b"""deliver "n" { type = "discard" }
+deliver "m" { type = "module"  module = "/a.so"  required = false }
+rule "all" { on = "message"  client = {"10.0.0.0/8", "unix"}  helo = "*"  sender = "~^a"
+	recipient = "?@*"  user = "u"  listener = "x"  tls = "no"  size = "2K"
+	percent = 50  seed = 7  every = 2  rate = "10/1m"  first = 3  per = "recipient"
+	enabled = false  delay = "1s+500ms-30s"
+	reply = "452 4.2.2 100%% %{rule} %{client} %{helo} %{sender} %{recipient} %{id}" }
+rule "elsewhere" { on = "rcpt"  action = "deliver"  deliver = {"n", "m"} }
+rule "octets" { on = "bdat"  after = "64K"  action = "reset" }
+rule "named" { on = "rcpt"  match-address = true }
+rule "slow" { on = "connect"  delay = "1s-5s"  listener = "~x{2}" }
+module "/a.so" { argument = "x y" }
+module "/b.so" { }
+policy { socket = "[::1]:10023"  stages = {"message", "helo", "connect"}  timeout = "1s"
+	on-failure = "550 5.7.1 Not now" }
+""",
+    "rule-wrong": b"""rule "" { on = "ehlo"  reply = "250 2.0.0"  delay = "2h"  rate = "10"
+	helo = "~(" }
+rule "\n" { on = "mail"  recipient = "x"  per = "recipient"  action = "drop"  after = 1
+	reply = "450 %{x}" }
+rule "a" { on = "rcpt"  match-address = true  action = "deliver"  deliver = {"n"} }
+""",
+    "rule-nothing": b'rule "a" { on = "rcpt" }',
+    "rule-reply-strange": rb'rule "a" { on = "rcpt"  reply = "450 \xe9" }',
+    "rule-twice": b'rule "a" { on = "quit"  delay = "0s" }\nrule "a" { }',
+    "module-relative": b'module "a.so" { }',
+    "module-unknown": b'deliver "d" { type = "module"  module = "/x" }',
+    "policy-wrong": b'policy { socket = "x:0"  stages = {}  on-failure = "accept it" }',
+    "policy-accept": b'policy { socket = "unix:/run/p"  on-failure = "accept" }',
     "environment": b'hostname = "${NAME}"\nlog { target = "/${NONE:-x}/\\${NAME}" }',
     "escapes": rb'log { target = "/\x01\033\n\t\"\\\a" }',
     "escapes-nul": rb'log { target = "/a\x00b\0" }',

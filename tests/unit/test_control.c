@@ -357,8 +357,12 @@ static int act(void *user, const struct control_request *request, const char **r
 {
 	unsigned *obeyed = user;
 
-	CHECK("what was asked",
-		request->command == CONTROL_LOG_LEVEL && request->argument == 2);
+	if (request->command == CONTROL_RULE)
+		CHECK("what was asked",
+			strcmp(request->name, "full") == 0 && request->argument == 0);
+	else
+		CHECK("what was asked",
+			request->command == CONTROL_LOG_LEVEL && request->argument == 2);
 	++*obeyed;
 	*ret_text = "done";
 	return 0;
@@ -389,6 +393,16 @@ static void test_orders(void)
 	ask(&f, client, &request, sizeof(request));
 	steer_hear(f.fd, &view);
 	CHECK("no such level", answer_status(client) == EINVAL && obeyed == 1);
+	request = request_of(CONTROL_RULE);
+	(void)strlcpy(request.name, "full", sizeof(request.name));
+	request.argument = 2;
+	ask(&f, client, &request, sizeof(request));
+	steer_hear(f.fd, &view);
+	CHECK("neither on nor off", answer_status(client) == EINVAL && obeyed == 1);
+	request.argument = 0;
+	ask(&f, client, &request, sizeof(request));
+	steer_hear(f.fd, &view);
+	CHECK("a rule", answer_status(client) == 0 && obeyed == 2);
 	(void)fdio_close(&client);
 	tear_down(&f);
 }
@@ -399,8 +413,16 @@ static void test_snapshot(void)
 	const struct control_listener listeners[] = {{.name = "mx"}, {.name = "local"}};
 	const struct control_certificate certificate = {.subject = "CN=mx"};
 	const struct control_session session = {.number = 9, .helo = "x"};
-	const struct control_snapshot parts = {
-		&status, listeners, &certificate, &session, 2, 1, 1};
+	const struct control_rule rule = {.name = "full", .stage = "rcpt", .hits = 17};
+	const struct control_snapshot parts = {.status = &status,
+		.listeners = listeners,
+		.certificates = &certificate,
+		.sessions = &session,
+		.rules = &rule,
+		.listener_count = 2,
+		.certificate_count = 1,
+		.session_count = 1,
+		.rule_count = 1};
 	static union {
 		struct control_status status;
 		char bytes[16384];
@@ -416,6 +438,8 @@ static void test_snapshot(void)
 	CHECK_STR("listeners", str_of(s.listeners[1].name), STR("local"));
 	CHECK_STR("certificates", str_of(s.certificates[0].subject), STR("CN=mx"));
 	CHECK("sessions", s.session_count == 1 && s.sessions[0].number == 9);
+	CHECK("rules", s.rule_count == 1 && s.rules[0].hits == 17);
+	CHECK_STR("rules", str_of(s.rules[0].name), STR("full"));
 	CHECK("cannot be cut", ftruncate(fd, 10) < 0 && errno == EPERM);
 	CHECK("nor written to", pwrite(fd, "x", 1, 0) < 0 && errno == EPERM);
 	CHECK("nor unsealed", fcntl(fd, F_ADD_SEALS, 0) < 0 && errno == EPERM);

@@ -17,6 +17,7 @@
 #define LISTENERS    2
 #define CERTIFICATES 3
 #define SESSIONS     3
+#define RULES        4
 #define NOW_S        1795436048
 
 /* As control_make_snapshot writes it. */
@@ -25,6 +26,7 @@ struct image {
 	struct control_listener listeners[LISTENERS];
 	struct control_certificate certificates[CERTIFICATES];
 	struct control_session sessions[SESSIONS];
+	struct control_rule rules[RULES];
 };
 
 static const struct control_certificate certificates[CERTIFICATES] = {
@@ -47,9 +49,11 @@ static struct image sample(void)
 			.listener_bytes = sizeof(m.listeners[0]),
 			.certificate_bytes = sizeof(m.certificates[0]),
 			.session_bytes = sizeof(m.sessions[0]),
+			.rule_bytes = sizeof(m.rules[0]),
 			.listener_count = LISTENERS,
 			.certificate_count = CERTIFICATES,
 			.session_count = SESSIONS,
+			.rule_count = RULES,
 			.state = CONTROL_RUNNING,
 			.pid = 4711,
 			.generation = 3,
@@ -87,6 +91,8 @@ static struct image sample(void)
 				     .helo = "client.example"},
 			{.number = 2, .pid = 5002, .generation = 3, .state = "idle"},
 			{.number = 3, .pid = 5003, .generation = 2, .state = "command"}},
+		.rules = {{"full", "rcpt", 17, 1, 0}, {"tarpit", "helo", 0, 0, 0},
+			{"grey", "rcpt", 3, 1, 1}, {"down", "connect", 4, 0, 1}},
 	};
 
 	memcpy(m.certificates, certificates, sizeof(m.certificates));
@@ -105,6 +111,8 @@ static const struct form {
 	{"status as JSON", show_status, SHOW_JSON},
 	{"sessions", show_sessions, SHOW_TABLE},
 	{"sessions as JSON", show_sessions, SHOW_JSON},
+	{"rules", show_rules, SHOW_TABLE},
+	{"rules as JSON", show_rules, SHOW_JSON},
 	{"metrics", show_metrics, SHOW_PROMETHEUS},
 	{"metrics as JSON", show_metrics, SHOW_JSON},
 	{"metrics as a table", show_metrics, SHOW_TABLE},
@@ -157,7 +165,8 @@ static void test_parse(void)
 	void *copy;
 
 	CHECK("whole", parse_copy(&m, sizeof(m), &copy, &s) == 0);
-	CHECK("counts", s.listener_count == LISTENERS && s.session_count == SESSIONS);
+	CHECK("counts", s.listener_count == LISTENERS && s.session_count == SESSIONS &&
+				s.rule_count == RULES);
 	CHECK_STR("a row", str_of(s.sessions[0].client), STR("192.0.2.7"));
 	check_forms(&s);
 	free(copy);
@@ -189,6 +198,12 @@ static void test_lies(void)
 			UINT32_MAX, -EBADMSG},
 		{"longer sessions", offsetof(struct control_status, session_bytes),
 			UINT32_MAX, -EPROTONOSUPPORT},
+		{"longer rules", offsetof(struct control_status, rule_bytes),
+			sizeof(struct control_rule) + 8, -EPROTONOSUPPORT},
+		{"more rules", offsetof(struct control_status, rule_count), RULES + 1,
+			-EBADMSG},
+		{"most rules", offsetof(struct control_status, rule_count), UINT32_MAX,
+			-EBADMSG},
 		{"more listeners", offsetof(struct control_status, listener_count),
 			LISTENERS + 1, -EBADMSG},
 		{"most listeners", offsetof(struct control_status, listener_count),
@@ -263,6 +278,8 @@ static void test_escapes(void)
 	memset(m.sessions[0].helo, 0x9b, sizeof(m.sessions[0].helo));
 	memset(m.sessions[0].client, '\r', sizeof(m.sessions[0].client));
 	memset(m.sessions[0].state, '\a', sizeof(m.sessions[0].state));
+	memset(m.rules[0].name, '"', sizeof(m.rules[0].name));
+	memset(m.rules[1].stage, 0x1b, sizeof(m.rules[1].stage));
 	CU_ASSERT_FATAL(snapshot_parse(&m, sizeof(m), &s) == 0);
 	check_forms(&s);
 }
@@ -281,6 +298,15 @@ static void check_contains(const struct form *form, const struct control_snapsho
 #define CONTAINS(form, s, ...)                                                           \
 	check_contains(form, s, (const char *const[]){__VA_ARGS__},                      \
 		sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+
+static const struct form *form_of(const char *name)
+{
+	const struct form *form = forms;
+
+	while (strcmp(form->name, name) != 0)
+		form++;
+	return form;
+}
 
 static void test_status(void)
 {
@@ -331,6 +357,26 @@ static void test_sessions(void)
 		"\"seconds\":1.500,");
 }
 
+static void test_rules(void)
+{
+	struct image m = sample();
+	struct control_snapshot s;
+
+	CU_ASSERT_FATAL(snapshot_parse(&m, sizeof(m), &s) == 0);
+	CONTAINS(form_of("rules"), &s, "full                             rcpt       on ",
+		" 17\n", "tarpit                           helo       off ",
+		"grey                             rcpt       switched on ",
+		"down                             connect    switched off ");
+	CONTAINS(form_of("rules as JSON"), &s,
+		"{\"name\":\"full\",\"stage\":\"rcpt\",\"on\":true,\"switched\":false,"
+		"\"hits\":17}",
+		"{\"name\":\"down\",\"stage\":\"connect\",\"on\":false,\"switched\":"
+		"true,\"hits\":4}");
+	CONTAINS(form_of("metrics"), &s, "# TYPE sinkd_rule_hits counter\n",
+		"sinkd_rule_hits_total{rule=\"full\"} 17\n",
+		"sinkd_rule_hits_total{rule=\"tarpit\"} 0\n");
+}
+
 static void test_metrics(void)
 {
 	struct image m = sample();
@@ -338,7 +384,7 @@ static void test_metrics(void)
 
 	memcpy(m.listeners[0].name, "a\"b\\\n", 6);
 	CU_ASSERT_FATAL(snapshot_parse(&m, sizeof(m), &s) == 0);
-	CONTAINS(&forms[4], &s, "# TYPE sinkd_sessions counter\n",
+	CONTAINS(form_of("metrics"), &s, "# TYPE sinkd_sessions counter\n",
 		"\nsinkd_sessions_total 110\n", "\nsinkd_workers{state=\"busy\"} 17\n",
 		"# UNIT sinkd_message_bytes bytes\n",
 		"sinkd_tls_handshakes_total{result=\"resumed\"} 30\n",
@@ -357,11 +403,11 @@ static void test_metrics(void)
 		 * for the format. */
 		"sinkd_clients_waiting{listener=\"a\\\\\\\"b\\\\\\\\\\\\x0A\",",
 		"\n# EOF\n");
-	CONTAINS(&forms[5], &s,
+	CONTAINS(form_of("metrics as JSON"), &s,
 		"{\"name\":\"sinkd_sessions\",\"type\":\"counter\",\"unit\":\"\",",
 		"{\"name\":\"sinkd_workers\",\"labels\":{\"state\":\"busy\"},\"value\":"
 		"17}");
-	CONTAINS(&forms[6], &s, "sinkd_workers{state=\"busy\"}     ");
+	CONTAINS(form_of("metrics as a table"), &s, "sinkd_workers{state=\"busy\"}     ");
 }
 
 static void test_json_checker(void)
@@ -401,5 +447,6 @@ void suite_show(void)
 	CU_add_test(s, "texts for terminals", test_escapes);
 	CU_add_test(s, "status", test_status);
 	CU_add_test(s, "sessions", test_sessions);
+	CU_add_test(s, "rules", test_rules);
 	CU_add_test(s, "metrics", test_metrics);
 }
