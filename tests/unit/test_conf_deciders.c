@@ -118,7 +118,8 @@ static void test_modules(void)
 			"deliver d { type = discard\nmodule = /a.so }",
 			"2: deliver \"d\": module: only for type \"module\"\n"},
 		{"options of other types",
-			"deliver d { type = module module = /a.so\nheaders = {}\npath = "
+			"deliver d { type = module module = /a.so\nheaders = "
+			"{Received}\npath = "
 			"x }\n"
 			"module /a.so {}",
 			"3: deliver \"d\": path: only for type \"maildir\"\n"

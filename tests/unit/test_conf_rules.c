@@ -107,11 +107,11 @@ static void test_conditions(void)
 			"3: rule \"r\": helo: '~': a regular expression is expected "
 			"behind ~\n"},
 		{"each at its line",
-			REFUSAL("\nhelo = \"~(\"\nsender = \"~[\"\nrecipient = "
+			REFUSAL("\nhelo = \"~(\"\nsender = \"~[a\"\nrecipient = "
 				"'~(a)\\\\1'\n"
 				"user = \"~a{\"\nlistener = \"~\""),
 			"3: rule \"r\": helo: '~(': a ( has no )\n"
-			"4: rule \"r\": sender: '~[': a [ has no ]\n"
+			"4: rule \"r\": sender: '~[a': a [ has no ]\n"
 			"5: rule \"r\": recipient: '~(a)\\\\1': back-references are not "
 			"supported\n"
 			"6: rule \"r\": user: '~a{': a { has no }, or no number in it\n"
