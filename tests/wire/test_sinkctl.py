@@ -20,8 +20,8 @@ REQUEST = struct.Struct("=4sIIi64s")
 REPLY = struct.Struct("=4sIi")
 REPLY_SIZE = 4 * 3 + 500
 
-# A server that stops listens nowhere, one without TLS has no certificate.
-MAY_BE_EMPTY = "sinkd_clients_waiting", "sinkd_certificate_expiry_seconds"
+# A server that stops listens nowhere, one without TLS has no certificate, most have no rule.
+MAY_BE_EMPTY = "sinkd_clients_waiting", "sinkd_certificate_expiry_seconds", "sinkd_rule_hits"
 
 
 def request(command, magic=MAGIC, version=VERSION):
@@ -231,6 +231,41 @@ def levels_change_while_it_runs():
         assert len(server.events("session.end")) == 1
 
 
+def rules_of(server):
+    shown = json.loads(server.sinkctl("--format", "json", "rules")[0])
+    return {rule["name"]: (rule["stage"], rule["on"], rule["switched"])
+            for rule in shown["rules"]}
+
+
+def rules_are_switched_by_their_names():
+    full = 'rule "is full" { on = "rcpt"  reply = "452 4.2.2 Full" }\n'
+    slow = 'rule "slow" { on = "helo"  delay = "1ms"  enabled = false }\n'
+    with Server("-w", "1", config=full + slow) as server:
+        assert rules_of(server) == {"is full": ("rcpt", True, False),
+                                    "slow": ("helo", False, False)}
+        server.sinkctl("rule", "is full", "off")
+        server.sinkctl("rule", "slow", "on")
+        switched = {"is full": ("rcpt", False, True), "slow": ("helo", True, True)}
+        assert rules_of(server) == switched
+        assert "is full                          rcpt       switched off" in \
+            server.sinkctl("rules")[0]
+        [_, line] = server.events("control.request")
+        assert "command=rule rule=slow" in line, line
+        # In another order, and without one of them for a while.
+        configure(server, slow)
+        server.sinkctl("reload")
+        assert list(rules_of(server)) == ["slow"]
+        configure(server, slow + full)
+        server.sinkctl("reload")
+        assert rules_of(server) == switched
+        assert list(rules_of(server)) == ["slow", "is full"]
+        _, error = server.sinkctl("rule", "none", "on", status=1)
+        assert error == "sinkctl: the server refuses: there is no such rule\n", error
+        assert 'sinkd_rule_hits_total{rule="is full"} ' in server.sinkctl("metrics")[0]
+    with Server("-w", "1") as server:
+        assert rules_of(server) == {}
+
+
 def what_a_client_calls_itself_is_shown_harmless():
     with Server("-w", "1") as server, server.connect() as client:
         client.expect("220 ")
@@ -348,6 +383,9 @@ def wrong_usage():
         assert text.startswith("sinkctl: ") and "Try 'sinkctl --help'." in text, text
     for words, takes in ((["verbose", "maybe"], "verbose takes on or off: maybe"),
                          (["verbose"], "verbose takes on or off"),
+                         (["rule", "full"], "rule takes a name, and on or off"),
+                         (["rule", "full", "maybe"], "rule takes a name, and on or off: maybe"),
+                         (["rule"], "rule takes a name, and on or off"),
                          (["log-level", "loud"],
                           "log-level takes debug, info, warn or error: loud")):
         assert output_of(SINKCTL, *words, status=64).startswith(f"sinkctl: {takes}\n")
@@ -530,7 +568,8 @@ def what_a_killed_server_leaves_is_replaced():
 run(the_checker_of_openmetrics_sees, numbers_follow_what_happens, tables_are_for_people,
     the_socket_is_found_as_the_server_found_it,
     a_directory_that_others_can_change_is_not_asked, an_order_and_questions_at_once,
-    levels_change_while_it_runs, what_a_client_calls_itself_is_shown_harmless,
+    levels_change_while_it_runs, rules_are_switched_by_their_names,
+    what_a_client_calls_itself_is_shown_harmless,
     stop_is_like_term, reload_waits_for_the_end, reload_tells_that_workers_cannot_be_started,
     there_is_no_server, wrong_usage,
     what_cannot_be_written_is_a_failure, servers_that_are_none, a_server_that_says_nothing,
