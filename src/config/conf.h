@@ -13,6 +13,7 @@
 #include "delivery/delivery.h"
 #include "net/listener.h"
 #include "net/tls.h"
+#include "policy/module.h"
 #include "policy/rules.h"
 #include "policy/sasl.h"
 #include "policy/service.h"
@@ -74,11 +75,6 @@ struct rule_text {
 #define CONFIG_RULES_MAX     1024
 #define CONFIG_RULE_NAME_MAX 63
 
-struct module_settings {
-	const char *path; /* absolute */
-	const char *argument;
-};
-
 /* All that is pointed to lives in the arena, but for the users and the patterns of
  * rules. */
 struct config {
@@ -104,6 +100,8 @@ struct config {
 	struct rules_settings rules;
 	struct delivery_route *routes; /* of rules; route 1 is routes[0] */
 	size_t route_count;
+	/* With modules, behind those of rules: one for each deliver section. */
+	size_t section_routes; /* how many are before them */
 	struct module_settings *modules;
 	size_t module_count;
 	struct service_settings service; /* socket NULL: there is none */

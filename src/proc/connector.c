@@ -108,7 +108,7 @@ static int set_up(const struct start *s, const struct helper_birth *birth)
 	/* Standard input is /dev/null by now. */
 	if (s->env->is_daemon && dup2(STDIN_FILENO, STDERR_FILENO) < 0)
 		return fail_step("leave standard error", -errno);
-	if ((r = sandbox_enter(sandbox)) < 0)
+	if ((r = sandbox_enter(sandbox, NULL, 0)) < 0)
 		return fail_step("enter the sandbox", r);
 	r = helper_tell_ready(birth);
 	return r < 0 ? fail_step("tell the master", r) : 0;
