@@ -194,7 +194,7 @@ check_PROGRAMS += \
 	tests/fuzz/fuzz_sasl \
 	tests/fuzz/fuzz_spawn \
 	tests/fuzz/fuzz_proxy \
-	tests/fuzz/fuzz_policy
+	tests/fuzz/fuzz_policy \
 	tests/fuzz/fuzz_rules
 check_LIBRARIES += tests/tools/libfuzz.a
 tests_tools_libfuzz_a_SOURCES = tests/tools/fuzz.c tests/tools/fuzz.h
