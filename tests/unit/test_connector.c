@@ -248,7 +248,7 @@ static int ask_in_cage(const struct scene *c, enum sandbox_role role)
 		if (sandbox_init(SANDBOX_KILL, role, &cage) < 0)
 			_exit(1);
 		cage.shared_fds[cage.shared_count++] = c->connector.asker_fd;
-		if (sandbox_renounce() < 0 || sandbox_enter(&cage) < 0)
+		if (sandbox_renounce() < 0 || sandbox_enter(&cage, NULL, 0) < 0)
 			_exit(2);
 		fd = ask(c, UNIX, PATIENCE_MS);
 		if (fd < 0 || send(fd, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
