@@ -140,6 +140,7 @@ src_libsinkd_a_SOURCES = \
 	src/proc/counters.c src/proc/counters.h \
 	src/proc/crew.c src/proc/crew.h \
 	src/proc/daemon.c src/proc/daemon.h \
+	src/proc/deciders.c src/proc/deciders.h \
 	src/proc/generation.c src/proc/generation.h \
 	src/proc/helper.c src/proc/helper.h \
 	src/proc/identity.c src/proc/identity.h \

@@ -14,6 +14,7 @@
 #include "config/conf.h"
 #include "keys/keyring.h"
 #include "proc/daemon.h"
+#include "proc/generation.h"
 #include "proc/inherit.h"
 #include "proc/master.h"
 #include "proc/upgrade.h"
@@ -265,6 +266,24 @@ static int load(const struct command_line *cl, struct inherit *inherit,
 	return r;
 }
 
+/* Returns the exit status. */
+static int test_modules(const struct config *c)
+{
+	char error[MODULE_ERROR_SIZE];
+	struct identity identity;
+	int r = identity_resolve(c->user, c->group, &identity);
+
+	if (r < 0) {
+		(void)fprintf(
+			stderr, "sinkd: no account for the workers: %s\n", strerror(-r));
+		return EX_CONFIG;
+	}
+	if (generation_check_modules(c, &identity, error) == 0)
+		return EXIT_SUCCESS;
+	(void)fprintf(stderr, "sinkd: %s\n", error);
+	return EX_CONFIG;
+}
+
 static int act(const struct command_line *cl, struct inherit *inherit,
 	const struct upgrade_env *upgrade)
 {
@@ -276,6 +295,8 @@ static int act(const struct command_line *cl, struct inherit *inherit,
 		return EX_CONFIG;
 	switch (cl->action) {
 	case ACTION_TEST:
+		if (config->module_count > 0)
+			status = test_modules(config);
 		break;
 	case ACTION_PRINT:
 		config_print(config, stdout);

@@ -58,6 +58,9 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 	X(EV_DELIVERY_CLEANED, "delivery.cleaned")                                       \
 	X(EV_COMMAND_END, "command.end")                                                 \
 	X(EV_COMMAND_REFUSED, "command.refused")                                         \
+	X(EV_RULE_FIRED, "rule.fired")                                                   \
+	X(EV_POLICY_FAILED, "policy.failed")                                             \
+	X(EV_POLICY_IGNORED, "policy.ignored")                                           \
 	X(EV_MODULE_NOTE, "module.note")                                                 \
 	X(EV_ACCEPT_FAILED, "accept.failed")                                             \
 	X(EV_SERVER_SANDBOX, "server.sandbox")                                           \

@@ -100,6 +100,8 @@ struct config {
 	struct rules_settings rules;
 	struct delivery_route *routes; /* of rules; route 1 is routes[0] */
 	size_t route_count;
+	/* With modules, behind those of rules: one for each deliver section. */
+	size_t section_routes; /* how many are before them */
 	struct module_settings *modules;
 	size_t module_count;
 	struct service_settings service; /* socket NULL: there is none */

@@ -216,11 +216,34 @@ static int settle_listener(struct config *c, struct listen_settings *l)
 	return l->delivery_names == NULL ? -ENOMEM : 0;
 }
 
+/* Modules may send recipients to any section. */
+static int add_section_routes(struct config *c)
+{
+	size_t n = c->route_count + c->delivery_count;
+	struct delivery_route *routes = arena_alloc(&c->arena, n * sizeof(*routes));
+	size_t *sections = arena_alloc(&c->arena, c->delivery_count * sizeof(*sections));
+
+	if (routes == NULL || sections == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->route_count; i++)
+		routes[i] = c->routes[i];
+	for (size_t i = 0; i < c->delivery_count; i++) {
+		sections[i] = i;
+		routes[c->route_count + i] = (struct delivery_route){&sections[i], 1};
+	}
+	c->section_routes = c->route_count;
+	c->routes = routes;
+	c->route_count = n;
+	return 0;
+}
+
 int routing_settle(struct report *r, struct config *c)
 {
 	/* What was told may be the reason of more, or for NULL where a text should be. */
 	if (r->mistakes > 0)
 		return 0;
+	if (c->module_count > 0 && add_section_routes(c) < 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < c->listener_count; i++) {
 		struct listen_settings *l = &c->listeners[i];
 		int error = settle_listener(c, l);

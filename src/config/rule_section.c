@@ -71,7 +71,9 @@ static const char *parse_reply(struct reader *r, const char *written, int *ret_c
 static void read_pattern(struct reader *r, const struct section *s, const char *option,
 	const char *text, struct pattern **ret)
 {
-	const char *wrong = text == NULL ? NULL : pattern_new(text, ret);
+	/* What matches anything is no condition. */
+	bool is_any = text == NULL || strcmp(text, "*") == 0;
+	const char *wrong = is_any ? NULL : pattern_new(text, ret);
 
 	if (wrong != NULL)
 		report_text(r, s, option, text, wrong);
@@ -229,6 +231,7 @@ static void read_rule(struct reader *r, const struct section *s, struct rule_tex
 	const char *wrong = NULL;
 
 	rule->name = reader_copy_text(r, schema_title(s));
+	t->entry.enhanced = t->entry.text = "";
 	reader_set_options(r, s, option_rule, t);
 	check_name(r, s);
 	if (!schema_has(s, "on"))

@@ -100,6 +100,7 @@ static void become_worker(
 		.spawner_count = g->spawners.count,
 		.section_fds = g->spawners.section_fds,
 		.rule_numbers = g->rule_numbers,
+		.connector_fd = g->connector.asker_fd,
 		.client_key_secret = {c->secret[0], c->secret[1]},
 	};
 

@@ -13,11 +13,17 @@
 #include "base/fdio.h"
 #include "base/number.h"
 #include "delivery/delivery.h"
+#include "policy/module.h"
+#include "proc/deciders.h"
+#include "proc/module_check.h"
 
 /* A host name has 255 octets at most. */
 #define REPLY_SIZE 320
 
 #define LARGER_THAN_HOLES (1 << 20)
+
+/* Who has not loaded by then hangs. */
+#define MODULE_CHECK_MS 10000
 
 /* Clients of a listener that are refused in one go; the master has other things to do. */
 #define REFUSALS_AT_ONCE 64
@@ -83,7 +89,7 @@ static int open_listeners(struct generation *g, const struct listener *existing,
 	return 0;
 }
 
-_Static_assert(SPAWNERS_MAX + 1 <= SANDBOX_SHARED_MAX, "not all channels have room");
+_Static_assert(SPAWNERS_MAX + 2 <= SANDBOX_SHARED_MAX, "not all channels have room");
 
 static void share_channels(struct generation *g)
 {
@@ -91,6 +97,8 @@ static void share_channels(struct generation *g)
 
 	if (g->keys.asker_fd >= 0)
 		s->shared_fds[s->shared_count++] = g->keys.asker_fd;
+	if (g->connector.asker_fd >= 0)
+		s->shared_fds[s->shared_count++] = g->connector.asker_fd;
 	for (size_t i = 0; i < g->spawners.count; i++)
 		s->shared_fds[s->shared_count++] = g->spawners.asker_fds[i];
 }
@@ -99,7 +107,9 @@ static void share_channels(struct generation *g)
 static int build_sandbox(struct generation *g, enum log_level level)
 {
 	static const char *const levels[] = {"kill", "trap", "off"};
-	int r = sandbox_init(g->config->sandbox_level, SANDBOX_WORKER, &g->sandbox);
+	enum sandbox_role role =
+		g->connector.asker_fd >= 0 ? SANDBOX_WORKER_WITH_POLICY : SANDBOX_WORKER;
+	int r = sandbox_init(g->config->sandbox_level, role, &g->sandbox);
 	const struct sandbox *s = &g->sandbox;
 
 	if (r < 0)
@@ -167,6 +177,58 @@ static int start_spawners(struct generation *g, enum log_level level)
 	return r < 0 ? fail(level, "start a spawner", "", r, EXIT_FAILURE) : 0;
 }
 
+/* Where the policy service is was found to be an address when it was read. */
+static int open_connector(struct generation *g, enum log_level level)
+{
+	const struct service_settings *s = &g->config->service;
+	const char *error;
+	int r;
+
+	if (s->socket == NULL)
+		return 0;
+	r = endpoint_parse(s->socket, g->service.endpoints, &error);
+	if (r > 0) {
+		g->service.endpoint_count = (size_t)r;
+		g->service.timeout_ms = s->timeout_ms;
+		r = connector_open(&g->connector, g->config->sandbox_level);
+	}
+	return r < 0 ? fail(level, "prepare the connector", s->socket, r, EXIT_FAILURE)
+		     : 0;
+}
+
+static struct connector_env connector_env_of(const struct generation *g)
+{
+	return (struct connector_env){
+		.targets = &g->service,
+		.target_count = 1,
+		.identity = &g->identity,
+		.is_daemon = g->is_daemon,
+	};
+}
+
+static int start_connector(struct generation *g, enum log_level level)
+{
+	const struct connector_env env = connector_env_of(g);
+	int r;
+
+	if (g->connector.asker_fd < 0)
+		return 0;
+	r = connector_start(&g->connector, &env);
+	return r < 0 ? fail(level, "start the connector", "", r, EXIT_FAILURE) : 0;
+}
+
+/* In workers it would be too late to find out. */
+static int check_modules(const struct generation *g, enum log_level level)
+{
+	char error[MODULE_ERROR_SIZE];
+
+	if (generation_check_modules(g->config, &g->identity, error) == 0)
+		return 0;
+	log_event(level, EV_SERVER_FAILED, LOG_TEXT("step", "load a module"),
+		LOG_TEXT("reason", error));
+	return EX_CONFIG;
+}
+
 static struct keys_env keys_env_of(const struct generation *g)
 {
 	return (struct keys_env){
@@ -202,6 +264,18 @@ static int start_keys(struct generation *g, enum log_level level)
 	return 0;
 }
 
+int generation_check_modules(
+	const struct config *c, const struct identity *identity, char *error)
+{
+	struct module_env env;
+
+	if (c->module_count == 0)
+		return 0;
+	deciders_fill_check_env(c, &env);
+	return module_check(
+		c->modules, c->module_count, &env, identity, MODULE_CHECK_MS, error);
+}
+
 struct generation *generation_new(
 	uint32_t number, const struct config *config, struct keyring *keyring)
 {
@@ -215,6 +289,7 @@ struct generation *generation_new(
 		.config = config,
 		.keyring = keyring,
 		.keys = KEYS_NONE,
+		.connector = CONNECTOR_NONE,
 		.quit_pipe = {-1, -1},
 	};
 	if (g->rule_numbers == NULL) {
@@ -264,6 +339,10 @@ int generation_prepare(struct generation *g, enum log_level level)
 	if (status == 0)
 		status = open_spawners(g, level);
 	if (status == 0)
+		status = open_connector(g, level);
+	if (status == 0)
+		status = check_modules(g, level);
+	if (status == 0)
 		status = build_sandbox(g, level);
 	if (status == 0)
 		status = prepare_deliveries(g, level);
@@ -282,6 +361,8 @@ int generation_start_helpers(struct generation *g, enum log_level level)
 
 	if (status == 0)
 		status = start_spawners(g, level);
+	if (status == 0)
+		status = start_connector(g, level);
 	settle_heap();
 	return status;
 }
@@ -293,6 +374,7 @@ void generation_free(struct generation *g)
 	generation_close_listeners(g, g->listeners, g->listener_count);
 	keys_done(&g->keys);
 	spawners_done(&g->spawners);
+	connector_done(&g->connector);
 	tls_free(g->tls);
 	sasl_free(g->sasl);
 	keyring_unref(g->keyring);
@@ -314,15 +396,20 @@ void generation_close_listeners(
 bool generation_note_exit(struct generation *g, pid_t pid, int status, bool is_expected)
 {
 	return keys_note_exit(&g->keys, pid, status, is_expected) ||
-	       spawners_note_exit(&g->spawners, pid, status, is_expected);
+	       spawners_note_exit(&g->spawners, pid, status, is_expected) ||
+	       connector_note_exit(&g->connector, pid, status, is_expected);
 }
 
 uint64_t generation_tend_helpers(struct generation *g, uint64_t now_ms)
 {
-	const struct keys_env env = keys_env_of(g);
+	const struct keys_env keys = keys_env_of(g);
+	const struct connector_env connector = connector_env_of(g);
+	uint64_t next_ms = number_min(
+		keys_tend(&g->keys, &keys, now_ms), spawners_tend(&g->spawners, now_ms));
 
-	return number_min(
-		keys_tend(&g->keys, &env, now_ms), spawners_tend(&g->spawners, now_ms));
+	if (g->connector.asker_fd < 0)
+		return next_ms;
+	return number_min(next_ms, connector_tend(&g->connector, &connector, now_ms));
 }
 
 void generation_dismiss(struct generation *g)

@@ -12,6 +12,7 @@
 #include "keys/keyring.h"
 #include "net/listener.h"
 #include "net/tls.h"
+#include "proc/connector.h"
 #include "proc/identity.h"
 #include "proc/keys.h"
 #include "proc/sandbox.h"
@@ -26,7 +27,9 @@ struct generation {
 	struct sasl *sasl;       /* NULL: no AUTH */
 	struct keys keys;
 	struct spawners spawners;
-	bool is_daemon; /* nobody reads standard error after the start */
+	struct connector connector;      /* to the policy service, if there is one */
+	struct connector_target service; /* where that is */
+	bool is_daemon;                  /* nobody reads standard error after the start */
 	struct sandbox sandbox;
 	uint16_t *rule_numbers; /* of the rules of the configuration, see rulebook.h */
 	struct listener *listeners;
@@ -35,6 +38,11 @@ struct generation {
 	unsigned alive;   /* workers, those starting among them */
 	struct generation *older;
 };
+
+/* Whether the modules of the configuration can be loaded, in children with the rights of
+ * a worker; see proc/module_check.h. */
+int generation_check_modules(
+	const struct config *c, const struct identity *identity, char *error);
 
 /* A generation that has nothing yet; the keyring is its own from here on.  NULL without
  * memory. */

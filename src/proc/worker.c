@@ -33,14 +33,15 @@
 #include "proc/child.h"
 #include "proc/confine.h"
 #include "proc/counters.h"
+#include "proc/deciders.h"
 #include "proc/sandbox.h"
 #include "proc/serve.h"
 #include "proc/slots.h"
 #include "proc/spawners.h"
 
 /* Descriptors a worker keeps besides its listeners: quit, ready, board, slots, counters,
- * wake, log, keys. */
-#define KEPT_FDS 8
+ * wake, log, keys, connector. */
+#define KEPT_FDS 9
 
 /* A machine out of descriptors or memory gets this long to recover. */
 #define ACCEPT_BACKOFF_MS 100
@@ -54,6 +55,8 @@ struct worker {
 	struct counters *counters;
 	struct server *server;
 	struct serve_env serve_env;
+	struct deciders *deciders;
+	struct deciders_env deciders_env;
 	uint64_t sessions; /* served */
 };
 
@@ -109,6 +112,7 @@ static int close_descriptors(const struct worker_env *env)
 	keep[n++] = env->wake_fd;
 	keep[n++] = log_fd();
 	keep[n++] = env->keys_fd;
+	keep[n++] = env->connector_fd;
 	for (size_t i = 0; i < env->spawner_count; i++)
 		keep[n++] = env->spawner_fds[i];
 	return fdio_close_others(keep, n);
@@ -157,6 +161,8 @@ static int open_deliveries(struct worker *w)
 		log_event(LOG_FATAL, EV_WORKER_FAILED, LOG_TEXT("step", "open delivery"),
 			LOG_TEXT("delivery", c->deliveries[failed].name),
 			LOG_TEXT("path", path_of(c, failed)), LOG_ERRNO(r));
+	else
+		delivery_set_routes(w->delivery, c->routes, c->route_count);
 	return r;
 }
 
@@ -281,6 +287,22 @@ static int map_counters(struct worker *w)
 	return r;
 }
 
+/* Modules run code of their own from here on: with our rights, and no more. */
+static int load_deciders(struct worker *w)
+{
+	const struct worker_env *env = w->env;
+
+	w->deciders_env = (struct deciders_env){
+		.config = env->config,
+		.board = w->board,
+		.counters = w->counters,
+		.rule_numbers = env->rule_numbers,
+		.secret = {env->client_key_secret[0], env->client_key_secret[1]},
+		.connector_fd = env->connector_fd,
+	};
+	return deciders_new(&w->deciders_env, &w->deciders);
+}
+
 static int prepare_to_serve(struct worker *w)
 {
 	const struct worker_env *env = w->env;
@@ -288,6 +310,7 @@ static int prepare_to_serve(struct worker *w)
 	w->serve_env = (struct serve_env){
 		.config = env->config,
 		.delivery = w->delivery,
+		.hooks = deciders_hooks(w->deciders),
 		.tls = env->tls,
 		.sasl = env->sasl,
 		.board = w->board,
@@ -323,18 +346,20 @@ static int set_up(struct worker *w)
 		return fail_step("give up root", r);
 	if ((r = child_watch_master(env->master, SIGTERM)) < 0)
 		return fail_step("watch the master", r);
-	if ((r = sandbox_renounce()) < 0)
-		return fail_step("give up what is left", r);
-	if ((r = confine_files(w)) < 0)
-		return fail_step("confine files", r);
-	if ((r = check_deliveries(w)) < 0)
-		return r;
 	if ((r = map_board(w)) < 0)
 		return fail_step("map the notice board", r);
 	if ((r = map_slot(w)) < 0)
 		return fail_step("map the slot", r);
 	if ((r = map_counters(w)) < 0)
 		return fail_step("map the counters", r);
+	if ((r = load_deciders(w)) < 0)
+		return fail_step("load who decides", r);
+	if ((r = sandbox_renounce()) < 0)
+		return fail_step("give up what is left", r);
+	if ((r = confine_files(w)) < 0)
+		return fail_step("confine files", r);
+	if ((r = check_deliveries(w)) < 0)
+		return r;
 	if ((r = watch_listeners(w)) < 0)
 		return fail_step("watch the listeners", r);
 	if ((r = set_signals(w)) < 0)
@@ -479,5 +504,6 @@ void worker_main(const struct worker_env *env)
 	(void)sigprocmask(SIG_BLOCK, &all, NULL);
 	serve_free(w.server);
 	delivery_close(w.delivery);
+	deciders_free(w.deciders);
 	exit(r < 0 ? WORKER_EXIT_FAILED : WORKER_EXIT_DONE);
 }

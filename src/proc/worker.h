@@ -43,6 +43,7 @@ struct worker_env {
 	const int *spawner_fds;
 	size_t spawner_count;
 	const int *section_fds;
+	int connector_fd;              /* to policy services; -1: there is none */
 	const uint16_t *rule_numbers;  /* of the rules of config, see rulebook.h */
 	uint64_t client_key_secret[2]; /* for the keys of clients, see counters.h */
 };

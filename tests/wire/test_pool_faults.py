@@ -42,6 +42,8 @@ def a_worker_that_hangs_is_replaced():
         assert seconds > 1, "it was not late yet"
         [line] = server.events("worker.hung")
         assert f" worker={hung} state=command client=127.0.0.1 late_ms=" in line, line
+        # It is gone before its master has buried it.
+        wait_until(lambda: server.events("worker.exit"), what="its funeral")
         [line] = server.events("worker.exit")
         assert f" worker={hung} signal=KILL state=command client=127.0.0.1 " in line, line
         server.wait_idle(3)

@@ -285,6 +285,7 @@ def one_that_is_killed_comes_back():
         assert reply.startswith("250 ") == os.path.exists(server.path("work", "never")), reply
         wait_until(lambda: gone(command), what="the end of its command")
         assert not house.pids_in("finished")
+        wait_until(lambda: server.events("spawner.exit"), what="its funeral")
         [line] = server.events("spawner.exit")
         for field in "level=warn", f"spawner={pid}", "signal=KILL", "wait_ms=0":
             assert f" {field}" in line, line

@@ -1,0 +1,242 @@
+/* Who decides; see deciders.h.  Runs in workers; what it hands to rules, modules and the
+ * policy service comes from hostile clients. */
+#include "proc/deciders.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "policy/connect_request.h"
+#include "policy/module.h"
+#include "policy/rules.h"
+#include "policy/service.h"
+#include "policy/stack.h"
+#include "proc/rulebook.h"
+
+struct deciders {
+	const struct deciders_env *env;
+	struct stack *stack;
+	struct rules *rules;
+	struct modules *modules;
+	struct service *service;
+	struct rules_env rules_env;
+	struct module_env module_env;
+	struct service_env service_env;
+};
+
+static uint64_t count_key(void *user, uint64_t key, uint64_t window_ms)
+{
+	const struct deciders *d = user;
+
+	return counters_count_key(d->env->counters, key, clock_monotonic_ms(), window_ms);
+}
+
+static uint64_t look_at_key(void *user, uint64_t key, uint64_t window_ms)
+{
+	const struct deciders *d = user;
+
+	return counters_seen_key(d->env->counters, key, clock_monotonic_ms(), window_ms);
+}
+
+/* ------------------------------------------------------------------------- rules */
+
+static uint16_t number_of(const struct deciders *d, const struct rules_entry *entry)
+{
+	return d->env->rule_numbers[entry - d->env->config->rules.entries];
+}
+
+static bool is_on(void *user, const struct rules_entry *entry)
+{
+	const struct deciders *d = user;
+	bool is_on = entry->is_enabled;
+
+	(void)rulebook_is_switched(d->env->board, number_of(d, entry), &is_on);
+	return is_on;
+}
+
+static void note_fired(
+	void *user, const struct rules_entry *entry, struct sinkd_session *session)
+{
+	const struct deciders *d = user;
+
+	(void)session;
+	(void)counters_add_rule(d->env->counters, number_of(d, entry));
+	log_event(LOG_INFO, EV_RULE_FIRED, LOG_TEXT("rule", entry->rule.name));
+}
+
+/* ------------------------------------------------------------------------ modules */
+
+/* Only of a section that has to succeed: a reply 250 has to mean something. */
+static uint32_t find_route(const struct config *c, struct str name)
+{
+	for (size_t i = 0; i < c->delivery_count; i++)
+		if (c->deliveries[i].is_required &&
+			str_equal(str_of(c->deliveries[i].name), name))
+			return (uint32_t)(c->section_routes + i + 1);
+	return 0;
+}
+
+static uint32_t find_own_route(void *user, struct str name)
+{
+	const struct deciders *d = user;
+
+	return find_route(d->env->config, name);
+}
+
+/* A module that is only looked at has nobody to count for. */
+static uint64_t count_nothing(void *user, uint64_t key, uint64_t window_ms)
+{
+	(void)user;
+	(void)key;
+	(void)window_ms;
+	return 0;
+}
+
+static uint32_t find_config_route(void *user, struct str name)
+{
+	return find_route(user, name);
+}
+
+void deciders_fill_check_env(const struct config *config, struct module_env *ret)
+{
+	/* It is only read. */
+	union {
+		const struct config *in;
+		void *out;
+	} user = {.in = config};
+
+	*ret = (struct module_env){.user = user.out,
+		.count = count_nothing,
+		.seen = count_nothing,
+		.find_route = find_config_route};
+}
+
+/* ----------------------------------------------------------------- policy service */
+
+static int connect_to_service(void *user, uint64_t deadline_ms)
+{
+	const struct deciders *d = user;
+
+	return connect_request_ask(d->env->connector_fd, 0, deadline_ms);
+}
+
+static void note_failure(void *user, const char *why, int error)
+{
+	const struct deciders *d = user;
+
+	log_event(LOG_WARN, EV_POLICY_FAILED,
+		LOG_TEXT("socket", d->env->config->service.socket),
+		LOG_TEXT("error", why),
+		LOG_TEXT("reason", error != 0 ? strerror(-error) : ""));
+}
+
+static void note_ignored(void *user, struct str action)
+{
+	(void)user;
+	log_event(LOG_INFO, EV_POLICY_IGNORED, LOG_STR("action", action));
+}
+
+/* ---------------------------------------------------------------------------- all */
+
+static int add_rules(struct deciders *d)
+{
+	const struct config *c = d->env->config;
+	const struct sinkd_hooks *below;
+
+	if (c->rules.count == 0)
+		return 0;
+	d->rules_env = (struct rules_env){.user = d,
+		.counting = {d, count_key},
+		.is_on = is_on,
+		.fired = note_fired};
+	d->rules = rules_new(&c->rules, &d->rules_env);
+	if (d->rules == NULL)
+		return -ENOMEM;
+	below = stack_add(d->stack, NULL);
+	stack_set(d->stack, 0, rules_hooks(d->rules, below));
+	return 0;
+}
+
+static int add_modules(struct deciders *d)
+{
+	const struct config *c = d->env->config;
+	char error[MODULE_ERROR_SIZE];
+
+	if (c->module_count == 0)
+		return 0;
+	d->module_env = (struct module_env){.user = d,
+		.secret = {d->env->secret[0], d->env->secret[1]},
+		.count = count_key,
+		.seen = look_at_key,
+		.find_route = find_own_route};
+	if (modules_load(c->modules, c->module_count, &d->module_env, d->stack,
+		    d->rules != NULL, error, &d->modules) == 0)
+		return 0;
+	log_event(LOG_FATAL, EV_WORKER_FAILED, LOG_TEXT("step", "load modules"),
+		LOG_TEXT("reason", error));
+	return -ENOEXEC;
+}
+
+static int add_service(struct deciders *d)
+{
+	const struct config *c = d->env->config;
+
+	if (c->service.socket == NULL)
+		return 0;
+	d->service_env = (struct service_env){.user = d,
+		.connect = connect_to_service,
+		.failed = note_failure,
+		.ignored = note_ignored};
+	d->service = service_new(&c->service, &d->service_env);
+	if (d->service == NULL)
+		return -ENOMEM;
+	(void)stack_add(d->stack, service_hooks(d->service));
+	return 0;
+}
+
+int deciders_new(const struct deciders_env *env, struct deciders **ret)
+{
+	const struct config *c = env->config;
+	struct deciders *d = calloc(1, sizeof(*d));
+	int r = -ENOMEM;
+
+	if (d == NULL)
+		return r;
+	d->env = env;
+	d->stack = stack_new((c->rules.count > 0) + MODULES_LAYERS(c->module_count) +
+			     (c->service.socket != NULL));
+	if (d->stack != NULL)
+		r = add_rules(d);
+	if (r == 0)
+		r = add_modules(d);
+	if (r == 0)
+		r = add_service(d);
+	if (r < 0)
+		deciders_free(d);
+	else
+		*ret = d;
+	return r;
+}
+
+void deciders_free(struct deciders *d)
+{
+	if (d == NULL)
+		return;
+	modules_free(d->modules);
+	service_free(d->service);
+	rules_free(d->rules);
+	stack_free(d->stack);
+	free(d);
+}
+
+const struct sinkd_hooks *deciders_hooks(const struct deciders *d)
+{
+	return stack_top(d->stack);
+}
+
+const struct sinkd_backend *deciders_backend(const struct deciders *d, size_t module)
+{
+	return d->modules == NULL ? NULL : modules_backend(d->modules, module);
+}
