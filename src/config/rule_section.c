@@ -148,8 +148,6 @@ static void read_reply(struct reader *r, const struct section *s, struct rule_te
 	struct rules_entry *e = &t->entry;
 	const char *wrong;
 
-	e->enhanced = "";
-	e->text = "";
 	if (t->reply == NULL)
 		return;
 	wrong = parse_reply(r, t->reply, &e->code, &e->enhanced, &e->text);

@@ -140,6 +140,18 @@ static void test_modules(void)
 	CHECK("its delivery", c->deliveries[1].backend == &delivery_module &&
 				      c->deliveries[1].module_number == 1 &&
 				      !c->deliveries[1].is_required);
+	CHECK("routes of modules", c->section_routes == 0 && c->route_count == 2);
+	for (size_t i = 0; i < c->route_count; i++)
+		CHECK("routes of modules",
+			c->routes[i].count == 1 && c->routes[i].sections[0] == i);
+	config_free(c);
+
+	c = load("deliver n { type = discard }\n"
+		 "rule r { on = rcpt action = deliver deliver = {n} }\nmodule /a.so {}\n",
+		NULL);
+	CHECK("behind those of rules", c->rules.entries[0].route == 1 &&
+					       c->section_routes == 1 &&
+					       c->route_count == 2);
 	config_free(c);
 }
 
@@ -311,7 +323,7 @@ static void test_sample_examples(void)
 	(void)fclose(out);
 	(void)fclose(f);
 	c = load(text, NULL);
-	CHECK("rules", c->rules.count == 4 && c->route_count == 1);
+	CHECK("rules", c->rules.count == 4 && c->section_routes == 1);
 	CHECK("a module", c->module_count == 1 && c->deliveries[3].module_number == 0);
 	CHECK("a service", c->service.socket != NULL);
 	printed = print_conf(c);
