@@ -126,13 +126,17 @@ static void test_modules(void)
 			"2: deliver \"d\": headers: only for type \"maildir\" and "
 			"\"pipe\"\n"},
 	};
-	struct config *c;
 
 	CHECK_CONF_MISTAKES(cases);
-	c = load("deliver n { type = discard }\n"
-		 "deliver d { type = module module = /b.so required = false }\n"
-		 "module /a.so { argument = x }\nmodule /b.so {}\n",
-		NULL);
+}
+
+static void test_modules_kept(void)
+{
+	struct config *c =
+		load("deliver n { type = discard }\n"
+		     "deliver d { type = module module = /b.so required = false }\n"
+		     "module /a.so { argument = x }\nmodule /b.so {}\n",
+			NULL);
 	CHECK("modules", c->module_count == 2);
 	CHECK_STR("path", str_of(c->modules[0].path), STR("/a.so"));
 	CHECK_STR("argument", str_of(c->modules[0].argument), STR("x"));
@@ -343,6 +347,7 @@ void suite_conf_deciders(void)
 	CU_add_test(s, "routes", test_routes);
 	CU_add_test(s, "routes after the command line", test_overrides);
 	CU_add_test(s, "modules", test_modules);
+	CU_add_test(s, "modules that are kept", test_modules_kept);
 	CU_add_test(s, "policy service", test_policy);
 	CU_add_test(s, "print", test_print);
 	CU_add_test(s, "examples of documents", test_documents);
