@@ -57,7 +57,8 @@ struct worker {
 	struct serve_env serve_env;
 	struct deciders *deciders;
 	struct deciders_env deciders_env;
-	uint64_t sessions; /* served */
+	const struct sinkd_backend **backends; /* of each deliver section, or NULL */
+	uint64_t sessions;                     /* served */
 };
 
 /* For the signal handler, which has no other way to know. */
@@ -152,8 +153,9 @@ static int open_deliveries(struct worker *w)
 {
 	const struct config *c = w->env->config;
 	size_t failed = 0;
-	const struct delivery_env env = {
-		.spool_dir = c->spool_dir, .spawn_fds = w->env->section_fds};
+	const struct delivery_env env = {.spool_dir = c->spool_dir,
+		.spawn_fds = w->env->section_fds,
+		.modules = w->backends};
 	int r = delivery_open(
 		c->deliveries, c->delivery_count, &env, &w->delivery, &failed);
 
@@ -291,6 +293,7 @@ static int map_counters(struct worker *w)
 static int load_deciders(struct worker *w)
 {
 	const struct worker_env *env = w->env;
+	int r;
 
 	w->deciders_env = (struct deciders_env){
 		.config = env->config,
@@ -300,7 +303,17 @@ static int load_deciders(struct worker *w)
 		.secret = {env->client_key_secret[0], env->client_key_secret[1]},
 		.connector_fd = env->connector_fd,
 	};
-	return deciders_new(&w->deciders_env, &w->deciders);
+	r = deciders_new(&w->deciders_env, &w->deciders);
+	for (size_t i = 0; r == 0 && i < env->config->delivery_count; i++) {
+		const struct delivery_settings *d = &env->config->deliveries[i];
+
+		if (d->backend != &delivery_module)
+			continue;
+		w->backends[i] = deciders_backend(w->deciders, d->module_number);
+		if (w->backends[i] == NULL)
+			r = -ENOEXEC;
+	}
+	return r;
 }
 
 static int prepare_to_serve(struct worker *w)
@@ -338,6 +351,9 @@ static int set_up(struct worker *w)
 	setproctitle("worker %u (starting)", env->number);
 	leave_restartable_sequences();
 	be_patient();
+	w->backends = calloc(env->config->delivery_count, sizeof(*w->backends));
+	if (w->backends == NULL)
+		return fail_step("allocate", -ENOMEM);
 	if ((r = open_deliveries(w)) < 0)
 		return r;
 	if ((r = sandbox_drop_bounding_set()) < 0)
