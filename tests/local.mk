@@ -277,8 +277,8 @@ TESTS += tests/fuzz/run_corpus.sh
 EXTRA_DIST += tests/fuzz/run_corpus.sh tests/fuzz/corpus tests/fuzz/make_corpus.py \
 	tests/fuzz/coverage.py $(fuzz_targets:%=tests/fuzz/%.dict)
 
-# The time is shared out evenly; make -j runs several at once.  New inputs go to a directory of the build, so that
-# the corpus in the source stays small and reviewed; what crashes is copied there by
+# The time is shared out evenly; make -j runs several at once.  New inputs go to a
+# directory of the build, so that the corpus in the source stays small and reviewed; what crashes is copied there by
 # hand, with a test.
 FUZZ_SECONDS = 60
 fuzz_runs = $(fuzz_targets:%=fuzz-%)

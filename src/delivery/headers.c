@@ -176,36 +176,20 @@ static void add_port(const struct writer *w, uint16_t port)
 	add_fact(w, "port", port == 0 ? STR("") : str_of(text));
 }
 
-/* 192.0.2.7:25, [2001:db8::1]:25 */
-static void add_destination(const struct writer *w, const struct envelope_client *client)
-{
-	struct str address = client->proxy_address;
-	bool is_v6 = address.n > 0 && memchr(address.p, ':', address.n) != NULL;
-	char text[128];
-	size_t n;
-
-	if (client->proxy_port == 0) {
-		add_fact(w, "destination", address);
-		return;
-	}
-	n = str_copy(text, sizeof(text) - 8, is_v6 ? STR("[") : STR(""));
-	n += str_copy(text + n, sizeof(text) - 8 - n, address);
-	(void)snprintf(text + n, sizeof(text) - n, is_v6 ? "]:%" PRIu16 : ":%" PRIu16,
-		client->proxy_port);
-	add_fact(w, "destination", address.n > 0 ? str_of(text) : STR(""));
-}
-
 /* In an order that stays: readers may rely on it. */
 static void add_envelope(const struct writer *w, const struct envelope *e)
 {
 	const struct envelope *whole = whole_of(e);
 	const struct envelope_client *client = &e->client;
 	bool is_known = !str_equal(client->address, STR("unknown"));
+	char destination[ENVELOPE_DESTINATION_MAX];
 
 	add_fact(w, "client", is_known ? client->address : STR(""));
 	add_port(w, client->port);
 	add_fact(w, "name", client->name);
-	add_destination(w, client);
+	add_fact(w, "destination",
+		envelope_destination(
+			client->proxy_address, client->proxy_port, destination));
 	add_fact(w, "listener", client->listener);
 	add_fact(w, "helo", client->helo);
 	add_fact(w, "protocol", str_of(envelope_protocol(e)));

@@ -10,8 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* --- version 1: a line -----------------------------------------------------------------
- */
+/* --- version 1: a line ---------------------------------------------------- */
 
 /* With its end; the specification says why. */
 #define LINE_MAX_BYTES 107
@@ -122,8 +121,7 @@ static enum proxy_outcome parse_v1(
 	return parse_line(line, ret, ret_error);
 }
 
-/* --- version 2: octets
- * ------------------------------------------------------------------ */
+/* --- version 2: octets ---------------------------------------------------- */
 
 /* The start, version and command, family and protocol, and the length of the rest. */
 #define FIXED_BYTES 16
@@ -188,8 +186,7 @@ static enum proxy_outcome parse_v2(
 	return PROXY_DONE;
 }
 
-/* --- either
- * ----------------------------------------------------------------------------- */
+/* --- either ----------------------------------------------------------------- */
 
 /* Whether bytes begin like this, as far as they go. */
 static bool may_start(struct str bytes, struct str start)

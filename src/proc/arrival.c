@@ -84,7 +84,7 @@ static void describe(struct arrival *a, const struct listener *listener,
 	setproctitle("worker %u [%s]", a->env->worker_number, a->address);
 }
 
-/* --- PROXY -------------------------------------------------------------------------- */
+/* --- PROXY ---------------------------------------------------------------- */
 
 /* Take what there is of the header.  Returns 0 when that is all of it, or -EAGAIN. */
 static int take_header(struct arrival *a, char bytes[PROXY_HEADER_MAX], size_t *n,
@@ -152,7 +152,7 @@ static void believe(struct arrival *a, const struct listener *listener,
 	const struct proxy_header *header)
 {
 	char peer[INET6_ADDRSTRLEN];
-	char destination[DESTINATION_TEXT_MAX];
+	char destination[ENVELOPE_DESTINATION_MAX];
 	bool is_proxy_here = a->peer.is_loopback;
 
 	memcpy(peer, a->address, sizeof(peer));
@@ -167,7 +167,7 @@ static void believe(struct arrival *a, const struct listener *listener,
 	}
 	log_event(LOG_INFO, EV_SESSION_PROXY, LOG_TEXT("peer", peer),
 		LOG_STR("client", a->peer.address), LOG_NUM("port", a->peer.port),
-		LOG_STR("destination", recorder_destination(a->peer.proxy_address,
+		LOG_STR("destination", envelope_destination(a->peer.proxy_address,
 					       a->peer.proxy_port, destination)));
 }
 
@@ -196,8 +196,7 @@ int arrival_meet(struct arrival *a, const struct listener *listener,
 	return r;
 }
 
-/* --- the door -------------------------------------------------------------------------
- */
+/* --- the door ------------------------------------------------------------- */
 
 /* Whether the client has more sessions already than one may.  Of two that come at the
  * same moment both may be one too many. */

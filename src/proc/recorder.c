@@ -2,7 +2,6 @@
  * clients', and the log escapes them. */
 #include "proc/recorder.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -77,30 +76,16 @@ static void count_answer(void *user, enum smtp_verb verb, int code)
 		slot_set_helo(r->slot, smtp_helo(r->engine));
 }
 
-struct str recorder_destination(
-	struct str address, uint16_t port, char text[DESTINATION_TEXT_MAX])
-{
-	bool is_v6 = address.n > 0 && memchr(address.p, ':', address.n) != NULL;
-	char host[INET6_ADDRSTRLEN];
-	int n = 0;
-
-	(void)str_copy(host, sizeof(host), address);
-	if (address.n > 0)
-		n = snprintf(text, DESTINATION_TEXT_MAX, is_v6 ? "[%s]:%u" : "%s:%u",
-			host, (unsigned)port);
-	return (struct str){text, (size_t)n};
-}
-
 /* What a proxy says of its client: with XCLIENT all that is known of it now. */
 static void log_introduction(void *user, const struct envelope_client *c)
 {
-	char destination[DESTINATION_TEXT_MAX];
+	char destination[ENVELOPE_DESTINATION_MAX];
 
 	(void)user;
 	log_event(LOG_INFO, EV_SESSION_XCLIENT, LOG_STR("client", c->address),
 		LOG_NUM("port", c->port), LOG_STR("name", c->name),
 		LOG_STR("helo", c->helo), LOG_STR("user", c->user),
-		LOG_STR("destination", recorder_destination(c->proxy_address,
+		LOG_STR("destination", envelope_destination(c->proxy_address,
 					       c->proxy_port, destination)));
 }
 

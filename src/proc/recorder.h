@@ -3,7 +3,6 @@
 #ifndef SINKD_PROC_RECORDER_H
 #define SINKD_PROC_RECORDER_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -48,12 +47,6 @@ void recorder_set_verbose(struct smtp_env *env, bool is_verbose);
 /* A session begins; from here on its id is in every line.  delivery_names: where its
  * messages go; kept by reference. */
 void recorder_begin(struct recorder *r, const char *delivery_names);
-
-/* "192.0.2.1:25" or "[2001:db8::1]:25", for the log; empty when the address is.  Valid as
- * long as text. */
-#define DESTINATION_TEXT_MAX (INET6_ADDRSTRLEN + sizeof("[]:65535"))
-struct str recorder_destination(
-	struct str address, uint16_t port, char text[DESTINATION_TEXT_MAX]);
 
 /* A TLS handshake has ended: well; or not, and why (static text or of the session). */
 void recorder_note_tls(struct recorder *r, const struct tls_session *tls);

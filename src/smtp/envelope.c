@@ -6,6 +6,7 @@
 #include "smtp/envelope.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/date.h"
@@ -28,6 +29,20 @@ const char *envelope_protocol(const struct envelope *e)
 		return "SMTP";
 	return names[client->is_lmtp][e->is_smtputf8]
 		    [2 * (client->tls.version.n > 0) + (client->user.n > 0)];
+}
+
+struct str envelope_destination(
+	struct str address, uint16_t port, char text[ENVELOPE_DESTINATION_MAX])
+{
+	bool is_v6 = address.n > 0 && memchr(address.p, ':', address.n) != NULL;
+	char host[ENVELOPE_DESTINATION_MAX - sizeof("[]:65535")];
+
+	if (address.n == 0 || port == 0)
+		return address;
+	(void)str_copy(host, sizeof(host), address);
+	(void)snprintf(text, ENVELOPE_DESTINATION_MAX,
+		is_v6 ? "[%s]:%" PRIu16 : "%s:%" PRIu16, host, port);
+	return str_of(text);
 }
 
 struct recipient *envelope_add_recipient(struct envelope *e, struct arena *arena)

@@ -105,6 +105,13 @@ struct recipient *envelope_add_recipient(struct envelope *e, struct arena *arena
 /* How it came: "SMTP", "ESMTPSA", "UTF8LMTPS" and so on (RFC 3848; 6531, 4.3). */
 const char *envelope_protocol(const struct envelope *e);
 
+/* "192.0.2.7:25", "[2001:db8::1]:25", or the address alone where the port is not known
+ * (0); empty without address, which is one that a proxy has told.  The text lives in
+ * text, or as long as the address. */
+#define ENVELOPE_DESTINATION_MAX 64
+struct str envelope_destination(
+	struct str address, uint16_t port, char text[ENVELOPE_DESTINATION_MAX]);
+
 /* Append "Received: ..." with its end of line (RFC 5321, 4.4), folded with
  * eol.  Client text appears only as printable ASCII without comment and quote
  * characters, the recipient of SMTPUTF8 as printable UTF-8.  Overflow shows in out. */

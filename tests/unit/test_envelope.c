@@ -312,6 +312,33 @@ static void test_hostile_names(void)
 	buf_done(&out);
 }
 
+static void test_destination(void)
+{
+	static const struct {
+		const char *address;
+		uint16_t port;
+		const char *expected;
+	} cases[] = {
+		{"192.0.2.7", 25, "192.0.2.7:25"},
+		{"192.0.2.7", 0, "192.0.2.7"},
+		{"2001:db8::1", 65535, "[2001:db8::1]:65535"},
+		{"2001:db8::1", 0, "2001:db8::1"},
+		{"1111:2222:3333:4444:5555:6666:255.255.255.255", 10025,
+			"[1111:2222:3333:4444:5555:6666:255.255.255.255]:10025"},
+		{"", 25, ""},
+		{"", 0, ""},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[ENVELOPE_DESTINATION_MAX];
+
+		CHECK_STR(cases[i].expected,
+			envelope_destination(
+				str_of(cases[i].address), cases[i].port, text),
+			str_of(cases[i].expected));
+	}
+}
+
 void suite_envelope(void)
 {
 	CU_pSuite s = CU_add_suite("envelope", NULL, NULL);
@@ -322,4 +349,5 @@ void suite_envelope(void)
 	CU_add_test(s, "client", test_client);
 	CU_add_test(s, "recipient", test_recipient);
 	CU_add_test(s, "hostile names", test_hostile_names);
+	CU_add_test(s, "destination", test_destination);
 }

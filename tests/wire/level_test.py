@@ -11,7 +11,8 @@ from sinkd_server import built_with_sanitizers
 # These start nothing, want to start without a configuration, or set the level; or they
 # wait for the master's clocks, or are many programs that do the same, or are about the
 # master and its size, where workers do nothing that they do not elsewhere.
-LEFT_OUT = {"test_client_extensions.py", "test_command_line.py", "test_first_start.py", "test_kill_storm.py",
+LEFT_OUT = {"test_client_extensions.py", "test_command_line.py",
+            "test_first_start.py", "test_kill_storm.py",
             "test_life_storm.py", "test_lmtp_postfix.py", "test_load_generator.py",
             "test_mail_clients.py", "test_mta_relay.py", "test_passwd.py", "test_pipe_limits.py",
             "test_pipe_storm.py", "test_pipe_verdicts.py", "test_pool.py",
