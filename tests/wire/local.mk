@@ -51,6 +51,8 @@ wire_tests = \
 	tests/wire/test_sandbox.py \
 	tests/wire/test_sinkctl.py \
 	tests/wire/test_spawner.py \
+	tests/wire/test_smtp_sink.py \
+	tests/wire/test_smtp_sink_offers.py \
 	tests/wire/test_stop.py \
 	tests/wire/test_storm.py \
 	tests/wire/test_surroundings.py \
@@ -72,6 +74,7 @@ wire_modules = \
 	tests/wire/load.py \
 	tests/wire/postfix.py \
 	tests/wire/sinkd_server.py \
+	tests/wire/smtp_sink.py \
 	tests/wire/upgraded_server.py \
 	tests/wire/wire_test.py \
 	tests/wire/workshop.py
