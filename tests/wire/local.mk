@@ -48,6 +48,7 @@ wire_tests = \
 	tests/wire/test_readiness.py \
 	tests/wire/test_reload.py \
 	tests/wire/test_respawn.py \
+	tests/wire/test_rules.py \
 	tests/wire/test_sandbox.py \
 	tests/wire/test_sinkctl.py \
 	tests/wire/test_spawner.py \
@@ -75,6 +76,7 @@ wire_modules = \
 	tests/wire/postfix.py \
 	tests/wire/sinkd_server.py \
 	tests/wire/smtp_sink.py \
+	tests/wire/stages.py \
 	tests/wire/upgraded_server.py \
 	tests/wire/wire_test.py \
 	tests/wire/workshop.py

@@ -106,18 +106,3 @@ class Original:
 
     def connect(self):
         return Client(self.address)
-
-
-# How a connection ends.
-FIN, RST = "FIN", "RST"
-
-
-def end_of(client):
-    """How the server ends the connection, with not a word before it."""
-    assert not client.received, client.received
-    try:
-        said = client.socket.recv(4096)
-    except ConnectionResetError:
-        return RST
-    assert not said, said
-    return FIN

@@ -7,8 +7,9 @@ import os
 import re
 import time
 
-from smtp_sink import (FIN, ROWS, RST, Original, Sink, all_instead_of, code_of, end_of,
-                       instead_of, rules_once_in_a_while, stage_of)
+from smtp_sink import (ROWS, Original, Sink, all_instead_of, code_of, instead_of,
+                       rules_once_in_a_while, stage_of)
+from stages import FIN, RST, end_of
 from wire_test import Skip, run
 
 # Of Postfix 3.7.
