@@ -48,6 +48,7 @@ wire_tests = \
 	tests/wire/test_readiness.py \
 	tests/wire/test_reload.py \
 	tests/wire/test_respawn.py \
+	tests/wire/test_rule_conditions.py \
 	tests/wire/test_rules.py \
 	tests/wire/test_sandbox.py \
 	tests/wire/test_sinkctl.py \
