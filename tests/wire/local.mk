@@ -49,6 +49,8 @@ wire_tests = \
 	tests/wire/test_reload.py \
 	tests/wire/test_respawn.py \
 	tests/wire/test_rule_conditions.py \
+	tests/wire/test_rule_counts.py \
+	tests/wire/test_rule_fates.py \
 	tests/wire/test_rules.py \
 	tests/wire/test_sandbox.py \
 	tests/wire/test_sinkctl.py \
