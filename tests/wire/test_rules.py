@@ -1,6 +1,7 @@
 """Rules against the live server: what each does at each stage of a session, in the middle of
 message text, and after it for one recipient of several (LMTP)."""
 
+import concurrent.futures
 import errno
 import os
 import select
@@ -9,7 +10,7 @@ import socket
 from certificates import any_certificate
 from commands import keys_of
 from lmtp import LmtpClient
-from sinkd_server import read_file
+from sinkd_server import Client, read_file, wait_until
 from stages import FIN, RST, SETTINGS, STAGES, TEXT, end_of, ruled, seconds_of, walk_to
 from wire_test import run
 
@@ -115,6 +116,34 @@ def waits():
         expect_fired(server, "r", "also")
 
     at_each_stage('rule "r" { ON  delay = "150ms" }\nrule "also" { ON  delay = "50ms" }', check)
+
+
+def who_goes_is_not_waited_for():
+    """One that has closed looks like one that says no more and listens: that gets its time."""
+    def answers_who_listens():
+        with ruled('rule "r" { on = "noop"  delay = "1s" }') as server, server.connect() as client:
+            client.greet()
+            client.send(b"NOOP\r\n")
+            client.end_of_input()
+            client.expect("250 2.0.0 ")
+            assert end_of(client) == FIN
+
+    def frees_the_worker(leave):
+        with ruled('rule "r" { on = "noop"  delay = "1h" }', 'timeouts { command = "1s" }') \
+                as server, server.connect() as client:
+            client.greet()
+            client.send(b"NOOP\r\nNOOP\r\n")
+            wait_until(lambda: server.events("rule.fired"))
+            leave(client)
+            server.wait_idle(1)
+            [line] = server.events("session.end")
+            assert keys_of(line)["how"] == ("broken" if leave is Client.reset else "gone"), line
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(answers_who_listens),
+                     *(pool.submit(frees_the_worker, leave)
+                       for leave in (Client.close, Client.reset, Client.end_of_input))]:
+            done.result()
 
 
 def drops():
@@ -312,5 +341,5 @@ def for_one_recipient():
 
 
 run(replies, replies_that_close, exceptions, disconnects, resets, stalls,
-    a_stall_that_lasts_too_long, waits, drops, other_sections, under_tls, faults_in_the_middle,
+    a_stall_that_lasts_too_long, waits, who_goes_is_not_waited_for, drops, other_sections, under_tls, faults_in_the_middle,
     clients_that_are_cut_off_while_they_send, for_one_recipient, together=True)
