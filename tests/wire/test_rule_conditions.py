@@ -6,7 +6,7 @@ import json
 import re
 
 from certificates import any_certificate
-from commands import keys_of
+from commands import keys_of, quoted
 from stages import FIN, RST, SETTINGS, end_of, ruled, seconds_of
 from wire_test import run
 
@@ -223,13 +223,15 @@ def hits_of(server):
     """By both ways to ask."""
     found = {name: row["hits"] for name, row in rows_of(server).items()}
     metrics = server.sinkctl("metrics")[0]
-    counted = re.findall(r'^sinkd_rule_hits_total\{rule="(.*?)"\} (\d+)$', metrics, re.M)
-    assert found == {name: int(count) for name, count in counted}, (found, metrics)
+    counted = re.findall(r'^sinkd_rule_hits_total\{rule="(.*)"\} (\d+)$', metrics, re.M)
+    assert found == {re.sub(r"\\(.)", r"\1", name): int(count) for name, count in counted}, counted
     return found
 
 
 def hits():
+    odd = r'a "name" with \x41 \ and {}'
     with ruled('rule "no" { on = "noop"  reply = "452 4.7.9 Hit" }',
+               f'rule {quoted(odd)} {{ on = "vrfy"  reply = "452 4.7.9 %{{rule}}" }}',
                'rule "never" { on = "noop"  reply = "453 4.7.9 Never" }',
                'rule "seldom" { on = "rset"  percent = 0  reply = "452 4.7.9 Seldom" }',
                'rule "always" { on = "rset"  percent = 100  delay = "1ms" }', workers=2) as server:
@@ -239,11 +241,14 @@ def hits():
             for _ in range(3):
                 client.command("NOOP", REFUSED)
             client.command("RSET", "250 ")
-        wanted = {"no": 6, "never": 0, "seldom": 0, "always": 2}
+            client.command("VRFY b", f"452 4.7.9 {odd}")
+        wanted = {"no": 6, odd: 2, "never": 0, "seldom": 0, "always": 2}
         assert hits_of(server) == wanted
         logged = [keys_of(line)["rule"] for line in server.events("rule.fired")]
-        assert sorted(logged) == ["always"] * 2 + ["no"] * 6, logged
+        assert sorted(logged) == [odd] * 2 + ["always"] * 2 + ["no"] * 6, logged
         assert re.search("no .*noop .* 6$", server.sinkctl("rules")[0], re.M)
+        server.sinkctl("rule", odd, "off")
+        clients[0].command("VRFY b", "252 ")
         for client in clients:
             client.close()
 
