@@ -146,6 +146,23 @@ def who_goes_is_not_waited_for():
             done.result()
 
 
+def deadlines_in_a_wait():
+    """That of commands is none; that of the session ends it, with the answer."""
+    short = " ".join(f'{name} = "1s"' for name in ("command", "data", "data-total", "tls"))
+    with ruled('rule "r" { on = "noop"  delay = "1500ms" }', f"timeouts {{ {short} }}") as server, \
+            ruled('rule "r" { on = "noop"  delay = "1h" }',
+                  f'timeouts {{ {short}  session = "1s" }}') as ending, \
+            server.connect() as client, ending.connect() as late:
+        for one in client, late:
+            one.greet()
+            one.send(b"NOOP\r\n")
+        late.expect("250 2.0.0 ")
+        late.expect("421 4.4.2 ")
+        assert end_of(late) == FIN
+        client.expect("250 2.0.0 ")
+        client.command("QUIT", "221 ")
+
+
 def drops():
     """Replies are as ever, and nothing is stored of it; the next message is."""
     def check(name, server, client):
@@ -341,5 +358,6 @@ def for_one_recipient():
 
 
 run(replies, replies_that_close, exceptions, disconnects, resets, stalls,
-    a_stall_that_lasts_too_long, waits, who_goes_is_not_waited_for, drops, other_sections, under_tls, faults_in_the_middle,
+    a_stall_that_lasts_too_long, waits, who_goes_is_not_waited_for,
+    deadlines_in_a_wait, drops, other_sections, under_tls, faults_in_the_middle,
     clients_that_are_cut_off_while_they_send, for_one_recipient, together=True)
