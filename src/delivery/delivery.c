@@ -90,13 +90,15 @@ int delivery_prepare_host(const struct delivery_settings *settings, size_t n,
 int delivery_open(const struct delivery_settings *settings, size_t n,
 	const struct delivery_env *env, struct delivery **ret, size_t *ret_failed)
 {
-	struct delivery *d = calloc(1, sizeof(*d) + n * sizeof(d->sections[0]));
+	/* One block: each place of its own is a page that workers do not share. */
+	struct delivery *d = calloc(
+		1, sizeof(*d) + n * (sizeof(d->sections[0]) + sizeof(struct share)));
 
-	if (d == NULL || routes_init(&d->routes, n) < 0) {
-		free(d);
+	if (d == NULL) {
 		*ret_failed = 0;
 		return -ENOMEM;
 	}
+	routes_init(&d->routes, (struct share *)&d->sections[n], n);
 	for (; d->count < n; d->count++) {
 		struct section *section = &d->sections[d->count];
 		int err;

@@ -19,7 +19,7 @@ struct share {
 	size_t *indexes; /* its recipients among those of the message; NULL: all of them
 			  */
 	size_t count;
-	struct envelope view; /* the envelope, unless it is the message's own */
+	struct envelope *view; /* the envelope, if it is not the message's own */
 };
 
 struct routes {
@@ -36,8 +36,9 @@ struct routes {
 	struct arena_mark empty;
 };
 
-/* For so many sections; every message goes to the first.  Returns 0 or -ENOMEM. */
-int routes_init(struct routes *r, size_t sections);
+/* For so many sections, a zeroed share for each; every message goes to the first.
+ * shares are the caller's, kept by reference. */
+void routes_init(struct routes *r, struct share *shares, size_t sections);
 void routes_done(struct routes *r);
 
 /* Distribute a message, which has a recipient at least, and fill in the shares of its
