@@ -199,6 +199,30 @@ void delivery_set_routes(
 	d->routes.other_count = n;
 }
 
+bool delivery_has_detour(const struct envelope *envelope)
+{
+	bool has = envelope->is_discarded;
+
+	for (size_t i = 0; i < envelope->recipient_count; i++)
+		has |= envelope->recipients[i].route != 0 ||
+		       envelope->recipients[i].is_discarded;
+	return has;
+}
+
+void delivery_write_names(const struct delivery *d, const struct envelope *envelope,
+	size_t first, size_t count, char *out, size_t size)
+{
+	size_t n = str_copy(out, size, STR(""));
+
+	for (size_t i = 0; i < d->count; i++) {
+		if (!routes_lead_to(&d->routes, envelope, first, count, i))
+			continue;
+		if (n > 0)
+			n += str_copy(out + n, size - n, STR(","));
+		n += str_copy(out + n, size - n, str_of(d->sections[i].settings->name));
+	}
+}
+
 /* How many sections the message in hand has, and which. */
 static size_t section_count(const struct delivery *d)
 {

@@ -180,6 +180,20 @@ int routes_distribute(struct routes *r, const struct envelope *envelope)
 	return err;
 }
 
+bool routes_lead_to(const struct routes *r, const struct envelope *envelope, size_t first,
+	size_t count, size_t section)
+{
+	for (size_t i = first; i < first + count; i++) {
+		const struct delivery_route *route =
+			find(r, envelope->recipients[i].route);
+
+		for (size_t k = 0; route != NULL && k < route->count; k++)
+			if (route->sections[k] == section && !is_for_nobody(envelope, i))
+				return true;
+	}
+	return false;
+}
+
 void routes_forget(struct routes *r)
 {
 	r->section_count = 0;

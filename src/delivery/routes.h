@@ -52,6 +52,10 @@ void routes_forget(struct routes *r);
 /* The views follow the size of the message, which is known at its end. */
 void routes_update(struct routes *r, const struct envelope *envelope);
 
+/* Whether one of these recipients of the envelope goes to the section. */
+bool routes_lead_to(const struct routes *r, const struct envelope *envelope, size_t first,
+	size_t count, size_t section);
+
 /* Where in the message the recipient is that is a section's number k. */
 static inline size_t share_index(const struct share *s, size_t k)
 {
