@@ -61,13 +61,14 @@ static void note_fired(void *user, const struct rules_firing *f)
 {
 	const struct deciders *d = user;
 	const struct rule_settings *rule = &f->entry->rule;
+	bool is_wait = f->action == RULE_REPLY && f->code == 0;
 
 	(void)counters_add_rule(d->env->counters, number_of(d, f->entry));
 	log_event(LOG_INFO, EV_RULE_FIRED, LOG_TEXT("rule", rule->name),
 		LOG_TEXT("stage", rule_stage_name(rule->stage)),
-		LOG_TEXT("action", rule_action_name(f->action)), LOG_NUM("code", f->code),
-		LOG_NUM("delay_ms", f->delay_ms), LOG_STR("from", f->sender),
-		LOG_STR("to", f->recipient));
+		LOG_TEXT("action", is_wait ? "delay" : rule_action_name(f->action)),
+		LOG_NUM("code", f->code), LOG_NUM("delay_ms", f->delay_ms),
+		LOG_STR("from", f->sender), LOG_STR("to", f->recipient));
 }
 
 /* ------------------------------------------------------------------------ modules */
