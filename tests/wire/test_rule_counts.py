@@ -3,6 +3,7 @@ worker has died in between; and over reloads."""
 
 import collections
 import concurrent.futures
+import contextlib
 import json
 import os
 import signal
@@ -133,6 +134,51 @@ def dead_workers_take_nothing_along():
             assert found == hits_of(server) == hits, (options, found)
 
 
+def ask_one_by_one(server, stop):
+    """RCPT after RCPT over session after session, whether they end well or not, until one is
+    accepted by anybody; how many were refused, and how many have no answer."""
+    refused = unanswered = 0
+    while not stop.is_set():
+        with server.connect() as client:
+            client.reply()
+            # By small steps, so that workers die at any of them.
+            for line in ("EHLO client.example", "MAIL FROM:<a@example.com>",
+                         *["RCPT TO:<b@example.net>"] * 50):
+                with contextlib.suppress(ConnectionError):
+                    client.send(line.encode() + b"\r\n")
+                reply = client.reply()
+                refused += reply == REFUSED
+                if line.startswith("RCPT") and reply and reply.startswith("250 "):
+                    stop.set()
+                if reply is None:
+                    unanswered += line.startswith("RCPT")
+                    break
+    return refused, unanswered
+
+
+def workers_that_die_while_they_count():
+    """What a dying worker was about to count may be lost, but nothing else, and nothing hangs."""
+    first, kills = 4000, 0
+    stop = threading.Event()
+    with counting(f"first = {first}") as server, \
+            concurrent.futures.ThreadPoolExecutor(WORKERS - 1) as pool:
+        asking = [pool.submit(ask_one_by_one, server, stop) for _ in range(WORKERS - 1)]
+        try:
+            while not stop.is_set():
+                hits = hits_of(server)
+                for pid in set(server.workers()) - set(server.idle_workers()):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                        kills += 1
+                # The others go on, if there are any, or the next ones.
+                wait_until(lambda: hits_of(server) > hits + first // 40 or stop.is_set())
+        finally:
+            stop.set()
+        refused, unanswered = map(sum, zip(*(done.result() for done in asking)))
+        assert kills > 10 and unanswered <= kills, (kills, unanswered)
+        assert first - unanswered <= refused <= hits_of(server) <= first, (refused, unanswered)
+
+
 def configure(server, options):
     path = server.path("sinkd.conf")
     with open(path) as file:
@@ -180,5 +226,6 @@ def a_rate_begins_again():
         wait_until(hits_again, what="another second")
 
 
-run(many_workers_count_as_one, dead_workers_take_nothing_along, a_reload_takes_nothing_away,
+run(many_workers_count_as_one, dead_workers_take_nothing_along,
+    workers_that_die_while_they_count, a_reload_takes_nothing_away,
     a_rate_begins_again, together=True)

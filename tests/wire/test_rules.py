@@ -36,6 +36,8 @@ def replies():
     def check(name, server, client):
         client.expect("452 4.7.9 No, says r at")
         expect_fired(server, "r at")
+        fired = keys_of(server.events("rule.fired")[0])
+        assert (fired["stage"], fired["action"], fired["code"]) == (name, "reply", "452"), fired
         if name == "connect":
             assert end_of(client) == FIN, name
             return
