@@ -31,6 +31,9 @@ wire_tests = \
 	tests/wire/test_log.py \
 	tests/wire/test_mailboxes.py \
 	tests/wire/test_master_death.py \
+	tests/wire/test_module_faults.py \
+	tests/wire/test_modules.py \
+	tests/wire/test_modules_wrong.py \
 	tests/wire/test_mta_relay.py \
 	tests/wire/test_passwd.py \
 	tests/wire/test_pipe.py \
@@ -70,6 +73,7 @@ wire_modules = \
 	tests/wire/level_test.py \
 	tests/wire/lmtp.py \
 	tests/wire/load.py \
+	tests/wire/modules.py \
 	tests/wire/postfix.py \
 	tests/wire/sinkd_server.py \
 	tests/wire/upgraded_server.py \
