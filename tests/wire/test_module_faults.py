@@ -102,7 +102,7 @@ def calls_that_are_not_on_the_list():
                 server.wait_idle(2)
             if level == "trap":
                 called = [re.search("call '(.*?)'", line).group(1) for line in server.denied()]
-                assert called == ["clone", "socket", "newfstatat"], called
+                assert called[:2] == ["clone", "socket"] and "fstat" in called[2], called
             with server.connect() as client:
                 client.greet()
                 client.command("MAIL FROM:<a@example.com>", "250 ")

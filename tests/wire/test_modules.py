@@ -12,10 +12,7 @@ from commands import listen, section
 from modules import ModuleShop, notes
 from sinkd_server import Client, Server, wait_until
 from upgraded_server import Upgraded
-from wire_test import run
-
-KILL = 'sandbox { level = "kill" }\n'
-
+from wire_test import need_root, run
 
 def texts_of(server, name):
     return [text for _, text in notes(server, name)]
@@ -32,7 +29,7 @@ def worker_of(server, session):
 
 def email_server_is_told_each_step():
     with ModuleShop() as shop, \
-            Server(config=KILL + 'log { level = "debug" }\n' + shop.section("email_server"),
+            Server(config='log { level = "debug" }\n' + shop.section("email_server"),
                    workers=1) as server:
         with server.connect() as client:
             assert client.expect("220 ") == "220 mock smtp server greets you with impunity"
@@ -70,7 +67,7 @@ def knock(client):
 
 def greylist_is_one_for_all_workers():
     with ModuleShop() as shop, \
-            Server(config=KILL + shop.section("greylist", "1"), workers=3) as server:
+            Server(config=shop.section("greylist", "1"), workers=3) as server:
         server.wait_idle(3)
         with server.connect() as first, server.connect() as second:
             first.greet()
@@ -99,9 +96,8 @@ def greylist_is_one_for_all_workers():
         assert b"X-Greylist: passed\n" in message
 
 
-def json_config(shop, path, **limits):
-    sections = "".join(f"{key} {{ {value} }}\n" for key, value in limits.items())
-    return (KILL + sections + shop.section("json_lines", path) +
+def json_config(shop, path):
+    return (shop.section("json_lines", path) +
             section("json", type="module", module=shop.module("json_lines")))
 
 
@@ -178,7 +174,7 @@ def pair(shop):
 
 
 def each_can_ask_the_next():
-    with ModuleShop() as shop, Server(config=KILL + pair(shop), workers=1) as server, \
+    with ModuleShop() as shop, Server(config=pair(shop), workers=1) as server, \
             server.connect() as client:
         assert client.expect("220 ") == "220 upper"
         client.command("EHLO client.example", "250-")
@@ -224,7 +220,7 @@ def rules_come_first_and_know_what_modules_do_not():
 
 def state_of_sessions_workers_and_all():
     with ModuleShop() as shop, \
-            Server(config=KILL + shop.section("wilful", "wilful"), workers=2) as server:
+            Server(config=shop.section("wilful", "wilful"), workers=2) as server:
         server.wait_idle(2)
 
         def ask(client, what):
@@ -256,11 +252,50 @@ def state_of_sessions_workers_and_all():
                 assert ask(last, "session") == 1 and ask(last, "count") == 4
 
 
+def with_lmtp_each_recipient_has_its_fate():
+    with ModuleShop() as shop:
+        lines = shop.path("lines")
+        config = json_config(shop, lines) + pair(shop) + \
+            listen("a", deliver=["json"], protocol="lmtp")
+        with Server(config=config, workers=1, listen=None) as server, \
+                server.connect() as client:
+            client.expect("220 upper")
+            client.command("LHLO client.example", "250-")
+            client.command("MAIL FROM:<a@example.com>", "250 ")
+            for name in "one", "late", "two":
+                client.command(f"RCPT TO:<{name}@example.net>", "250 ")
+            client.command("DATA", "354 ")
+            client.send(b"Subject: x\r\n\r\n.\r\n")
+            client.expect("250 2.0.0 Ok: ")
+            client.expect("452 4.7.1 upper 0")
+            client.expect("250 2.0.0 Ok: ")
+            [entry] = lines_of(lines)
+            assert entry["recipients"] == ["one@example.net", "two@example.net"], entry
+            said = [text for _, text in notes(server)]
+            assert [text for text in said if "message" in text] == [
+                "lower message heard 0", "upper message heard 0"] + [
+                "lower message_recipient heard 0", "upper message_recipient heard 0"] * 2, said
+
+
+def another_file_of_that_name_counts_from_the_next_reload_on():
+    with ModuleShop() as shop, \
+            Upgraded(config=shop.section("wilful", "wilful"), workers=1) as server:
+        with server.connect() as before:
+            before.expect("220 wilful")
+            os.rename(shop.module("email_server"), shop.module("wilful"))
+            server.reload()
+            with server.connect() as after:
+                after.expect("220 mock smtp server greets you with impunity")
+            # Who was there keeps what it began with.
+            before.command("EHLO client.example", "250-")
+            before.command("MAIL FROM:<wilful@example.com>", "550 5.7.1 wilful 0")
+
+
 def recipients_go_where_it_says():
     config = (section("inbox", type="maildir", path="Maildir") +
               section("away", type="maildir", path="away") + listen("main", "inbox"))
     with ModuleShop() as shop, \
-            Server(config=KILL + config + shop.section("wilful", "wilful"), workers=1,
+            Server(config=config + shop.section("wilful", "wilful"), workers=1,
                    listen=None) as server, \
             server.connect() as client:
         client.greet()
@@ -280,13 +315,30 @@ def recipients_go_where_it_says():
         assert len(server.events("message.accepted")) == 1
 
 
+def an_ordinary_user_has_all_of_it():
+    need_root()
+    with ModuleShop() as shop:
+        lines = shop.path("lines")
+        config = json_config(shop, lines) + shop.section("greylist", "1")
+        with Server(config=config, workers=2, user=(65534, 65534)) as server, \
+                server.connect() as client:
+            client.greet()
+            assert knock(client).startswith("450 ")
+            wait_until(lambda: knock(client).startswith("250 "), what="the end of the delay")
+            client.deliver(b"Subject: x\r\n\r\n")
+            [entry] = lines_of(lines)
+            # What one module puts in front of the message the other one stores.
+            assert text_of(entry) == b"X-Greylist: passed\r\nSubject: x\r\n\r\n", entry
+            assert os.stat(lines).st_uid == 65534
+
+
 def a_backend_takes_what_is_its_own():
     """Beside a Maildir, for one of two listeners; and a module without a backend is none."""
     with ModuleShop() as shop:
         config = (section("inbox", type="maildir", path="Maildir") +
                   section("taken", type="module", module=shop.module("wilful")) +
                   listen("a", "inbox") + listen("b", "inbox", "taken"))
-        with Server(config=KILL + config + shop.section("wilful", "wilful"), workers=1,
+        with Server(config=config + shop.section("wilful", "wilful"), workers=1,
                     listen=None) as server:
             for address, commits in zip(server.addresses, (0, 1)):
                 with Client(address) as client:
@@ -300,5 +352,6 @@ if __name__ == "__main__":
     run(email_server_is_told_each_step, greylist_is_one_for_all_workers,
         json_lines_has_all_messages, a_full_disk_leaves_no_half_of_a_line,
         each_can_ask_the_next, rules_come_first_and_know_what_modules_do_not,
-        state_of_sessions_workers_and_all, recipients_go_where_it_says,
-        a_backend_takes_what_is_its_own, together=True)
+        with_lmtp_each_recipient_has_its_fate, state_of_sessions_workers_and_all,
+        another_file_of_that_name_counts_from_the_next_reload_on, recipients_go_where_it_says,
+        an_ordinary_user_has_all_of_it, a_backend_takes_what_is_its_own, together=True)

@@ -113,6 +113,23 @@ def a_reload_is_refused():
                 last.expect("220 another")
 
 
+def one_that_fails_in_workers_alone_is_told_of():
+    for argument, status, told in (("worker-abort", 1, "signal=ABRT"),
+                                   ("worker-exit0", CONFIG, "status=0")):
+        with ModuleShop() as shop:
+            config = shop.section("wilful", argument)
+            assert test_of(config, shop, 0) == ""
+            text = output_of(SINKD, "-f", shop.path("tested.conf"), "-l", "127.0.0.1:0",
+                             "--discard", status=status, cwd=shop.directory)
+            assert re.search(rf"level=warn .* event=worker.exit .* {told} state=starting", text), text
+            with Upgraded(config=shop.section("email_server"), workers=1) as server:
+                server.reload(open(server.path("sinkd.conf")).read() + config, action="failed")
+                [line] = server.events("worker.exit")
+                assert f" {told} state=starting " in line, line
+                with server.connect() as client:
+                    client.expect("220 mock smtp server greets you with impunity")
+
+
 def it_is_loaded_with_the_rights_of_a_worker():
     need_root()
     with ModuleShop() as shop:
@@ -124,4 +141,4 @@ def it_is_loaded_with_the_rights_of_a_worker():
 if __name__ == "__main__":
     run(a_test_tells, examples_that_cannot_use_their_argument_tell,
         what_it_prints_is_not_in_the_way, one_that_hangs_is_not_waited_for_long, a_start_fails,
-        a_reload_is_refused, it_is_loaded_with_the_rights_of_a_worker, together=True)
+        a_reload_is_refused, one_that_fails_in_workers_alone_is_told_of, it_is_loaded_with_the_rights_of_a_worker, together=True)

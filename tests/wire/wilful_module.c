@@ -1,15 +1,19 @@
 /* A module that does as clients want it to, for test_modules.py and others.
  *
  * argument: its name, for the log; or "open-FAULT", "close-FAULT": what it does when it
- * is opened or closed, and "late-FAULT" if it has had a session by then.
+ * is opened or closed; "late-FAULT" when it is closed and has had a session by then,
+ * "worker-FAULT" when it is opened, but not if that is only to check it.
  *
  * RCPT TO:<FAULT@...> does it there; RCPT TO:<FAULT.HOOK@...> later, in that hook of the
  * same session.  Other recipients, and what is logged: see below. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -51,7 +55,7 @@ static unsigned recurse(volatile unsigned depth)
 static void hang(void)
 {
 	for (;;)
-		(void)usleep(100000);
+		(void)poll(NULL, 0, -1);
 }
 
 static void print(void)
@@ -258,6 +262,17 @@ static void on_message(
 	ASK_ON(w, message, session, verdict);
 }
 
+static void on_message_recipient(void *user, struct sinkd_session *session,
+	struct sinkd_str path, struct sinkd_verdict *verdict)
+{
+	struct wilful *w = user;
+
+	if (is_called(path, "late"))
+		set_text(verdict, 452, w->name, 0);
+	else
+		ASK_ON(w, message_recipient, session, path, verdict);
+}
+
 static void on_transaction(void *user, struct sinkd_session *session)
 {
 	reach(user, session, "transaction");
@@ -293,6 +308,14 @@ static void close_wilful(void *user)
 	free(w);
 }
 
+/* The signal that a worker gets when its master dies. */
+static bool is_in_worker(void)
+{
+	int number = 0;
+
+	return prctl(PR_GET_PDEATHSIG, &number) == 0 && number == SIGTERM;
+}
+
 int sinkd_module_open(
 	const struct sinkd_host *host, const char *argument, struct sinkd_module *ret)
 {
@@ -300,6 +323,8 @@ int sinkd_module_open(
 
 	if (strncmp(argument, "open-", 5) == 0)
 		commit_fault(argument + 5);
+	if (strncmp(argument, "worker-", 7) == 0 && is_in_worker())
+		commit_fault(argument + 7);
 	w = calloc(1, sizeof(*w));
 	if (w == NULL)
 		return -ENOMEM;
@@ -318,6 +343,7 @@ int sinkd_module_open(
 		.message = on_message,
 		.transaction = on_transaction,
 		.connection_ended = on_connection_ended,
+		.message_recipient = on_message_recipient,
 	};
 	w->backend = (struct sinkd_backend){
 		.abi = SINKD_ABI,
