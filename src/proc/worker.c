@@ -352,9 +352,11 @@ static int set_up(struct worker *w)
 	setproctitle("worker %u (starting)", env->number);
 	leave_restartable_sequences();
 	be_patient();
-	w->backends = calloc(env->config->delivery_count, sizeof(*w->backends));
-	if (w->backends == NULL)
-		return fail_step("allocate", -ENOMEM);
+	if (env->config->module_count > 0) {
+		w->backends = calloc(env->config->delivery_count, sizeof(*w->backends));
+		if (w->backends == NULL)
+			return fail_step("allocate", -ENOMEM);
+	}
 	if ((r = open_deliveries(w)) < 0)
 		return r;
 	if ((r = sandbox_drop_bounding_set()) < 0)
