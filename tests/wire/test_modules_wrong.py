@@ -3,10 +3,11 @@ reload, which the server before it outlives."""
 
 import os
 import re
+import signal
 import time
 
 from modules import ModuleShop, module_section, test_of
-from sinkd_server import SINKD, built_with_sanitizers
+from sinkd_server import SINKD, built_with_sanitizers, wait_until
 from upgraded_server import Upgraded
 from wire_test import need_root, output_of, run
 
@@ -78,6 +79,21 @@ def one_that_hangs_is_not_waited_for_long():
         assert 1 < time.monotonic() - started < 30
 
 
+def a_stop_waits_for_none():
+    with ModuleShop() as shop, Upgraded(config=shop.section("email_server"), workers=1) as server:
+        server.write_config(shop.section("wilful", "open-hang"))
+        os.kill(server.pid, signal.SIGHUP)
+        wait_until(lambda: "sinkd: module (checking)" in server.children().values(),
+                   what="the check")
+        with server.connect() as client:
+            client.expect("220 mock smtp server greets you with impunity")
+        started = time.monotonic()
+        server.terminate()
+        server.wait_exit()
+        assert time.monotonic() - started < 8
+        assert "is not waited for" in server.events("server.failed")[0]
+
+
 def a_start_fails():
     with ModuleShop() as shop:
         for path, argument, said in wrong_modules(shop):
@@ -140,5 +156,5 @@ def it_is_loaded_with_the_rights_of_a_worker():
 
 if __name__ == "__main__":
     run(a_test_tells, examples_that_cannot_use_their_argument_tell,
-        what_it_prints_is_not_in_the_way, one_that_hangs_is_not_waited_for_long, a_start_fails,
+        what_it_prints_is_not_in_the_way, one_that_hangs_is_not_waited_for_long, a_stop_waits_for_none, a_start_fails,
         a_reload_is_refused, one_that_fails_in_workers_alone_is_told_of, it_is_loaded_with_the_rights_of_a_worker, together=True)
