@@ -39,6 +39,8 @@ wire_tests = \
 	tests/wire/test_pipe_storm.py \
 	tests/wire/test_pipe_verdicts.py \
 	tests/wire/test_pipelining.py \
+	tests/wire/test_policy.py \
+	tests/wire/test_policy_faults.py \
 	tests/wire/test_pool.py \
 	tests/wire/test_pool_faults.py \
 	tests/wire/test_pool_full.py \
@@ -70,6 +72,7 @@ wire_modules = \
 	tests/wire/level_test.py \
 	tests/wire/lmtp.py \
 	tests/wire/load.py \
+	tests/wire/policy_service.py \
 	tests/wire/postfix.py \
 	tests/wire/sinkd_server.py \
 	tests/wire/upgraded_server.py \

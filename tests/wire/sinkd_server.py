@@ -285,7 +285,7 @@ class Server:
 
     def wait_cleaned(self):
         """Until the cleaner, which is started before the server is ready, has gone."""
-        lasting = "sinkd: worker", "sinkd: keys", "sinkd: spawner"
+        lasting = "sinkd: worker", "sinkd: keys", "sinkd: spawner", "sinkd: connector"
         wait_until(lambda: all(title.startswith(lasting) for title in self.children().values()),
                    what="the end of the cleaner")
 
