@@ -41,6 +41,7 @@ wire_tests = \
 	tests/wire/test_pipelining.py \
 	tests/wire/test_policy.py \
 	tests/wire/test_policy_faults.py \
+	tests/wire/test_policy_postgrey.py \
 	tests/wire/test_pool.py \
 	tests/wire/test_pool_faults.py \
 	tests/wire/test_pool_full.py \
