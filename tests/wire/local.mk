@@ -32,6 +32,7 @@ wire_tests = \
 	tests/wire/test_mailboxes.py \
 	tests/wire/test_master_death.py \
 	tests/wire/test_mta_relay.py \
+	tests/wire/test_mta_retry.py \
 	tests/wire/test_passwd.py \
 	tests/wire/test_pipe.py \
 	tests/wire/test_pipe_injection.py \
