@@ -218,6 +218,32 @@ def a_worker_that_waits_for_it_does_not_hang():
         assert len(server.failures()) == 3
 
 
+def between_questions_it_looks_around():
+    """What one packet asks about may take long; the replies are not kept until all are there,
+    a client that goes, or a server that stops, is noticed."""
+    packet = f"{RCPT}\r\n".encode() * 30
+    with PolicyService(answers={"RCPT": SILENCE}) as service, \
+            AtRcpt(service, timeout="200ms") as server:
+        with greeted(server) as client:
+            mail(client)
+            client.send(packet)
+            client.expect("451 4.3.0 ")
+            assert len(service.requests) <= 5, len(service.requests)
+            client.reset()
+        wait_until(lambda: server.events("session.end"), what="the end of the session")
+        assert len(service.requests) <= 8, len(service.requests)
+        service.requests.clear()
+        with greeted(server) as client:
+            mail(client)
+            client.send(packet)
+            client.expect("451 4.3.0 ")
+            server.sinkctl("stop")
+            replies = iter(client.reply, None)
+            assert [reply[:9] for reply in replies if not reply.startswith("451 4.3.0 ")] == \
+                ["421 4.3.2"]
+            assert len(service.requests) < 30, len(service.requests)
+
+
 # --- the process that connects -------------------------------------------------------------------
 
 
@@ -332,5 +358,5 @@ run(it_is_kept_over_unix, it_is_kept_over_tcp, one_that_comes_later,
     one_that_comes_later_over_tcp, who_connects_is_nobody_special,
     each_way_to_fail_has_its_reply, nonsense, there_is_one_deadline_for_an_answer,
     a_late_answer_is_nobodys, a_worker_that_waits_for_it_does_not_hang,
-    a_connector_that_is_killed_comes_back, one_that_hangs_costs_what_a_service_may,
+    between_questions_it_looks_around, a_connector_that_is_killed_comes_back, one_that_hangs_costs_what_a_service_may,
     many_clients, a_reload_changes_who_is_asked, it_holds_up_no_stop, together=True)
