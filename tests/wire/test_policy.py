@@ -280,7 +280,7 @@ def prepend():
 def rules_come_first():
     rules = ('rule "accept" { on = "rcpt"  recipient = "yes@*"  action = "accept" }\n'
              'rule "reply" { on = "rcpt"  recipient = "no@*"  reply = "552 5.2.2 By rule" }\n'
-             'rule "wait" { on = "rcpt"  delay = "1ms" }\n')
+             'rule "wait" { on = "rcpt"  delay = "1ms" }\nlog { level = "debug" }\n')
     with PolicyService() as service, \
             PolicyServer(service, config=rules, stages=["rcpt"]) as server, \
             server.connect() as client:
@@ -293,6 +293,11 @@ def rules_come_first():
         assert [request["recipient"] for request in service.requests] == ["other@example.net"]
         fired = [keys_of(line)["rule"] for line in server.events("rule.fired")]
         assert fired == ["accept", "reply", "wait"], fired
+        asked = [keys_of(line)["layer"] for line in server.events("layer.asked")]
+        assert asked == ["rules"] * 3 + ["policy"], asked
+        decided = [keys_of(line) for line in server.events("layer.decided")]
+        decided = [(each["layer"], each["code"], each["reply"]) for each in decided]
+        assert decided[:2] == [("rules", "552", "By rule"), ("policy", "550", "By service")], decided
 
 
 def lmtp():

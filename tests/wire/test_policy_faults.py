@@ -2,11 +2,15 @@
 process that connects to it; and many clients, reloads and stops meanwhile."""
 
 import concurrent.futures
+import contextlib
 import os
 import signal
+import socket
+import struct
 import time
 
-from commands import keys_of
+from channels import channel_of
+from commands import keys_of, listen
 from policy_service import SILENCE, Cut, Drip, PolicyServer, PolicyService, policy
 from sinkd_server import LEVEL, Server, status_of, wait_until
 from upgraded_server import Upgraded, greeted
@@ -281,6 +285,49 @@ def one_that_hangs_costs_what_a_service_may():
         assert server.connector() == pid
 
 
+def whatever_it_is_asked_it_stays():
+    """As by a worker that somebody has taken over: it connects to what is configured, and
+    its questions cost it nothing."""
+    need_root()
+    config = 'deliver "null" { type = "discard" }\n' + listen("in", "null", tls="off")
+    with PolicyService() as service, AtRcpt(service, config=config) as server:
+        server.wait_idle(1)
+        pid = server.connector()
+
+        def descriptors():
+            return len(os.listdir(f"/proc/{pid}/fd"))
+
+        before, number = descriptors(), 0
+        soon = int(time.monotonic() * 1000) + 60000
+        junk = [b"", b"x", b"\0" * 16, b"\xff" * 16, os.urandom(1000), b"\0" * 60000,
+                struct.pack("=QII", soon, 1, 0), struct.pack("=QII", soon, 2 ** 32 - 1, 0)]
+        with channel_of(server.workers()[0]) as channel, greeted(server) as client:
+            mail(client)
+            for text in junk:
+                for count in 0, 1, 2, 9, 20:
+                    files = [os.open("/etc/passwd", os.O_RDONLY) for _ in range(count)]
+                    with contextlib.suppress(BrokenPipeError):
+                        socket.send_fds(channel, [text], files)
+                    for fd in files:
+                        os.close(fd)
+                number += 1
+                service.hang_up()
+                client.command(RCPT, "250 ")
+                assert len(service.requests) == number
+            # One that asks as it should gets a connection, and nothing else.
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with ours, theirs:
+                ours.settimeout(20)
+                socket.send_fds(channel, [struct.pack("=QII", soon, 0, 0)], [theirs.fileno()])
+                answer, [fd], _, _ = socket.recv_fds(ours, 100, 10)
+                assert answer == b"\0" * 4, answer
+                with socket.socket(fileno=fd) as taken:
+                    assert taken.getpeername() == service.path, taken
+        assert server.connector() == pid and not server.events("connector.exit")
+        assert server.events("connector.refused") and not server.failures()
+        wait_until(lambda: descriptors() == before, what="all files closed")
+
+
 # --- clients, reloads, stops -----------------------------------------------------------------------
 
 
@@ -343,6 +390,40 @@ def a_reload_changes_who_is_asked():
         assert not server.events("policy.failed")
 
 
+def old_clients_keep_their_connector(leave):
+    """While there are new ones, and even if it dies."""
+    with PolicyService() as service, Upgraded(config=policy(service), workers=1) as server:
+        def connectors():
+            return {pid for pid, title in server.all_titles().items() if ": connector" in title}
+
+        with greeted(server) as before:
+            mail(before)
+            before.command(RCPT, "250 ")
+            [old] = connectors()
+            leave(server)
+            os.kill(old, signal.SIGKILL)
+            service.hang_up()
+            before.command(RCPT, "250 ")
+            assert old not in connectors()
+            before.command("QUIT", "221 ")
+        assert len(service.requests) == 2 and not server.events("policy.failed")
+        if leave is Upgraded.upgrade:
+            with greeted(server) as after:
+                mail(after)
+                after.command(RCPT, "250 ")
+            wait_until(lambda: len(connectors()) == 1, what="the new connector alone")
+        else:
+            server.wait_exit()
+
+
+def an_upgrade_leaves_it_to_old_clients():
+    old_clients_keep_their_connector(Upgraded.upgrade)
+
+
+def a_drain_leaves_it_to_old_clients():
+    old_clients_keep_their_connector(lambda server: server.sinkctl("drain"))
+
+
 def it_holds_up_no_stop():
     config = policy("unix:%s", stages=["rcpt"], timeout="1h") + 'timeouts { grace = "500ms" }\n'
     with PolicyService(answers={"RCPT": SILENCE}) as service, \
@@ -359,4 +440,5 @@ run(it_is_kept_over_unix, it_is_kept_over_tcp, one_that_comes_later,
     each_way_to_fail_has_its_reply, nonsense, there_is_one_deadline_for_an_answer,
     a_late_answer_is_nobodys, a_worker_that_waits_for_it_does_not_hang,
     between_questions_it_looks_around, a_connector_that_is_killed_comes_back, one_that_hangs_costs_what_a_service_may,
-    many_clients, a_reload_changes_who_is_asked, it_holds_up_no_stop, together=True)
+    whatever_it_is_asked_it_stays, many_clients, a_reload_changes_who_is_asked,
+    an_upgrade_leaves_it_to_old_clients, a_drain_leaves_it_to_old_clients, it_holds_up_no_stop, together=True)
