@@ -18,7 +18,7 @@ import tempfile
 import threading
 
 from commands import keys_of, quoted
-from sinkd_server import Server, wait_until
+from sinkd_server import Server, free_ports, wait_until
 
 STAGES = ["connect", "helo", "mail", "rcpt", "data", "message"]
 
@@ -87,8 +87,7 @@ class PolicyService:
         self.path = os.path.join(self.directory, "socket")
         self.address = f"unix:{self.path}"
         if kind == "tcp":
-            with socket.create_server(("127.0.0.1", 0)) as found:
-                self.address = "127.0.0.1:%d" % found.getsockname()[1]
+            self.address = "127.0.0.1:%d" % free_ports(1)[0]
 
     def __enter__(self):
         return self.start()

@@ -13,6 +13,7 @@ sanitizer complained.  Nothing here ever signals a process it did not start.
 
 import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -457,6 +458,18 @@ def split_address(text):
         return text[5:]
     host, _, port = text.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def free_ports(count):
+    """Ports that nobody listens on, below those that the kernel gives to clients."""
+    with contextlib.ExitStack() as stack:
+        ports = []
+        while len(ports) < count:
+            with contextlib.suppress(OSError):
+                port = random.randrange(20000, 32000)
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                ports.append(port)
+        return ports
 
 
 def family_of(address):

@@ -252,10 +252,10 @@ def discard():
 def prepend():
     """Below what we add, above all that the client sent; at the end it is too late."""
     config = section("inbox", type="maildir", path="Maildir", headers=["Received"])
-    with PolicyService() as service, PolicyServer(service, config=config) as server, \
-            server.connect() as client:
-        states = "CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "END-OF-MESSAGE"
-        service.answers = {state: f"PREPEND X-Policy: at {state}" for state in states}
+    states = "CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "END-OF-MESSAGE"
+    answers = {state: f"PREPEND X-Policy: at {state}" for state in states}
+    with PolicyService(answers=answers) as service, \
+            PolicyServer(service, config=config) as server, server.connect() as client:
         client.greet()
         client.deliver(TEXT)
         [stored] = server.stored()

@@ -11,7 +11,7 @@ import tempfile
 
 from commands import keys_of
 from policy_service import policy
-from sinkd_server import Server, read_file, wait_until
+from sinkd_server import Server, free_ports, read_file, wait_until
 from upgraded_server import greeted
 from wire_test import need_program, run
 
@@ -32,8 +32,7 @@ class Postgrey:
         if os.geteuid() == 0:
             shutil.chown(self.path("db"), user, group)
         if kind == "tcp":
-            with socket.create_server(("127.0.0.1", 0)) as found:
-                self.address = "127.0.0.1:%d" % found.getsockname()[1]
+            self.address = "127.0.0.1:%d" % free_ports(1)[0]
             place = "--inet=" + self.address
         else:
             # Where it makes the socket once it is no longer root.
