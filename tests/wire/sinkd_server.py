@@ -461,13 +461,16 @@ def split_address(text):
 
 
 def free_ports(count):
-    """Ports that nobody listens on, below those that the kernel gives to clients."""
+    """Ports that nobody listens on, below those that the kernel gives to clients.  What
+    another thread of ours starts just now has a copy of each socket for a moment: so they
+    are not only closed."""
     with contextlib.ExitStack() as stack:
         ports = []
         while len(ports) < count:
             with contextlib.suppress(OSError):
                 port = random.randrange(20000, 32000)
-                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                taken = stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                stack.callback(taken.shutdown, socket.SHUT_RDWR)
                 ports.append(port)
         return ports
 
