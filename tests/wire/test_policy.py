@@ -214,13 +214,16 @@ def words_that_accept():
             server.connect() as client:
         client.greet()
         told = ["HOLD for a while", "FILTER smtp:x", "REDIRECT c@example.net", "WARN look",
-                "BCC d@example.net", "nonsense", "PREPEND no header line", "INFO x", "4xx", "45"]
+                "BCC d@example.net", "nonsense", "PREPEND no header line", "INFO x",
+                "PREPEND X-Long: " + 991 * "x", "4xx", "45"]
         for action in ["OK", "ok", "DUNNO", "dunno text", "permit", "DEFER_IF_REJECT x", "250 Fine",
                        *told]:
             service.answers = {"RCPT": action}
             client.deliver(TEXT)
         ignored = [keys_of(line)["action"] for line in server.events("policy.ignored")]
-        assert ignored == [action for action in told if action != "45"], ignored
+        # The log cuts long values.
+        assert [action[:100] for action in ignored] == \
+            [action[:100] for action in told if action != "45"], ignored
         assert not server.failures()
 
 

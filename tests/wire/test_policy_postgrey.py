@@ -11,6 +11,7 @@ import tempfile
 
 from commands import keys_of
 from policy_service import policy
+from postfix import Postfix, need_postfix
 from sinkd_server import Server, free_ports, read_file, wait_until
 from upgraded_server import greeted
 from wire_test import need_program, run
@@ -143,4 +144,24 @@ def over_unix():
     greylisting("unix")
 
 
-run(over_tcp, over_unix, together=True)
+def postfix_is_greylisted():
+    """Its queue does what greylisting is about."""
+    need_postfix()
+    with Postgrey("unix") as postgrey, Server(config=policy(postgrey), workers=2) as server, \
+            Postfix({"grey.example": "smtp:[127.0.0.1]:%d" % server.addresses[0][1]}) as postfix:
+        postfix.send("a@back.example", ["b@grey.example"], TEXT.replace(b"\r", b""))
+        wait_until(lambda: postfix.tries("b@grey.example"), 20, "the first try")
+        [(status, text)] = postfix.tries("b@grey.example")
+        assert status == "deferred" and " said: 450 4.2.0 Greylisted" in text, (status, text)
+        print(f"       postfix: {status} ({text})")
+
+        def is_sent():
+            postfix.flush()
+            return postfix.tries("b@grey.example")[-1][0] == "sent"
+
+        wait_until(is_sent, 20, "the last try")
+        [stored] = server.stored()
+        assert b"\nX-Greylist: delayed " in stored, stored
+
+
+run(over_tcp, over_unix, postfix_is_greylisted, together=True)
