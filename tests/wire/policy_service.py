@@ -18,7 +18,7 @@ import tempfile
 import threading
 
 from commands import keys_of, quoted
-from sinkd_server import Server, free_ports, wait_until
+from sinkd_server import Server, family_of, free_ports, split_address, wait_until
 
 STAGES = ["connect", "helo", "mail", "rcpt", "data", "message"]
 
@@ -69,7 +69,7 @@ def read_request(lines):
 
 
 class PolicyService:
-    """kind: "unix" or "tcp".  answers: {state: answer}; an answer is an action, or bytes that
+    """kind: "unix", "tcp" or "tcp6".  answers: {state: answer}; an answer is an action, or bytes that
     are sent as they are, or SILENCE, Cut or Drip, or a function of the request that returns one
     of these.  Where there is none, the answer is DUNNO."""
 
@@ -86,8 +86,9 @@ class PolicyService:
         os.chmod(self.directory, 0o755)
         self.path = os.path.join(self.directory, "socket")
         self.address = f"unix:{self.path}"
-        if kind == "tcp":
-            self.address = "127.0.0.1:%d" % free_ports(1)[0]
+        if kind != "unix":
+            [self.port] = free_ports(1)
+            self.address = ("127.0.0.1:%d" if kind == "tcp" else "[::1]:%d") % self.port
 
     def __enter__(self):
         return self.start()
@@ -97,9 +98,9 @@ class PolicyService:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def start(self):
-        if self.kind == "tcp":
-            host, port = self.address.split(":")
-            self.listener = socket.create_server((host, int(port)), backlog=200)
+        if self.kind != "unix":
+            address = split_address(self.address)
+            self.listener = socket.create_server(address, family=family_of(address), backlog=200)
         else:
             self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.listener.bind(self.path)

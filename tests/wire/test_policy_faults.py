@@ -12,7 +12,7 @@ import time
 from channels import channel_of
 from commands import keys_of, listen
 from policy_service import SILENCE, Cut, Drip, PolicyServer, PolicyService, policy
-from sinkd_server import LEVEL, Server, status_of, wait_until
+from sinkd_server import LEVEL, Server, read_file, status_of, wait_until
 from upgraded_server import Upgraded, greeted
 from wire_test import Skip, need_root, run
 
@@ -75,6 +75,16 @@ def it_is_kept_over_unix():
 
 def it_is_kept_over_tcp():
     a_worker_keeps_its_connection("tcp")
+
+
+def it_is_found_by_either_address_of_localhost():
+    has_ipv6 = os.path.exists("/proc/net/if_inet6") and read_file("/proc/net/if_inet6")
+    for kind in ("tcp", "tcp6") if has_ipv6 else ("tcp",):
+        with PolicyService(kind) as service, \
+                Server(config=policy(f"localhost:{service.port}"), workers=1) as server, \
+                greeted(server) as client:
+            client.deliver(TEXT)
+            assert len(service.requests) == 1 and not server.events("policy.failed")
 
 
 def one_that_comes_later(kind="unix", reason="No such file or directory"):
@@ -436,8 +446,8 @@ def it_holds_up_no_stop():
         server.wait_exit()
 
 
-run(it_is_kept_over_unix, it_is_kept_over_tcp, one_that_comes_later,
-    one_that_comes_later_over_tcp, who_connects_is_nobody_special,
+run(it_is_kept_over_unix, it_is_kept_over_tcp, it_is_found_by_either_address_of_localhost,
+    one_that_comes_later, one_that_comes_later_over_tcp, who_connects_is_nobody_special,
     each_way_to_fail_has_its_reply, nonsense, there_is_one_deadline_for_an_answer,
     a_late_answer_is_nobodys, a_worker_that_waits_for_it_does_not_hang,
     between_questions_it_looks_around, a_connector_that_is_killed_comes_back, one_that_hangs_costs_what_a_service_may,
