@@ -150,15 +150,15 @@ tests_unit_unit_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_LDADD = tests/tools/librig.a $(tests_server_libs) $(CUNIT_LIBS)
 
 # Modules: the examples, built as their authors would, and one that is wrong in many ways.
-test_modules = tests/unit/odd_module.so tests/unit/no_module.so
+test_modules = tests/unit/odd_module.so tests/unit/no_module.so tests/wire/wilful_module.so
 check_DATA += $(example_modules) $(test_modules)
 CLEANFILES += $(example_modules) $(test_modules)
-EXTRA_DIST += tests/unit/odd_module.c
+EXTRA_DIST += tests/unit/odd_module.c tests/wire/wilful_module.c
 module_build = $(AM_V_CCLD)$(MKDIR_P) $(@D) && $(CC) $(WARN_CFLAGS) $(CFLAGS) \
 	-I$(top_srcdir)/src/api -shared -fPIC -o $@
 $(example_modules): docs/examples/%.so: $(top_srcdir)/docs/examples/%.c $(top_srcdir)/src/api/sinkd_module.h
 	$(module_build) $<
-tests/unit/odd_module.so: $(top_srcdir)/tests/unit/odd_module.c $(top_srcdir)/src/api/sinkd_module.h
+tests/unit/odd_module.so tests/wire/wilful_module.so: %.so: $(top_srcdir)/%.c $(top_srcdir)/src/api/sinkd_module.h
 	$(module_build) $<
 tests/unit/no_module.so: $(top_srcdir)/tests/unit/odd_module.c
 	$(module_build) -DWITHOUT_ENTRY $<

@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fdio.h"
 #include "base/log.h"
 #include "delivery/delivery.h"
@@ -213,7 +214,6 @@ static int add_to_epoll(const struct worker *w, int fd, uint32_t events, void *d
 	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-/* One new client wakes one idle worker; the quit pipe wakes all. */
 /* What is set at the listeners all workers' clients get. */
 static int enter_sandbox(const struct worker_env *env)
 {
@@ -224,6 +224,7 @@ static int enter_sandbox(const struct worker_env *env)
 	return sandbox_enter(env->sandbox, fds, env->listener_count);
 }
 
+/* One new client wakes one idle worker; the quit pipe wakes all. */
 static int watch_listeners(struct worker *w)
 {
 	const struct worker_env *env = w->env;
@@ -521,6 +522,8 @@ void worker_main(const struct worker_env *env)
 	r = accept_clients(&w);
 	/* Whatever tells us to go comes too late. */
 	(void)sigprocmask(SIG_BLOCK, &all, NULL);
+	/* A module may hang here, too. */
+	slot_set_deadline(w.slot, clock_monotonic_ms() + env->config->timeouts.data_ms);
 	serve_free(w.server);
 	delivery_close(w.delivery);
 	deciders_free(w.deciders);
