@@ -36,6 +36,7 @@ wire_tests = \
 	tests/wire/test_modules.py \
 	tests/wire/test_modules_wrong.py \
 	tests/wire/test_mta_relay.py \
+	tests/wire/test_mta_retry.py \
 	tests/wire/test_passwd.py \
 	tests/wire/test_pipe.py \
 	tests/wire/test_pipe_injection.py \
@@ -43,6 +44,9 @@ wire_tests = \
 	tests/wire/test_pipe_storm.py \
 	tests/wire/test_pipe_verdicts.py \
 	tests/wire/test_pipelining.py \
+	tests/wire/test_policy.py \
+	tests/wire/test_policy_faults.py \
+	tests/wire/test_policy_postgrey.py \
 	tests/wire/test_pool.py \
 	tests/wire/test_pool_faults.py \
 	tests/wire/test_pool_full.py \
@@ -82,6 +86,7 @@ wire_modules = \
 	tests/wire/lmtp.py \
 	tests/wire/load.py \
 	tests/wire/modules.py \
+	tests/wire/policy_service.py \
 	tests/wire/postfix.py \
 	tests/wire/sinkd_server.py \
 	tests/wire/smtp_sink.py \
