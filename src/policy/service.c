@@ -139,6 +139,7 @@ static int exchange(struct service *s, struct service_answer *ret, const char **
 	bool was_kept;
 	int r;
 
+	s->env->waits(s->env->user, deadline_ms);
 	if (s->fd >= 0 && !is_quiet(s->fd))
 		drop_connection(s);
 	do {

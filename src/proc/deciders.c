@@ -122,6 +122,14 @@ static int connect_to_service(void *user, uint64_t deadline_ms)
 	return connect_request_ask(d->env->connector_fd, 0, deadline_ms);
 }
 
+/* What is done with the answer takes its time, too. */
+static void note_wait(void *user, uint64_t deadline_ms)
+{
+	const struct deciders *d = user;
+
+	slot_set_deadline(d->env->slot, deadline_ms + d->env->config->timeouts.data_ms);
+}
+
 static void note_failure(void *user, const char *why, int error)
 {
 	const struct deciders *d = user;
@@ -187,6 +195,7 @@ static int add_service(struct deciders *d)
 		return 0;
 	d->service_env = (struct service_env){.user = d,
 		.connect = connect_to_service,
+		.waits = note_wait,
 		.failed = note_failure,
 		.ignored = note_ignored};
 	d->service = service_new(&c->service, &d->service_env);

@@ -213,7 +213,6 @@ static int add_to_epoll(const struct worker *w, int fd, uint32_t events, void *d
 	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-/* One new client wakes one idle worker; the quit pipe wakes all. */
 /* What is set at the listeners all workers' clients get. */
 static int enter_sandbox(const struct worker_env *env)
 {
@@ -224,6 +223,7 @@ static int enter_sandbox(const struct worker_env *env)
 	return sandbox_enter(env->sandbox, fds, env->listener_count);
 }
 
+/* One new client wakes one idle worker; the quit pipe wakes all. */
 static int watch_listeners(struct worker *w)
 {
 	const struct worker_env *env = w->env;
@@ -299,6 +299,7 @@ static int load_deciders(struct worker *w)
 		.config = env->config,
 		.board = w->board,
 		.counters = w->counters,
+		.slot = w->slot,
 		.rule_numbers = env->rule_numbers,
 		.secret = {env->client_key_secret[0], env->client_key_secret[1]},
 		.connector_fd = env->connector_fd,

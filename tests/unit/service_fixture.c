@@ -107,6 +107,14 @@ static int on_service_connect(void *user, uint64_t deadline_ms)
 	return ends[0];
 }
 
+static void on_waits(void *user, uint64_t deadline_ms)
+{
+	struct scene *c = user;
+
+	c->waits++;
+	c->waits_until_ms = deadline_ms;
+}
+
 static void on_failed(void *user, const char *why, int error)
 {
 	struct scene *c = user;
@@ -191,6 +199,7 @@ void service_set_up(struct scene *c)
 			.failure_enhanced = "4.3.5",
 			.failure_text = "Ask again"},
 		.env = {.connect = on_service_connect,
+			.waits = on_waits,
 			.failed = on_failed,
 			.ignored = on_ignored},
 	};

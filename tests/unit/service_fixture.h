@@ -40,6 +40,8 @@ struct scene {
 	int fd;     /* the last connection; of the service under test */
 	pid_t pids[CONNECTIONS_MAX];
 	unsigned connections;
+	unsigned waits;
+	uint64_t waits_until_ms; /* the last of them */
 	unsigned failures;
 	char why[128];
 	char ignored[128];

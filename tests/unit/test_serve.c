@@ -31,6 +31,7 @@
 /* --- the hooks --------------------------------------------------------------------- */
 
 static int action_in_text;
+static struct board *board;
 
 static int action_of(struct sinkd_str path)
 {
@@ -47,7 +48,8 @@ static int action_of(struct sinkd_str path)
 	return SINKD_DECIDE;
 }
 
-/* "text-drop" and the like: not now. */
+/* "text-drop" and the like: not now.  "late" takes so long that the server is told to go
+ * meanwhile. */
 static void on_recipient(void *user, struct sinkd_session *session, struct sinkd_str path,
 	struct sinkd_str parameters, struct sinkd_verdict *verdict)
 {
@@ -60,6 +62,8 @@ static void on_recipient(void *user, struct sinkd_session *session, struct sinkd
 		path.len -= 5;
 		action_in_text = action_of(path);
 	}
+	if (path.len > 4 && memcmp(path.data, "late", 4) == 0)
+		atomic_store(&board->drain_deadline_ms, clock_monotonic_ms() + 600000);
 }
 
 static void on_data_chunk(void *user, struct sinkd_session *session,
@@ -155,6 +159,7 @@ static void start(struct scene *s, const char *timeouts)
 	s->board = mmap(NULL, sizeof(*s->board), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	CU_ASSERT_FATAL(s->board != MAP_FAILED);
+	board = s->board;
 	atomic_store(&s->board->generation, 1);
 	atomic_store(&s->board->log_level, LOG_WARN);
 	atomic_store(&s->board->verbose, -1);
@@ -370,6 +375,21 @@ static void test_stall_notices(void)
 	end(&s);
 }
 
+/* However many commands came together, and however long hooks take over each. */
+static void test_notices_between_commands(void)
+{
+	struct scene s;
+	int fd;
+
+	start(&s, no_wait);
+	fd = greet(&s);
+	say(fd, MAIL RCPT("late") RCPT("b") RCPT("c"));
+	expect(fd, OK "250 2.1.5 Ok\r\n"
+		      "421 4.3.2 mx.example.test Service is shutting down\r\n");
+	expect_end(&fd, 0);
+	end(&s);
+}
+
 static int set_up_suite(void)
 {
 	(void)alarm(6 * PATIENCE_S); /* whoever hangs is found by this */
@@ -385,4 +405,5 @@ void suite_serve(void)
 	CU_add_test(s, "deadlines of a stall", test_stall_deadlines);
 	CU_add_test(s, "a stalled client goes", test_stalled_client_goes);
 	CU_add_test(s, "a stall and the notices", test_stall_notices);
+	CU_add_test(s, "notices between commands", test_notices_between_commands);
 }

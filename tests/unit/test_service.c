@@ -48,6 +48,7 @@ static void test_a_message(void)
 	CHECK("another message", strcmp(a, other) != 0);
 	CU_ASSERT_EQUAL(c.connections, 1);
 	CU_ASSERT_EQUAL(c.failures, 0);
+	CU_ASSERT_EQUAL(c.waits, 10);
 	CU_ASSERT_EQUAL(c.rig.message_count, 1);
 	service_tear_down(&c);
 }
@@ -316,6 +317,8 @@ static void test_silence(void)
 	CU_ASSERT_TRUE(service_says(&c, "451 4.3.5 Ask again\r\n"));
 	CU_ASSERT_EQUAL(c.failures, 1);
 	CHECK("no longer than that", clock_monotonic_ms() - start_ms < PATIENCE_MS);
+	CHECK("which was told", c.waits_until_ms >= start_ms + SHORT_MS &&
+					c.waits_until_ms <= clock_monotonic_ms());
 	rig_say(&c.rig, EHLO);
 	CHECK("half an answer", c.failures == 2 && c.connections == 2);
 	CHECK("why", strncmp(c.why, "the policy service does not answer", 34) == 0);
