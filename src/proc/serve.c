@@ -400,8 +400,8 @@ static void start_tls(struct server *v)
  * does not stay for the answer is not to keep the next one waiting. */
 static void wait_pause(struct server *v)
 {
-	uint64_t now_ms = clock_monotonic_ms();
-	uint64_t end_ms = now_ms + smtp_pause_ms(v->engine);
+	uint64_t start_ms = clock_monotonic_ms(), now_ms = start_ms;
+	uint64_t end_ms = start_ms + smtp_pause_ms(v->engine);
 
 	flush_output(v);
 	slot_set_deadline(v->env->slot, end_ms);
@@ -412,6 +412,9 @@ static void wait_pause(struct server *v)
 		now_ms = clock_monotonic_ms();
 		look_at_notices(v, now_ms);
 	}
+	/* In the middle of a text it is not the client who is slow. */
+	if (v->was_in_data)
+		v->rate_start_ms += now_ms - start_ms;
 	slot_set_deadline(v->env->slot, now_ms + v->env->config->timeouts.data_ms);
 	smtp_notify(v->engine, SMTP_RESUMED);
 }
