@@ -1,6 +1,6 @@
 dist_man_MANS = docs/man/sinkctl.8 docs/man/sinkd.8 docs/man/sinkd.conf.5 \
 	docs/man/sinkd-module.3
-EXTRA_DIST += docs/ARCHITECTURE.md docs/DECISIONS.md docs/CONTRIBUTING.md \
+EXTRA_DIST += docs/ARCHITECTURE.md docs/CALLBACKS.md docs/DECISIONS.md docs/CONTRIBUTING.md \
 	docs/PROTOCOL.md docs/SECURITY.md docs/SMTP-SINK.md
 
 # Modules that show how one is written; built and run by the tests.

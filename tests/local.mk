@@ -150,15 +150,15 @@ tests_unit_unit_CPPFLAGS = $(unit_cppflags)
 tests_unit_unit_LDADD = tests/tools/librig.a $(tests_server_libs) $(CUNIT_LIBS)
 
 # Modules: the examples, built as their authors would, and one that is wrong in many ways.
-test_modules = tests/unit/odd_module.so tests/unit/no_module.so
+test_modules = tests/unit/odd_module.so tests/unit/no_module.so tests/wire/wilful_module.so
 check_DATA += $(example_modules) $(test_modules)
 CLEANFILES += $(example_modules) $(test_modules)
-EXTRA_DIST += tests/unit/odd_module.c
+EXTRA_DIST += tests/unit/odd_module.c tests/wire/wilful_module.c
 module_build = $(AM_V_CCLD)$(MKDIR_P) $(@D) && $(CC) $(WARN_CFLAGS) $(CFLAGS) \
 	-I$(top_srcdir)/src/api -shared -fPIC -o $@
 $(example_modules): docs/examples/%.so: $(top_srcdir)/docs/examples/%.c $(top_srcdir)/src/api/sinkd_module.h
 	$(module_build) $<
-tests/unit/odd_module.so: $(top_srcdir)/tests/unit/odd_module.c $(top_srcdir)/src/api/sinkd_module.h
+tests/unit/odd_module.so tests/wire/wilful_module.so: %.so: $(top_srcdir)/%.c $(top_srcdir)/src/api/sinkd_module.h
 	$(module_build) $<
 tests/unit/no_module.so: $(top_srcdir)/tests/unit/odd_module.c
 	$(module_build) -DWITHOUT_ENTRY $<
@@ -366,6 +366,7 @@ tests_fault_power_loss_LDFLAGS = $(fault_ldflags)
 bench_programs = \
 	tests/bench/limit_maildir \
 	tests/bench/limit_pipe \
+	tests/bench/limit_policy \
 	tests/bench/load
 check_PROGRAMS += $(bench_programs)
 bench_ldadd = src/libsinkd.a src/libsinkproto.a $(BSD_LIBS)
@@ -373,18 +374,26 @@ tests_bench_limit_maildir_SOURCES = tests/bench/limit_maildir.c tests/bench/limi
 tests_bench_limit_maildir_LDADD = $(bench_ldadd)
 tests_bench_limit_pipe_SOURCES = tests/bench/limit_pipe.c tests/bench/limit.c tests/bench/limit.h
 tests_bench_limit_pipe_LDADD = $(bench_ldadd)
+tests_bench_limit_policy_SOURCES = tests/bench/limit_policy.c
+tests_bench_limit_policy_LDADD = $(bench_ldadd)
 tests_bench_load_SOURCES = tests/bench/load.c
 tests_bench_load_LDADD = $(bench_ldadd)
 EXTRA_DIST += \
 	tests/bench/bench.py \
 	tests/bench/deliveries.py \
+	tests/bench/idle_module.c \
+	tests/bench/layers.py \
 	tests/bench/measure.py \
 	tests/bench/servers.py
 
 # What a message costs on this machine, beside smtp-sink; a minute or two.  With
-# BENCH_FLAGS=--pipe or --maildir DIRECTORY, what a delivery costs.
+# BENCH_FLAGS=--pipe or --maildir DIRECTORY, what a delivery costs; with --layers, what
+# it costs to let somebody decide.
+tests/bench/idle_module.so: $(top_srcdir)/tests/bench/idle_module.c $(top_srcdir)/src/api/sinkd_module.h
+	$(module_build) $<
+CLEANFILES += tests/bench/idle_module.so
 .PHONY: bench
-bench: src/sinkd $(bench_programs)
+bench: src/sinkd $(bench_programs) tests/bench/idle_module.so
 	@$(AM_TESTS_ENVIRONMENT) $(PYTHON) $(srcdir)/tests/bench/bench.py $(BENCH_FLAGS)
 
 # --- lints -------------------------------------------------------------------

@@ -9,7 +9,8 @@
  *
  * Every byte is one character of a string, whatever it was meant to be, so that nothing
  * is lost.  A line cannot be taken back when others may stand behind it: a second one,
- * {"id":"...","withdrawn":["b@example.org"]}, says for whom it does not count. */
+ * {"id":"...","withdrawn":["b@example.org"]}, says for whom it does not count.  One that
+ * could not be written, or made durable, is crossed out: a line of blanks is nothing. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,7 +23,8 @@
 struct json_lines {
 	const struct sinkd_host *host;
 	struct sinkd_backend backend;
-	int fd;
+	int fd;       /* to append */
+	int cross_fd; /* the same file, to write over what this worker has appended */
 };
 
 /* A text that grows. */
@@ -105,23 +107,46 @@ static void add_recipients(struct text *t, const struct sinkd_host *host,
 	add_text(t, "]");
 }
 
+/* The last n bytes that were appended here become a line of blanks.  That takes no new
+ * room on the disk, and others may already stand behind them. */
+static void cross_out(const struct json_lines *j, size_t n)
+{
+	off_t end = lseek(j->fd, 0, SEEK_CUR);
+	char blanks[4096];
+	bool is_done = end >= 0 && lseek(j->cross_fd, end - (off_t)n, SEEK_SET) >= 0;
+
+	memset(blanks, ' ', sizeof(blanks));
+	while (is_done && n > 0) {
+		size_t piece = n < sizeof(blanks) ? n : sizeof(blanks);
+
+		if (piece == n)
+			blanks[piece - 1] = '\n';
+		is_done = write(j->cross_fd, blanks, piece) == (ssize_t)piece;
+		n -= piece;
+	}
+	if (!is_done)
+		j->host->log(j->host, SINKD_ERROR, "cannot cross out a line");
+}
+
 /* All of it in one write, so that lines of other workers come before or behind it.
  * Returns 0 or a negative errno. */
-static int append(int fd, const struct text *line)
+static int append(const struct json_lines *j, const struct text *line)
 {
 	ssize_t n = -1;
+	int error;
 
 	if (line->has_failed)
 		return -ENOMEM;
-	n = write(fd, line->p, line->n);
+	n = write(j->fd, line->p, line->n);
 	if (n < 0)
 		return -errno;
-	if ((size_t)n < line->n) {
-		/* The disk is full.  What is there of it must not be joined by others. */
-		(void)!write(fd, "\n", 1);
-		return -ENOSPC;
-	}
-	return fsync(fd) < 0 ? -errno : 0;
+	if ((size_t)n == line->n && fsync(j->fd) == 0)
+		return 0;
+	/* The disk is full, or fails. */
+	error = (size_t)n < line->n ? ENOSPC : errno;
+	if (n > 0)
+		cross_out(j, (size_t)n);
+	return -error;
 }
 
 static void fail(struct sinkd_result *result, int error)
@@ -191,7 +216,7 @@ static void commit(
 	add_text(&line, ",\"text\":\"");
 	add(&line, m->text.p != NULL ? m->text.p : "", m->text.n);
 	add_text(&line, "\"}\n");
-	r = append(j->fd, &line);
+	r = append(j, &line);
 	free(line.p);
 	for (size_t i = 0; i < count; i++) {
 		m->stored[i] |= keep[i] && r == 0;
@@ -218,7 +243,7 @@ static void end(void *user, void *message, const bool *keep)
 		add_text(&line, ",\"withdrawn\":");
 		add_recipients(&line, j->host, m->envelope, m->stored);
 		add_text(&line, "}\n");
-		if (append(j->fd, &line) < 0)
+		if (append(j, &line) < 0)
 			j->host->log(j->host, SINKD_ERROR, "cannot withdraw a message");
 		free(line.p);
 	}
@@ -230,6 +255,7 @@ static void close_file(void *user)
 	struct json_lines *j = user;
 
 	(void)close(j->fd);
+	(void)close(j->cross_fd);
 	free(j);
 }
 
@@ -242,9 +268,12 @@ int sinkd_module_open(
 		return -ENOMEM;
 	j->host = host;
 	j->fd = open(argument, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-	if (j->fd < 0) {
+	j->cross_fd = j->fd < 0 ? -1 : open(argument, O_WRONLY | O_CLOEXEC);
+	if (j->cross_fd < 0) {
 		int error = errno;
 
+		if (j->fd >= 0)
+			(void)close(j->fd);
 		(void)snprintf(ret->error, sizeof(ret->error), "cannot open '%s': %s",
 			argument, strerror(error));
 		free(j);

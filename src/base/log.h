@@ -58,6 +58,8 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 	X(EV_DELIVERY_CLEANED, "delivery.cleaned")                                       \
 	X(EV_COMMAND_END, "command.end")                                                 \
 	X(EV_COMMAND_REFUSED, "command.refused")                                         \
+	X(EV_LAYER_ASKED, "layer.asked")                                                 \
+	X(EV_LAYER_DECIDED, "layer.decided")                                             \
 	X(EV_RULE_FIRED, "rule.fired")                                                   \
 	X(EV_POLICY_FAILED, "policy.failed")                                             \
 	X(EV_POLICY_IGNORED, "policy.ignored")                                           \

@@ -222,6 +222,10 @@ void config_print(const struct config *c, FILE *out)
 		print_listener(c, &c->listeners[i], out);
 	for (size_t i = 0; i < c->delivery_count; i++)
 		print_delivery(&c->deliveries[i], out);
+	if (c->rules.count > 0 || c->module_count > 0 || c->service.socket != NULL)
+		(void)fputs("\n# Who decides: the rules, then the modules, each in this "
+			    "order; then the policy service.\n",
+			out);
 	for (size_t i = 0; i < c->rules.count; i++)
 		print_rule(c, &c->rule_texts[i], out);
 	for (size_t i = 0; i < c->module_count; i++)

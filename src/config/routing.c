@@ -245,12 +245,58 @@ static int add_section_routes(struct config *c)
 	return 0;
 }
 
+static bool is_on_a_route(const struct config *c, size_t section)
+{
+	for (size_t i = 0; i < c->route_count; i++)
+		if (has_delivery(c->routes[i].sections, c->routes[i].count, section))
+			return true;
+	return false;
+}
+
+static bool is_of_a_listener(const struct config *c, size_t section)
+{
+	for (size_t i = 0; i < c->listener_count; i++) {
+		const struct listen_settings *l = &c->listeners[i];
+
+		if (l->delivery_count == 0
+				? section == 0
+				: has_delivery(l->deliveries, l->delivery_count, section))
+			return true;
+	}
+	return false;
+}
+
+/* As check_maildirs, of sections that a rule can bring together with others. */
+static void check_routes(struct report *r, const struct config *c)
+{
+	const struct delivery_settings *all = c->deliveries;
+
+	for (size_t i = 1; i < c->delivery_count; i++) {
+		struct str path = trim_slashes(all[i].path);
+
+		for (size_t k = 0; k < i && path.n > 0; k++) {
+			bool i_on_route = is_on_a_route(c, i);
+			bool k_on_route = is_on_a_route(c, k);
+
+			if (str_equal(trim_slashes(all[k].path), path) &&
+				(i_on_route || is_of_a_listener(c, i)) &&
+				(k_on_route || is_of_a_listener(c, k)) &&
+				(i_on_route || k_on_route))
+				report_mistake(r, 0,
+					"deliver \"%s\": has the path of \"%s\", and a "
+					"rule may send one message to both",
+					all[i].name, all[k].name);
+		}
+	}
+}
+
 int routing_settle(struct report *r, struct config *c)
 {
 	/* What was told may be the reason of more, or for NULL where a text should be. */
 	if (r->mistakes > 0)
 		return 0;
 	settle_modules(c);
+	check_routes(r, c);
 	if (c->module_count > 0 && add_section_routes(c) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < c->listener_count; i++) {

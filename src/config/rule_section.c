@@ -131,16 +131,11 @@ static void check_known(
 		{"per", KNOWS_SENDER, rule->per == RULE_PER_SENDER},
 		{"per", KNOWS_ALL, rule->per == RULE_PER_RECIPIENT},
 	};
-	static const char *const stages[] = {
-#define STAGE_NAME(id, name) [RULE_##id] = name,
-		RULE_STAGES(STAGE_NAME)
-#undef STAGE_NAME
-	};
 
 	for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++)
 		if (uses[i].is_used && uses[i].needed > known_at(rule->stage))
 			reader_mistake(r, s, uses[i].option, "not known yet on \"%s\"",
-				stages[rule->stage]);
+				rule_stage_name(rule->stage));
 }
 
 static void read_reply(struct reader *r, const struct section *s, struct rule_text *t)

@@ -48,7 +48,10 @@ static const char *const rule_tls_words[] = {"any", "no", "yes", NULL};
 static const char *const per_words[] = {
 	"all", "client", "sender", "recipient", "session", NULL};
 static const char *const action_words[] = {
-	"reply", "accept", "disconnect", "reset", "stall", "deliver", "drop", NULL};
+#define ACTION_WORD(id, name) [RULE_##id] = name,
+	RULE_ACTIONS(ACTION_WORD)
+#undef ACTION_WORD
+		NULL};
 
 const char *const option_policy_stage_words[] = {
 	"connect", "helo", "mail", "rcpt", "data", "message", NULL};

@@ -90,13 +90,15 @@ int delivery_prepare_host(const struct delivery_settings *settings, size_t n,
 int delivery_open(const struct delivery_settings *settings, size_t n,
 	const struct delivery_env *env, struct delivery **ret, size_t *ret_failed)
 {
-	struct delivery *d = calloc(1, sizeof(*d) + n * sizeof(d->sections[0]));
+	/* One block: each place of its own is a page that workers do not share. */
+	struct delivery *d = calloc(
+		1, sizeof(*d) + n * (sizeof(d->sections[0]) + sizeof(struct share)));
 
-	if (d == NULL || routes_init(&d->routes, n) < 0) {
-		free(d);
+	if (d == NULL) {
 		*ret_failed = 0;
 		return -ENOMEM;
 	}
+	routes_init(&d->routes, (struct share *)&d->sections[n], n);
 	for (; d->count < n; d->count++) {
 		struct section *section = &d->sections[d->count];
 		int err;
@@ -195,6 +197,30 @@ void delivery_set_routes(
 		check_route(d, routes[i].sections, routes[i].count);
 	d->routes.others = routes;
 	d->routes.other_count = n;
+}
+
+bool delivery_has_detour(const struct envelope *envelope)
+{
+	bool has = envelope->is_discarded;
+
+	for (size_t i = 0; i < envelope->recipient_count; i++)
+		has |= envelope->recipients[i].route != 0 ||
+		       envelope->recipients[i].is_discarded;
+	return has;
+}
+
+void delivery_write_names(const struct delivery *d, const struct envelope *envelope,
+	size_t first, size_t count, char *out, size_t size)
+{
+	size_t n = str_copy(out, size, STR(""));
+
+	for (size_t i = 0; i < d->count; i++) {
+		if (!routes_lead_to(&d->routes, envelope, first, count, i))
+			continue;
+		if (n > 0)
+			n += str_copy(out + n, size - n, STR(","));
+		n += str_copy(out + n, size - n, str_of(d->sections[i].settings->name));
+	}
 }
 
 /* How many sections the message in hand has, and which. */

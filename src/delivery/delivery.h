@@ -191,6 +191,14 @@ void delivery_set_routes(
  * reference.  Until then it is the first one. */
 void delivery_select(struct delivery *d, const size_t *sections, size_t n);
 
+/* Whether any of the recipients goes another way than the chosen one, or nowhere. */
+bool delivery_has_detour(const struct envelope *envelope);
+
+/* Write the names of the sections that these recipients of the envelope go to, each once,
+ * with commas between; as many as there is room for. */
+void delivery_write_names(const struct delivery *d, const struct envelope *envelope,
+	size_t first, size_t count, char *out, size_t size);
+
 /* How long the commands for the message in hand may take at the most; 0: there are
  * none. */
 uint64_t delivery_patience_ms(const struct delivery *d);

@@ -7,28 +7,21 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 static const size_t first_section;
 
-int routes_init(struct routes *r, size_t sections)
+void routes_init(struct routes *r, struct share *shares, size_t sections)
 {
-	struct share *shares = calloc(sections > 0 ? sections : 1, sizeof(*shares));
-
-	if (shares == NULL)
-		return -ENOMEM;
 	*r = (struct routes){
 		.usual = {&first_section, 1}, .shares = shares, .share_count = sections};
 	/* The session's memory, which holds the recipients, has its limit. */
 	arena_init(&r->arena, SIZE_MAX);
 	r->empty = arena_mark(&r->arena);
-	return 0;
 }
 
 void routes_done(struct routes *r)
 {
 	arena_done(&r->arena);
-	free(r->shares);
 	*r = (struct routes){0};
 }
 
@@ -100,21 +93,25 @@ static int count(struct routes *r, const struct envelope *e, bool *is_used)
 static int make_view(struct routes *r, const struct envelope *e, struct share *s)
 {
 	size_t n = s->count, *indexes;
+	struct recipient *recipients;
 
+	s->view = NULL;
 	if (n == e->recipient_count) {
 		s->envelope = e;
 		s->indexes = NULL;
 		return 0;
 	}
 	indexes = arena_alloc(&r->arena, n * sizeof(*indexes));
-	s->view = *e;
-	s->view.whole = e;
-	s->view.recipients = arena_alloc(&r->arena, n * sizeof(*s->view.recipients));
-	s->view.recipient_count = s->view.recipient_size = n;
-	if (indexes == NULL || s->view.recipients == NULL)
+	recipients = arena_alloc(&r->arena, n * sizeof(*recipients));
+	s->view = arena_alloc(&r->arena, sizeof(*s->view));
+	if (indexes == NULL || recipients == NULL || s->view == NULL)
 		return -ENOMEM;
+	*s->view = *e;
+	s->view->whole = e;
+	s->view->recipients = recipients;
+	s->view->recipient_count = s->view->recipient_size = n;
 	r->has_views = true;
-	s->envelope = &s->view;
+	s->envelope = s->view;
 	s->indexes = indexes;
 	s->count = 0;
 	return 0;
@@ -157,7 +154,7 @@ static void fill(struct routes *r, const struct envelope *e)
 			if (s->indexes == NULL)
 				continue;
 			s->indexes[s->count] = i;
-			s->view.recipients[s->count++] = e->recipients[i];
+			s->view->recipients[s->count++] = e->recipients[i];
 		}
 	}
 }
@@ -183,6 +180,20 @@ int routes_distribute(struct routes *r, const struct envelope *envelope)
 	return err;
 }
 
+bool routes_lead_to(const struct routes *r, const struct envelope *envelope, size_t first,
+	size_t count, size_t section)
+{
+	for (size_t i = first; i < first + count; i++) {
+		const struct delivery_route *route =
+			find(r, envelope->recipients[i].route);
+
+		for (size_t k = 0; route != NULL && k < route->count; k++)
+			if (route->sections[k] == section && !is_for_nobody(envelope, i))
+				return true;
+	}
+	return false;
+}
+
 void routes_forget(struct routes *r)
 {
 	r->section_count = 0;
@@ -193,6 +204,10 @@ void routes_forget(struct routes *r)
 
 void routes_update(struct routes *r, const struct envelope *envelope)
 {
-	for (size_t i = 0; r->has_views && i < r->section_count; i++)
-		r->shares[r->sections[i]].view.size_bytes = envelope->size_bytes;
+	for (size_t i = 0; r->has_views && i < r->section_count; i++) {
+		struct share *s = &r->shares[r->sections[i]];
+
+		if (s->view != NULL)
+			s->view->size_bytes = envelope->size_bytes;
+	}
 }

@@ -19,7 +19,7 @@ struct share {
 	size_t *indexes; /* its recipients among those of the message; NULL: all of them
 			  */
 	size_t count;
-	struct envelope view; /* the envelope, unless it is the message's own */
+	struct envelope *view; /* the envelope, if it is not the message's own */
 };
 
 struct routes {
@@ -36,8 +36,9 @@ struct routes {
 	struct arena_mark empty;
 };
 
-/* For so many sections; every message goes to the first.  Returns 0 or -ENOMEM. */
-int routes_init(struct routes *r, size_t sections);
+/* For so many sections, a zeroed share for each; every message goes to the first.
+ * shares are the caller's, kept by reference. */
+void routes_init(struct routes *r, struct share *shares, size_t sections);
 void routes_done(struct routes *r);
 
 /* Distribute a message, which has a recipient at least, and fill in the shares of its
@@ -50,6 +51,10 @@ void routes_forget(struct routes *r);
 
 /* The views follow the size of the message, which is known at its end. */
 void routes_update(struct routes *r, const struct envelope *envelope);
+
+/* Whether one of these recipients of the envelope goes to the section. */
+bool routes_lead_to(const struct routes *r, const struct envelope *envelope, size_t first,
+	size_t count, size_t section);
 
 /* Where in the message the recipient is that is a section's number k. */
 static inline size_t share_index(const struct share *s, size_t k)

@@ -12,6 +12,28 @@
 /* What keys of one rule are for. */
 enum key_kind { KEY_DRAW, KEY_EVERY, KEY_RATE, KEY_FIRST, KEY_DELAY };
 
+const char *rule_stage_name(enum rule_stage stage)
+{
+	static const char *const names[] = {
+#define STAGE_NAME(id, name) [RULE_##id] = name,
+		RULE_STAGES(STAGE_NAME)
+#undef STAGE_NAME
+	};
+
+	return names[stage];
+}
+
+const char *rule_action_name(enum rule_action action)
+{
+	static const char *const names[] = {
+#define ACTION_NAME(id, name) [RULE_##id] = name,
+		RULE_ACTIONS(ACTION_NAME)
+#undef ACTION_NAME
+	};
+
+	return names[action];
+}
+
 static bool matches(const struct pattern *p, struct str subject)
 {
 	return p == NULL || pattern_matches(p, subject);

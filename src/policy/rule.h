@@ -36,14 +36,26 @@ enum rule_stage {
 		RULE_STAGE_COUNT
 };
 
+/* What it does:
+ * reply: refuse with the reply; without one: go on to the next rule
+ * accept: yes, and nobody else is asked
+ * disconnect: close without a word; reset: with a reset of the connection
+ * stall: not another word
+ * deliver: the recipient goes to other deliver sections
+ * drop: accept, and store nothing */
+#define RULE_ACTIONS(X)                                                                  \
+	X(REPLY, "reply")                                                                \
+	X(ACCEPT, "accept")                                                              \
+	X(DISCONNECT, "disconnect")                                                      \
+	X(RESET, "reset")                                                                \
+	X(STALL, "stall")                                                                \
+	X(DELIVER, "deliver")                                                            \
+	X(DROP, "drop")
+
 enum rule_action {
-	RULE_REPLY,      /* refuse with the reply; without one: go on to the next rule */
-	RULE_ACCEPT,     /* yes, and nobody else is asked */
-	RULE_DISCONNECT, /* close without a word */
-	RULE_RESET,      /* the same with a reset of the connection */
-	RULE_STALL,      /* not another word */
-	RULE_DELIVER,    /* the recipient goes to other deliver sections */
-	RULE_DROP,       /* accept, and store nothing */
+#define RULE_ACTION_ENUM(id, name) RULE_##id,
+	RULE_ACTIONS(RULE_ACTION_ENUM)
+#undef RULE_ACTION_ENUM
 };
 
 /* The longest wait; a rule is no way to hold a worker for ever. */
@@ -118,6 +130,10 @@ struct rule_counting {
 	void *user;
 	uint64_t (*count)(void *user, uint64_t key, uint64_t window_ms);
 };
+
+/* Their names in the configuration. */
+const char *rule_stage_name(enum rule_stage stage);
+const char *rule_action_name(enum rule_action action);
 
 bool rule_concerns(const struct rule_settings *r, const struct rule_question *q);
 

@@ -57,7 +57,6 @@ struct rules {
 /* One question of the engine. */
 struct asking {
 	struct rules *rules;
-	struct sinkd_session *session;
 	const struct envelope *envelope;
 	struct rule_question q;
 	bool has_recipient; /* it is about this one; else about all of the envelope */
@@ -161,9 +160,10 @@ static bool ask_rule(struct asking *a, const struct item *item)
 	if (!env->is_on(env->user, e) || !concerns(a, item, &f) ||
 		!rule_fires(&e->rule, &a->q, &env->counting, &delay_ms))
 		return false;
-	env->fired(env->user, e, a->session);
+	add_delay(&delay_ms, f.delay_ms);
 	add_delay(&a->delay_ms, delay_ms);
-	add_delay(&a->delay_ms, f.delay_ms);
+	env->fired(env->user, &(struct rules_firing){e, f.action, f.code, delay_ms,
+				      a->q.sender, a->q.recipient});
 	if (f.action == RULE_REPLY && f.code == 0)
 		return false;
 	carry_out(a, e, &f);
@@ -205,7 +205,6 @@ static struct asking begin(struct rules *r, struct sinkd_session *session, unsig
 		parse_client(e->client.address, &r->client);
 	return (struct asking){
 		.rules = r,
-		.session = session,
 		.envelope = e,
 		.q =
 			{

@@ -36,7 +36,6 @@
 struct rules_entry {
 	struct rule_settings rule;
 	bool is_enabled;      /* for env->is_on: unless somebody has switched it */
-	unsigned number;      /* the rule's, for as long as the server lives; see env */
 	int code;             /* of the reply; 0: none was given */
 	const char *enhanced; /* "4.2.2", or "" */
 	const char *text;     /* with macros, see policy/rules_text.h; or "" */
@@ -50,15 +49,22 @@ struct rules_settings {
 	size_t count;
 };
 
+/* A rule that fires.  Its texts are valid during the call. */
+struct rules_firing {
+	const struct rules_entry *entry;
+	enum rule_action action; /* the rule's, or that of the address */
+	int code;                /* of a reply; 0: it goes on to the next rule */
+	uint32_t delay_ms;       /* what it waits before */
+	struct str sender;       /* what is known of them at this stage */
+	struct str recipient;
+};
+
 /* What rules cannot know by themselves; all of it has to be there. */
 struct rules_env {
 	void *user;
 	struct rule_counting counting;
-	/* Whether the rule of that number is switched on; and that it fired, of which the
-	 * session tells the rest. */
 	bool (*is_on)(void *user, const struct rules_entry *entry);
-	void (*fired)(void *user, const struct rules_entry *entry,
-		struct sinkd_session *session);
+	void (*fired)(void *user, const struct rules_firing *firing);
 };
 
 struct rules;

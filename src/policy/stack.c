@@ -7,17 +7,21 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* One layer, and how to ask it and all that lie below it. */
 struct level {
 	const struct sinkd_hooks *hooks; /* NULL: not there */
 	const struct level *below;       /* NULL: there is none */
+	struct stack *stack;
 	struct sinkd_hooks table;
 };
 
 struct stack {
 	size_t count;
 	size_t size;
+	const struct stack_watch *watch; /* or NULL */
+	struct sinkd_verdict told;       /* what the watch knows of this question */
 	struct level levels[]; /* one more than size: there is nobody at the end */
 };
 
@@ -43,20 +47,59 @@ struct stack {
 	while (!HAS(found->hooks, member))                                               \
 	found = found->below
 
+static bool is_watched(const struct level *l)
+{
+	const struct stack_watch *w = l->stack->watch;
+
+	return w != NULL && w->is_on(w->user);
+}
+
+static void tell_question(
+	const struct level *l, const char *hook, const struct sinkd_verdict *verdict)
+{
+	struct stack *s = l->stack;
+
+	s->told = *verdict;
+	s->watch->asked(s->watch->user, (size_t)(l - s->levels), hook);
+}
+
+/* A layer that hands on what those below it have decided has decided nothing. */
+static void tell_answer(
+	const struct level *l, const char *hook, const struct sinkd_verdict *verdict)
+{
+	struct stack *s = l->stack;
+
+	if (memcmp(verdict, &s->told, sizeof(s->told)) == 0)
+		return;
+	s->told = *verdict;
+	s->watch->answered(s->watch->user, (size_t)(l - s->levels), hook, verdict);
+}
+
+/* Call the hook of the first level that has it. */
+#define CALL(user, member, ...)                                                          \
+	do {                                                                             \
+		FIND(l, user, member);                                                   \
+		if (!is_watched(l)) {                                                    \
+			l->hooks->member(l->hooks->user, __VA_ARGS__);                   \
+			break;                                                           \
+		}                                                                        \
+		tell_question(l, #member, verdict);                                      \
+		l->hooks->member(l->hooks->user, __VA_ARGS__);                           \
+		tell_answer(l, #member, verdict);                                        \
+	} while (0)
+
 #define ASK(member)                                                                      \
 	static void member##_on(void *user, struct sinkd_session *session,               \
 		struct sinkd_verdict *verdict)                                           \
 	{                                                                                \
-		FIND(l, user, member);                                                   \
-		l->hooks->member(l->hooks->user, session, verdict);                      \
+		CALL(user, member, session, verdict);                                    \
 	}
 
 #define ASK_1(member)                                                                    \
 	static void member##_on(void *user, struct sinkd_session *session,               \
 		struct sinkd_str text, struct sinkd_verdict *verdict)                    \
 	{                                                                                \
-		FIND(l, user, member);                                                   \
-		l->hooks->member(l->hooks->user, session, text, verdict);                \
+		CALL(user, member, session, text, verdict);                              \
 	}
 
 #define ASK_2(member)                                                                    \
@@ -64,8 +107,7 @@ struct stack {
 		struct sinkd_str first, struct sinkd_str second,                         \
 		struct sinkd_verdict *verdict)                                           \
 	{                                                                                \
-		FIND(l, user, member);                                                   \
-		l->hooks->member(l->hooks->user, session, first, second, verdict);       \
+		CALL(user, member, session, first, second, verdict);                     \
 	}
 
 #define NAME(member)                                                                     \
@@ -106,6 +148,7 @@ static void rebuild(struct stack *s)
 		struct level *l = &s->levels[i];
 
 		l->below = i < s->size ? l + 1 : NULL;
+		l->stack = s;
 		l->table = (struct sinkd_hooks){
 			.abi = SINKD_ABI, .size = sizeof(l->table), .user = l};
 		HOOKS_ASK(ENTER)
@@ -164,6 +207,11 @@ static bool has_any(const struct sinkd_hooks *hooks)
 	return has;
 }
 
+void stack_set_watch(struct stack *s, const struct stack_watch *watch)
+{
+	s->watch = watch;
+}
+
 const struct sinkd_hooks *stack_top(struct stack *s)
 {
 	const struct sinkd_hooks *only = NULL;
@@ -175,5 +223,5 @@ const struct sinkd_hooks *stack_top(struct stack *s)
 		only = s->levels[i].hooks;
 		found++;
 	}
-	return found > 1 ? &s->levels[0].table : only;
+	return found > (s->watch == NULL) ? &s->levels[0].table : only;
 }

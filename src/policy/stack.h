@@ -4,11 +4,22 @@
 #ifndef SINKD_POLICY_STACK_H
 #define SINKD_POLICY_STACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "api/sinkd_module.h"
 
 struct stack;
+
+/* Who wants to see what layers are asked and say.  answered: what was decided by this
+ * layer itself, not by one below it. */
+struct stack_watch {
+	void *user;
+	bool (*is_on)(void *user);
+	void (*asked)(void *user, size_t layer, const char *hook);
+	void (*answered)(void *user, size_t layer, const char *hook,
+		const struct sinkd_verdict *verdict);
+};
 
 /* Room for that many layers.  Returns NULL without memory. */
 struct stack *stack_new(size_t layers);
@@ -24,9 +35,12 @@ const struct sinkd_hooks *stack_add(struct stack *s, const struct sinkd_hooks *h
  * now; it must not change later. */
 void stack_set(struct stack *s, size_t layer, const struct sinkd_hooks *hooks);
 
+/* Kept by reference.  Before stack_top. */
+void stack_set_watch(struct stack *s, const struct stack_watch *watch);
+
 /* The table for the engine; NULL if no layer has a hook: then nothing is asked, and
- * nothing costs.  A hook that no layer has is NULL in it; of one layer alone it is that
- * layer's own. */
+ * nothing costs.  A hook that no layer has is NULL in it; of one layer alone that nobody
+ * watches it is that layer's own. */
 const struct sinkd_hooks *stack_top(struct stack *s);
 
 #endif

@@ -151,16 +151,22 @@ void crew_bury(struct crew *c, struct child *child, struct slot_report *ret_repo
 void crew_log_exit(
 	pid_t pid, int status, const struct slot_report *report, bool is_stopping)
 {
-	if (!WIFSIGNALED(status))
-		log_event(WEXITSTATUS(status) == WORKER_EXIT_DONE ? LOG_DEBUG : LOG_WARN,
-			EV_WORKER_EXIT, LOG_NUM("worker", pid),
-			LOG_NUM("status", WEXITSTATUS(status)),
+	/* Code of a module may end its process in any way: who leaves a client behind, or
+	 * never became idle, has not done its work. */
+	bool is_done = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_DONE &&
+		       strcmp(report->state, "idle") == 0;
+	int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	bool is_ours = is_stopping && (number == SIGKILL || number == SIGTERM);
+	const struct log_field how = number != 0
+					     ? LOG_TEXT("signal", sigabbrev_np(number))
+					     : LOG_NUM("status", WEXITSTATUS(status));
+
+	if (is_done)
+		log_event(LOG_DEBUG, EV_WORKER_EXIT, LOG_NUM("worker", pid), how,
 			LOG_NUM("sessions", report->counts.sessions));
 	else
-		log_event(is_stopping ? LOG_DEBUG : LOG_WARN, EV_WORKER_EXIT,
-			LOG_NUM("worker", pid),
-			LOG_TEXT("signal", sigabbrev_np(WTERMSIG(status))),
-			LOG_TEXT("state", report->state),
+		log_event(is_ours ? LOG_DEBUG : LOG_WARN, EV_WORKER_EXIT,
+			LOG_NUM("worker", pid), how, LOG_TEXT("state", report->state),
 			LOG_TEXT("client", report->client),
 			LOG_NUM("sessions", report->counts.sessions));
 }

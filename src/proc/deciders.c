@@ -24,6 +24,7 @@ struct deciders {
 	struct rules_env rules_env;
 	struct module_env module_env;
 	struct service_env service_env;
+	struct stack_watch watch;
 };
 
 _Static_assert(RULE_RATE_MAX < COUNTERS_COUNT_MAX, "a rate is never exceeded");
@@ -58,14 +59,18 @@ static bool is_on(void *user, const struct rules_entry *entry)
 	return is_on;
 }
 
-static void note_fired(
-	void *user, const struct rules_entry *entry, struct sinkd_session *session)
+static void note_fired(void *user, const struct rules_firing *f)
 {
 	const struct deciders *d = user;
+	const struct rule_settings *rule = &f->entry->rule;
+	bool is_wait = f->action == RULE_REPLY && f->code == 0;
 
-	(void)session;
-	(void)counters_add_rule(d->env->counters, number_of(d, entry));
-	log_event(LOG_INFO, EV_RULE_FIRED, LOG_TEXT("rule", entry->rule.name));
+	(void)counters_add_rule(d->env->counters, number_of(d, f->entry));
+	log_event(LOG_INFO, EV_RULE_FIRED, LOG_TEXT("rule", rule->name),
+		LOG_TEXT("stage", rule_stage_name(rule->stage)),
+		LOG_TEXT("action", is_wait ? "delay" : rule_action_name(f->action)),
+		LOG_NUM("code", f->code), LOG_NUM("delay_ms", f->delay_ms),
+		LOG_STR("from", f->sender), LOG_STR("to", f->recipient));
 }
 
 /* ------------------------------------------------------------------------ modules */
@@ -148,6 +153,57 @@ static void note_ignored(void *user, struct str action)
 	log_event(LOG_INFO, EV_POLICY_IGNORED, LOG_STR("action", action));
 }
 
+/* --------------------------------------------------------------------- debug log */
+
+static bool is_debugging(void *user)
+{
+	(void)user;
+	return log_is_on(LOG_DEBUG);
+}
+
+/* As it is written in the log: who it is, as -p shows it. */
+static struct log_field name_of_layer(const struct deciders *d, size_t layer)
+{
+	const struct config *c = d->env->config;
+	size_t rules = c->rules.count > 0;
+
+	if (layer < rules)
+		return LOG_TEXT("layer", "rules");
+	if (layer - rules < c->module_count)
+		return LOG_TEXT("layer", c->modules[layer - rules].path);
+	return LOG_TEXT("layer", "policy");
+}
+
+static void log_question(void *user, size_t layer, const char *hook)
+{
+	const struct deciders *d = user;
+
+	log_event(LOG_DEBUG, EV_LAYER_ASKED, name_of_layer(d, layer),
+		LOG_TEXT("hook", hook));
+}
+
+static void log_answer(
+	void *user, size_t layer, const char *hook, const struct sinkd_verdict *v)
+{
+	static const char *const actions[] = {
+		[SINKD_DECIDE] = "decide",
+		[SINKD_DISCONNECT] = "disconnect",
+		[SINKD_RESET] = "reset",
+		[SINKD_STALL] = "stall",
+		[SINKD_DISCARD] = "discard",
+		[SINKD_ROUTE] = "route",
+	};
+	const size_t count = sizeof(actions) / sizeof(actions[0]);
+	const struct deciders *d = user;
+
+	log_event(LOG_DEBUG, EV_LAYER_DECIDED, name_of_layer(d, layer),
+		LOG_TEXT("hook", hook),
+		LOG_TEXT("action", (size_t)v->action < count ? actions[v->action] : "?"),
+		LOG_NUM("code", v->code), LOG_NUM("delay_ms", v->delay_ms),
+		LOG_STR("reply",
+			((struct str){v->text, strnlen(v->text, sizeof(v->text))})));
+}
+
 /* ---------------------------------------------------------------------------- all */
 
 static int add_rules(struct deciders *d)
@@ -210,16 +266,24 @@ static int add_service(struct deciders *d)
 int deciders_new(const struct deciders_env *env, struct deciders **ret)
 {
 	const struct config *c = env->config;
-	struct deciders *d = calloc(1, sizeof(*d));
+	size_t layers = (c->rules.count > 0) + MODULES_LAYERS(c->module_count) +
+			(c->service.socket != NULL);
+	struct deciders *d;
 	int r = -ENOMEM;
 
+	*ret = NULL;
+	if (layers == 0)
+		return 0;
+	d = calloc(1, sizeof(*d));
 	if (d == NULL)
 		return r;
 	d->env = env;
-	d->stack = stack_new((c->rules.count > 0) + MODULES_LAYERS(c->module_count) +
-			     (c->service.socket != NULL));
-	if (d->stack != NULL)
+	d->watch = (struct stack_watch){d, is_debugging, log_question, log_answer};
+	d->stack = stack_new(layers);
+	if (d->stack != NULL) {
+		stack_set_watch(d->stack, &d->watch);
 		r = add_rules(d);
+	}
 	if (r == 0)
 		r = add_modules(d);
 	if (r == 0)
@@ -244,10 +308,11 @@ void deciders_free(struct deciders *d)
 
 const struct sinkd_hooks *deciders_hooks(const struct deciders *d)
 {
-	return stack_top(d->stack);
+	return d == NULL ? NULL : stack_top(d->stack);
 }
 
 const struct sinkd_backend *deciders_backend(const struct deciders *d, size_t module)
 {
-	return d->modules == NULL ? NULL : modules_backend(d->modules, module);
+	return d == NULL || d->modules == NULL ? NULL
+					       : modules_backend(d->modules, module);
 }

@@ -26,8 +26,9 @@ struct deciders_env {
 struct deciders;
 
 /* Load them.  After the drop of privileges, since modules run code of their own, and
- * before the sandbox, since they may open what they need.  Returns 0, or a negative
- * errno; what a module said of it is in the log. */
+ * before the sandbox, since they may open what they need.  *ret is NULL where nobody
+ * decides: then nothing costs.  Returns 0, or a negative errno; what a module said of it
+ * is in the log. */
 int deciders_new(const struct deciders_env *env, struct deciders **ret);
 void deciders_free(struct deciders *d);
 

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "policy/stack.h"
 #include "proc/child.h"
 #include "proc/identity.h"
@@ -26,6 +27,9 @@
 /* The last byte of what the child says; without it the child was lost. */
 #define SAID_DONE   'd'
 #define SAID_FAILED 'f' /* why stands before it */
+
+/* How long a signal may wait. */
+#define LOOK_MS 200
 
 static int give_up_rights(const struct identity *identity, pid_t master, int out)
 {
@@ -84,7 +88,17 @@ static void open_and_close(const struct module_settings *settings,
 	_exit(fdio_write_all(out, said, n + 1) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
-/* All that the child says, cut to size.  Returns its length, or a negative errno. */
+/* The master hears of its signals when it is done here, and others wait for no module. */
+static bool is_told_to_stop(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 ||
+						    sigismember(&pending, SIGINT) == 1);
+}
+
+/* All that the child says, cut to size.  Returns its length, or a negative errno:
+ * -ECANCELED if the server is to stop. */
 static ssize_t listen_to(int in, uint64_t deadline_ms, char *said, size_t size)
 {
 	size_t used = 0;
@@ -96,7 +110,10 @@ static ssize_t listen_to(int in, uint64_t deadline_ms, char *said, size_t size)
 
 		if (now_ms >= deadline_ms)
 			return -ETIMEDOUT;
-		if (poll(&child, 1, (int)(deadline_ms - now_ms)) < 0 && errno != EINTR)
+		if (is_told_to_stop())
+			return -ECANCELED;
+		if (poll(&child, 1, (int)number_min(deadline_ms - now_ms, LOOK_MS)) < 0 &&
+			errno != EINTR)
 			return -errno;
 		if (child.revents == 0)
 			continue;
@@ -120,6 +137,10 @@ static int judge(
 	else if (n == -ETIMEDOUT)
 		(void)snprintf(error, MODULE_ERROR_SIZE,
 			"module '%s' does not start: it takes too long", settings->path);
+	else if (n == -ECANCELED)
+		(void)snprintf(error, MODULE_ERROR_SIZE,
+			"module '%s' is not waited for: the server is to stop",
+			settings->path);
 	else
 		(void)snprintf(error, MODULE_ERROR_SIZE, "module '%s' does not start: %s",
 			settings->path,

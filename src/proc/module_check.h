@@ -11,8 +11,9 @@ struct identity;
 
 /* For the master: open and close each of settings[0..n) in a child of its own, which has
  * the rights of a worker, and nothing of ours open but the log.  Waits for at most
- * timeout_ms with each.  env is as for workers; what it counts is forgotten with the
- * child.  Returns 0, or -1 and error[MODULE_ERROR_SIZE] says which is wrong, and why. */
+ * timeout_ms with each, and no longer when a blocked TERM or INT is pending.  env is as
+ * for workers; what it counts is forgotten with the child.  Returns 0, or -1 and
+ * error[MODULE_ERROR_SIZE] says which is wrong, and why. */
 int module_check(const struct module_settings *settings, size_t n,
 	const struct module_env *env, const struct identity *identity,
 	uint64_t timeout_ms, char *error);

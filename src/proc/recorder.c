@@ -10,6 +10,9 @@
 /* A mailbox of its own for a recipient may take that long, on a slow disk. */
 #define MAILBOX_MS 1000
 
+/* Names of sections in one line of the log. */
+#define NAMES_MAX 512
+
 /* --------------------------------------------------------- what the engine tells */
 
 static void stamp_message(void *user, struct message_stamp *ret)
@@ -32,6 +35,23 @@ static void log_reply(void *user, struct str line)
 	log_event(LOG_INFO, EV_SESSION_REPLY, LOG_STR("line", line));
 }
 
+/* Where it went, or was to go.  Of several with the same fate, those between the first
+ * and the last of the message are not told apart. */
+static const char *name_sections(
+	const struct recorder *r, const struct smtp_outcome *o, char names[NAMES_MAX])
+{
+	const struct envelope *e = o->envelope;
+	bool is_one = o->recipient_count == 1;
+
+	if (o->is_discarded)
+		return "";
+	if (!delivery_has_detour(e))
+		return r->delivery_names;
+	delivery_write_names(r->delivery, e, o->first,
+		is_one ? 1 : e->recipient_count - o->first, names, NAMES_MAX);
+	return names;
+}
+
 /* What became of a message, or of some of its recipients; one stands for all of them. */
 static void log_outcome(void *user, const struct smtp_outcome *o)
 {
@@ -43,6 +63,7 @@ static void log_outcome(void *user, const struct smtp_outcome *o)
 						: EV_MESSAGE_REFUSED;
 	/* Others may have it, and then it is counted with them. */
 	bool is_part = o->is_discarded && o->recipient_count < e->recipient_count;
+	char names[NAMES_MAX];
 
 	if (r->delivery_start_us != 0)
 		slot_count_delivery(r->slot, clock_monotonic_us() - r->delivery_start_us);
@@ -55,10 +76,11 @@ static void log_outcome(void *user, const struct smtp_outcome *o)
 	if (!is_part)
 		slot_count_message(r->slot, o->code, e->size_bytes);
 	log_event(LOG_INFO, event, LOG_TEXT("id", e->stamp.id),
-		LOG_STR("from", e->sender.mailbox), LOG_STR("to", o->recipient),
+		LOG_STR("from", e->sender.mailbox),
+		LOG_STR("to", e->recipients[o->first].address.mailbox),
 		LOG_NUM("recipients", o->recipient_count), LOG_NUM("size", e->size_bytes),
-		LOG_TEXT("delivery", r->delivery_names), LOG_NUM("code", o->code),
-		LOG_STR("reply", o->reply));
+		LOG_TEXT("delivery", name_sections(r, o, names)),
+		LOG_NUM("code", o->code), LOG_STR("reply", o->reply));
 }
 
 static bool is_hello(enum smtp_verb verb)

@@ -99,15 +99,10 @@ static size_t fill_sessions(const struct crew *crew, struct control_session *row
 static void fill_rule(const struct steer_view *view, const struct rules_entry *entry,
 	uint16_t number, struct control_rule *ret)
 {
-	static const char *const stages[] = {
-#define STAGE_NAME(id, name) [RULE_##id] = name,
-		RULE_STAGES(STAGE_NAME)
-#undef STAGE_NAME
-	};
 	bool is_on = entry->is_enabled;
 
 	COPY_TEXT(ret->name, entry->rule.name);
-	COPY_TEXT(ret->stage, stages[entry->rule.stage]);
+	COPY_TEXT(ret->stage, rule_stage_name(entry->rule.stage));
 	ret->hits = rulebook_count(view->rulebook, number);
 	ret->is_switched = rulebook_is_switched(view->crew->board, number, &is_on);
 	ret->is_on = is_on;
@@ -240,9 +235,10 @@ static void answer_order(const struct steer_view *view,
 		status = view->act(view->user, request, &text);
 	log_event(LOG_INFO, EV_CONTROL_REQUEST,
 		LOG_TEXT("command", command_names[command]),
-		LOG_TEXT("rule", command == CONTROL_RULE ? request->name : NULL),
 		LOG_NUM("client_pid", peer->pid), LOG_NUM("uid", peer->uid),
-		LOG_TEXT("answer", text));
+		LOG_TEXT("answer", text),
+		command == CONTROL_RULE ? LOG_TEXT("rule", request->name)
+					: (struct log_field){0});
 	control_reply(peer, status, text, -1);
 }
 

@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fdio.h"
 #include "base/log.h"
 #include "delivery/delivery.h"
@@ -352,9 +353,11 @@ static int set_up(struct worker *w)
 	setproctitle("worker %u (starting)", env->number);
 	leave_restartable_sequences();
 	be_patient();
-	w->backends = calloc(env->config->delivery_count, sizeof(*w->backends));
-	if (w->backends == NULL)
-		return fail_step("allocate", -ENOMEM);
+	if (env->config->module_count > 0) {
+		w->backends = calloc(env->config->delivery_count, sizeof(*w->backends));
+		if (w->backends == NULL)
+			return fail_step("allocate", -ENOMEM);
+	}
 	if ((r = open_deliveries(w)) < 0)
 		return r;
 	if ((r = sandbox_drop_bounding_set()) < 0)
@@ -519,6 +522,8 @@ void worker_main(const struct worker_env *env)
 	r = accept_clients(&w);
 	/* Whatever tells us to go comes too late. */
 	(void)sigprocmask(SIG_BLOCK, &all, NULL);
+	/* A module may hang here, too. */
+	slot_set_deadline(w.slot, clock_monotonic_ms() + env->config->timeouts.data_ms);
 	serve_free(w.server);
 	delivery_close(w.delivery);
 	deciders_free(w.deciders);

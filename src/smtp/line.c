@@ -6,22 +6,16 @@
  * which ends at CR LF . CR LF only.  A lone CR is an ordinary (bad) byte. */
 #include "smtp/line.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-int line_init(struct line *l, size_t max)
+size_t line_store_size(size_t max)
 {
-	*l = (struct line){.max = max};
-	l->size = max > LINE_LONG_BYTES ? max : LINE_LONG_BYTES;
-	l->store = malloc(l->size);
-	return l->store == NULL ? -ENOMEM : 0;
+	return max > LINE_LONG_BYTES ? max : LINE_LONG_BYTES;
 }
 
-void line_done(struct line *l)
+void line_init(struct line *l, size_t max, char *store)
 {
-	free(l->store);
-	*l = (struct line){0};
+	*l = (struct line){.max = max, .store = store, .size = line_store_size(max)};
 }
 
 void line_reset(struct line *l)

@@ -1,5 +1,5 @@
 /* Command lines out of a stream of bytes (RFC 5321, 2.3.8 and 4.5.3.1.4).
- * Pure; allocates once.  A line that is whole in the given bytes is not copied. */
+ * Pure; allocates nothing.  A line that is whole in the given bytes is not copied. */
 #ifndef SINKD_SMTP_LINE_H
 #define SINKD_SMTP_LINE_H
 
@@ -25,7 +25,7 @@ enum line_outcome {
 };
 
 struct line {
-	char *store;           /* the beginning of a line that came in pieces */
+	char *store;           /* the beginning of a line that came in pieces; not ours */
 	size_t size;           /* of store */
 	size_t stored;         /* what store holds, of this line or the one before */
 	size_t max;            /* with the line end */
@@ -34,9 +34,9 @@ struct line {
 	bool has_bare_newline; /* the line just returned ended in a lone LF */
 };
 
-/* Returns 0 or -ENOMEM. */
-int line_init(struct line *l, size_t max);
-void line_done(struct line *l);
+/* store: line_store_size(max) octets, kept by reference. */
+size_t line_store_size(size_t max);
+void line_init(struct line *l, size_t max, char *store);
 
 /* Forget a line that has begun. */
 void line_reset(struct line *l);

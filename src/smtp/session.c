@@ -22,10 +22,13 @@ static const char shutting_down[] = "Service is shutting down";
 
 struct smtp *smtp_new(const struct smtp_settings *settings, const struct smtp_env *env)
 {
-	struct smtp *s = calloc(1, sizeof(*s));
+	/* The line store shares its block, and stays untouched until it is needed. */
+	struct smtp *s = malloc(sizeof(*s) + line_store_size(settings->line_length_max));
 
 	if (s == NULL)
 		return NULL;
+	*s = (struct smtp){0};
+	line_init(&s->line, settings->line_length_max, (char *)(s + 1));
 	s->settings = settings;
 	s->env = env;
 	buf_init(&s->out, OUTPUT_FULL_BYTES + OUTPUT_MARGIN_BYTES);
@@ -33,8 +36,7 @@ struct smtp *smtp_new(const struct smtp_settings *settings, const struct smtp_en
 	arena_init(&s->arena, settings->memory_max);
 	/* The first block of the arena is taken now, so that the little that every
 	 * session needs is always there. */
-	if (line_init(&s->line, settings->line_length_max) < 0 ||
-		arena_alloc(&s->arena, 1) == NULL) {
+	if (arena_alloc(&s->arena, 1) == NULL) {
 		smtp_free(s);
 		return NULL;
 	}
@@ -48,7 +50,6 @@ void smtp_free(struct smtp *s)
 	smtp_end(s);
 	buf_done(&s->out);
 	buf_done(&s->auth.challenge);
-	line_done(&s->line);
 	arena_done(&s->arena);
 	free(s);
 }

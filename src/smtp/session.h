@@ -91,7 +91,7 @@ enum smtp_verb {
  * something else came before the end of the message, and nothing was stored. */
 struct smtp_outcome {
 	const struct envelope *envelope;
-	struct str recipient;   /* the first of those it is about */
+	size_t first;           /* of those it is about, among all recipients */
 	size_t recipient_count; /* how many these are */
 	int code;
 	bool is_discarded; /* accepted, and stored nowhere: a hook wanted it so */

@@ -23,7 +23,7 @@ static void tell_outcome(struct smtp *s, size_t first, size_t n, enum fate fate,
 	char line[sizeof(answer->enhanced) + sizeof(answer->text) + 1];
 	struct smtp_outcome outcome = {
 		.envelope = &s->envelope,
-		.recipient = s->envelope.recipients[first].address.mailbox,
+		.first = first,
 		.recipient_count = n,
 		.code = answer->code,
 		.is_discarded = fate == FATE_DISCARDED,

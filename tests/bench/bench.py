@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir, "wire"))
 from sinkd_server import SINKD  # noqa: E402
 
 import deliveries  # noqa: E402
+import layers  # noqa: E402
 from measure import calls_per_message, load, measure, medians, ratio  # noqa: E402
 from servers import Sinkd, SmtpSink, smtp_sink  # noqa: E402
 
@@ -103,9 +104,10 @@ def introduce(arguments):
     print(f"{arguments.rounds} rounds of {arguments.seconds} s each, medians")
 
 
-def print_table(all_contests, with_calls):
-    peer = all_contests[-1] if smtp_sink() else None
+def print_table(all_contests, peer, with_calls):
     for workload, (text, flags) in WORKLOADS.items():
+        if not any(contest.median(workload) for contest in all_contests):
+            continue
         print(f"{workload}: {text} (load {' '.join(flags)})")
         print(f"    {'':27} messages/s             CPU us            median ms  99 % ms  calls")
         for contest in all_contests:
@@ -129,6 +131,21 @@ def print_growth(pairs):
         print(f"    {workload:12} {base:17.0f} {rate:9.0f} {rate / base:8.2f}", flush=True)
 
 
+def compare_layers(arguments):
+    print("x: times the figure where nobody decides, for the same clients\n", flush=True)
+    with layers.layers() as found:
+        all_contests = [Contest(name, layers.start(text), layers.WORKLOADS)
+                        for name, text in found]
+        for _ in range(arguments.rounds):
+            for contest in all_contests:
+                contest.run_round(arguments.seconds)
+        print_table(all_contests, all_contests[0], can_trace(arguments))
+
+
+def can_trace(arguments):
+    return shutil.which("strace") and not arguments.no_calls
+
+
 def run_contests(arguments):
     print(f"smtp-sink: {smtp_sink() or 'not installed, no ratios'}; x: times its figure for the "
           "same clients\n", flush=True)
@@ -138,7 +155,8 @@ def run_contests(arguments):
         for contest in [*all_contests, *(one for pair in pairs.values() for one in pair)]:
             contest.run_round(arguments.seconds)
     if all_contests:
-        print_table(all_contests, shutil.which("strace") and not arguments.no_calls)
+        print_table(all_contests, all_contests[-1] if smtp_sink() else None,
+                    can_trace(arguments))
     print_growth(pairs)
 
 
@@ -156,6 +174,8 @@ def main():
     options.add_argument("--growth", action="store_true", help="nothing but the growing pool")
     options.add_argument("--pipe", action="store_true",
                          help="nothing but commands: sinkd, a limit and Postfix")
+    options.add_argument("--layers", action="store_true",
+                         help="nothing but what rules, a module and a policy service cost")
     options.add_argument("--maildir", metavar="DIRECTORY",
                          help="nothing but durable storage, on the file system of DIRECTORY: "
                               "sinkd, a limit and Postfix")
@@ -164,6 +184,8 @@ def main():
     introduce(arguments)
     if arguments.pipe or arguments.maildir:
         deliveries.compare(arguments)
+    elif arguments.layers:
+        compare_layers(arguments)
     else:
         run_contests(arguments)
 

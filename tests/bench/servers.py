@@ -16,11 +16,12 @@ CONFIG = 'log { level = "warn" }\ndeliver "bench" { %s }\n'
 
 class Sinkd(Server):
     """sinkd with 50 workers, unless pool says otherwise, and a delivery; it logs warnings
-    only."""
+    only.  more: sections of the configuration."""
 
-    def __init__(self, delivery, workers=50, prefix=(), pool=""):
+    def __init__(self, delivery, workers=50, prefix=(), pool="", more=""):
         self.prefix = prefix
-        super().__init__(workers=None if pool else workers, config=CONFIG % delivery + pool)
+        super().__init__(workers=None if pool else workers,
+                         config=CONFIG % delivery + pool + more)
 
     def command(self):
         return [*self.prefix, *super().command()]

@@ -277,7 +277,8 @@ static void outcome(void *user, const struct smtp_outcome *o)
 	r->outcome_count++;
 	r->outcome_code = o->code;
 	(void)buf_add_format(&r->outcomes, "%d %zu ", o->code, o->recipient_count);
-	(void)buf_add_str(&r->outcomes, o->recipient);
+	(void)buf_add_str(
+		&r->outcomes, o->envelope->recipients[o->first].address.mailbox);
 	(void)buf_add_text(&r->outcomes, o->is_discarded ? " discarded\n" : "\n");
 }
 

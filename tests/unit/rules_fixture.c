@@ -24,18 +24,16 @@ static bool is_on(void *user, const struct rules_entry *entry)
 {
 	struct scene *s = user;
 
-	assert(entry == &s->entries[entry->number]);
-	return entry->is_enabled && !s->is_switched_off[entry->number];
+	return entry->is_enabled && !s->is_switched_off[entry - s->entries];
 }
 
-static void fired(
-	void *user, const struct rules_entry *entry, struct sinkd_session *session)
+static void fired(void *user, const struct rules_firing *firing)
 {
 	struct scene *s = user;
 	size_t n = strlen(s->fired);
 
-	assert((struct smtp *)session == s->rig.engine || s->rig.engine == NULL);
-	n += str_copy(s->fired + n, sizeof(s->fired) - n, str_of(entry->rule.name));
+	n += str_copy(
+		s->fired + n, sizeof(s->fired) - n, str_of(firing->entry->rule.name));
 	n += str_copy(s->fired + n, sizeof(s->fired) - n, STR(" "));
 	n += str_copy(s->fired + n, sizeof(s->fired) - n, str_of(s->hook));
 	(void)str_copy(s->fired + n, sizeof(s->fired) - n, STR("\n"));
@@ -126,10 +124,10 @@ struct rules_entry *scene_add(struct scene *s, const char *name, enum rule_stage
 	struct rules_entry *e = &s->entries[s->count];
 
 	assert(s->count < SCENE_RULES_MAX && s->rules == NULL);
+	s->count++;
 	*e = (struct rules_entry){
 		.rule = {.name = name, .stage = stage, .percent = 100},
 		.is_enabled = true,
-		.number = (unsigned)s->count++,
 		.code = 451,
 		.enhanced = "",
 		.text = "",

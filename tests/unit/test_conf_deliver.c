@@ -337,6 +337,27 @@ static void test_same_maildir(void)
 			MAILDIR_AT("a", "/a/b") MAILDIR_AT("b", "/a")
 				LISTEN("deliver = {a, b}"),
 			""},
+		{"one by a rule",
+			MAILDIR_AT("a", "/a") MAILDIR_AT(
+				"b", "/a/") "rule r { on = rcpt "
+					    "action = deliver deliver = {b} }\n",
+			"sinkd: deliver \"b\": has the path of \"a\", and a rule may "
+			"send one "
+			"message to both\n"},
+		{"two by rules",
+			MAILDIR_AT("a", "/a") MAILDIR_AT("b", "/b")
+				MAILDIR_AT("c", "/b") "rule r { on = rcpt action = "
+						      "deliver deliver = {c} }\n"
+						      "rule s { on = rcpt action = "
+						      "deliver deliver = {b} }\n",
+			"sinkd: deliver \"c\": has the path of \"b\", and a rule may "
+			"send one "
+			"message to both\n"},
+		{"another that nobody uses",
+			MAILDIR_AT("a", "/a") MAILDIR_AT("b", "/a")
+				MAILDIR_AT("c", "/c") "rule r { on = rcpt action = "
+						      "deliver deliver = {c} }\n",
+			""},
 		{"no path",
 			MAILDIR_AT("a", "/a") "deliver b { type = maildir }\n" LISTEN(
 				"deliver = {a, b}"),

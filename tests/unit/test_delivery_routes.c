@@ -229,11 +229,12 @@ static void many(void)
 	static const struct delivery_route ways[] = {{two, 1}, {both, 2}};
 	static struct recipient all[MANY];
 	struct envelope e = {.recipients = all, .recipient_count = MANY};
-	struct routes r = {0};
+	struct share shares[2] = {0};
+	struct routes r;
 	size_t next[2] = {0}, cap = 0, wrong = 0;
 	int err = -ENOMEM;
 
-	CU_ASSERT_EQUAL_FATAL(routes_init(&r, 2), 0);
+	routes_init(&r, shares, 2);
 	r.usual = (struct delivery_route){one, 1};
 	r.others = ways;
 	r.other_count = 2;
@@ -266,6 +267,26 @@ static void many(void)
 
 #define FACT "X-Sinkd-Envelope: "
 
+/* Where recipients 0 to 3 go, of whom 2 is discarded. */
+static void check_names(const struct delivery *d)
+{
+	static const struct {
+		size_t first, count;
+		const char *names;
+	} cases[] = {{0, 4, "inbox,other"}, {0, 1, "inbox"}, {1, 1, "other"}, {2, 1, ""},
+		{1, 3, "other"}, {0, 0, ""}};
+	char names[64];
+
+	CU_ASSERT(delivery_has_detour(&envelope));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		delivery_write_names(d, &envelope, cases[i].first, cases[i].count, names,
+			sizeof(names));
+		CU_ASSERT_STRING_EQUAL(names, cases[i].names);
+	}
+	delivery_write_names(d, &envelope, 0, 4, names, 8);
+	CU_ASSERT_STRING_EQUAL(names, "inbox,o");
+}
+
 /* Each section has the recipients who are delivered there, and knows of all others;
  * what was put in front stands behind what the delivery adds. */
 static void mailboxes_of_two(void)
@@ -285,6 +306,7 @@ static void mailboxes_of_two(void)
 	both[0].is_required = true;
 	both[0].headers[0] = HEADER_DELIVERED_TO;
 	both[1] = both[0];
+	both[1].name = "other";
 	(void)snprintf(path, sizeof(path), "%s", at("other/%{recipient.domain}"));
 	both[1].path = path;
 	both[1].headers[1] = HEADER_ENVELOPE;
@@ -319,6 +341,7 @@ static void mailboxes_of_two(void)
 		    "rcpt=c@z.test\r\n" FACT
 		    "rcpt=d@x.test\r\nX-One: 1\r\nX-Two: 2\r\nA: b\r\n"));
 	CU_ASSERT_EQUAL(logged_lines(), 0);
+	check_names(d);
 	close_sections(d);
 }
 

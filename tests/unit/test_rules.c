@@ -54,12 +54,6 @@ static const char *const stage_hooks[RULE_STAGE_COUNT] = {
 	[RULE_QUIT] = "command",
 };
 
-static const char *const stage_names[] = {
-#define STAGE_NAME(id, name) name,
-	RULE_STAGES(STAGE_NAME)
-#undef STAGE_NAME
-};
-
 /* Rules that their stage cannot have are none. */
 static bool is_possible(enum rule_stage stage, enum rule_action action)
 {
@@ -122,8 +116,8 @@ static void stages_and_actions(void)
 			e->rule.delay = (struct rule_delay){7, 7, 0};
 			e->code = cases[i].code;
 			e->route = 3;
-			(void)snprintf(name, sizeof(name), "%s: %s", stage_names[stage],
-				cases[i].name);
+			(void)snprintf(name, sizeof(name), "%s: %s",
+				rule_stage_name(stage), cases[i].name);
 			(void)snprintf(
 				expected, sizeof(expected), "r %s\n", stage_hooks[stage]);
 			scene_start(&s);
@@ -161,8 +155,8 @@ static void replies(void)
 		e->text = "Full, says %{rule}";
 		scene_start(&s);
 		scene_say(&s, everything);
-		CHECK(stage_names[stage], has(&s, "452 4.2.2 Full, says r\r\n"));
-		CHECK(stage_names[stage], !s.rig.is_dropped);
+		CHECK(rule_stage_name(stage), has(&s, "452 4.2.2 Full, says r\r\n"));
+		CHECK(rule_stage_name(stage), !s.rig.is_dropped);
 		scene_done(&s);
 
 		begin(&s);
@@ -171,8 +165,8 @@ static void replies(void)
 		e->text = "Gone";
 		scene_start(&s);
 		scene_say(&s, everything);
-		CHECK(stage_names[stage], has(&s, "421 4.3.2 Gone\r\n"));
-		CHECK(stage_names[stage], s.rig.is_over && !s.rig.is_dropped);
+		CHECK(rule_stage_name(stage), has(&s, "421 4.3.2 Gone\r\n"));
+		CHECK(rule_stage_name(stage), s.rig.is_over && !s.rig.is_dropped);
 		scene_done(&s);
 	}
 }
@@ -296,10 +290,10 @@ static void tables(void)
 			(h->reset != NULL) + (h->transaction != NULL) +
 			(h->connection_ended != NULL) + (h->server_domain != NULL) +
 			(h->server_greeting != NULL);
-		CHECK(stage_names[stage], count == (stage == RULE_MESSAGE ? 2 : 1));
+		CHECK(rule_stage_name(stage), count == (stage == RULE_MESSAGE ? 2 : 1));
 		/* Nor has anybody to be there below. */
 		scene_say(&s, everything);
-		CHECK(stage_names[stage], s.fired_count > 0);
+		CHECK(rule_stage_name(stage), s.fired_count > 0);
 		scene_done(&s);
 	}
 }

@@ -4,6 +4,7 @@
 #include "policy/stack.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #define LAYERS 3
@@ -306,6 +307,80 @@ static void set_later(void)
 	stack_free(s);
 }
 
+/* --- who watches ------------------------------------------------------------- */
+
+static struct {
+	bool is_on;
+	char seen[256];
+} watcher;
+
+static bool is_watching(void *user)
+{
+	(void)user;
+	return watcher.is_on;
+}
+
+static void note_seen(char mark, size_t layer, const char *hook)
+{
+	size_t n = strlen(watcher.seen);
+
+	(void)snprintf(watcher.seen + n, sizeof(watcher.seen) - n, "%zu%c%s ", layer,
+		mark, hook);
+}
+
+static void see_question(void *user, size_t layer, const char *hook)
+{
+	(void)user;
+	note_seen('?', layer, hook);
+}
+
+static void see_answer(
+	void *user, size_t layer, const char *hook, const struct sinkd_verdict *verdict)
+{
+	(void)user;
+	note_seen(verdict->code > 0 ? '!' : '-', layer, hook);
+}
+
+/* A layer that has no opinion of its own. */
+static void hand_on_sender(void *user, struct sinkd_session *s, struct sinkd_str first,
+	struct sinkd_str second, struct sinkd_verdict *v)
+{
+	const struct layer *l = user;
+
+	l->below->sender(l->below->user, s, first, second, v);
+}
+
+/* It sees who is asked, in this order, and who has decided; and may look away. */
+static void watched(void)
+{
+	static const struct stack_watch watch = {
+		.is_on = is_watching, .asked = see_question, .answered = see_answer};
+	struct stack *s = pile(false, false, false);
+	struct sinkd_verdict verdict = {0};
+
+	layers[0].hooks.sender = hand_on_sender;
+	layers[2].hooks.sender = on_sender;
+	stack_set(s, 0, &layers[0].hooks);
+	stack_set(s, 2, &layers[2].hooks);
+	stack_set_watch(s, &watch);
+	for (int i = 0; i < 2; i++) {
+		const struct sinkd_hooks *top = stack_top(s);
+
+		watcher.is_on = i > 0;
+		calls[0] = '\0';
+		top->sender(top->user, session, one, two, &verdict);
+		CU_ASSERT_EQUAL(verdict.code, i + 1);
+		CU_ASSERT_STRING_EQUAL(
+			watcher.seen, i > 0 ? "0?sender 2?sender 2!sender " : "");
+	}
+	/* One alone, too. */
+	stack_set(s, 0, NULL);
+	watcher.seen[0] = '\0';
+	stack_top(s)->sender(stack_top(s)->user, session, one, two, &verdict);
+	CU_ASSERT_STRING_EQUAL(watcher.seen, "2?sender 2!sender ");
+	stack_free(s);
+}
+
 /* What a table of an older ABI does not hold, it does not have. */
 static void shorter_table(void)
 {
@@ -335,4 +410,5 @@ void suite_stack(void)
 	CU_add_test(s, "nobody", nobody);
 	CU_add_test(s, "set later", set_later);
 	CU_add_test(s, "shorter table", shorter_table);
+	CU_add_test(s, "watched", watched);
 }

@@ -14,10 +14,11 @@ from sinkd_server import built_with_sanitizers
 LEFT_OUT = {"test_client_extensions.py", "test_command_line.py",
             "test_first_start.py", "test_kill_storm.py",
             "test_life_storm.py", "test_lmtp_postfix.py", "test_load_generator.py",
-            "test_mail_clients.py", "test_mta_relay.py", "test_passwd.py", "test_pipe_limits.py",
+            "test_mail_clients.py", "test_module_build.py", "test_module_faults.py",
+            "test_modules_wrong.py", "test_mta_relay.py", "test_passwd.py", "test_pipe_limits.py",
             "test_pipe_storm.py", "test_pipe_verdicts.py", "test_pool.py",
             "test_pool_faults.py", "test_pool_full.py", "test_pool_ramp.py",
-            "test_sandbox.py", "test_sinkctl.py", "test_stop.py", "test_storm.py"}
+            "test_sandbox.py", "test_seed_calls.py", "test_sinkctl.py", "test_stop.py", "test_storm.py"}
 
 
 def run_all_at(level):

@@ -31,6 +31,10 @@ wire_tests = \
 	tests/wire/test_log.py \
 	tests/wire/test_mailboxes.py \
 	tests/wire/test_master_death.py \
+	tests/wire/test_module_build.py \
+	tests/wire/test_module_faults.py \
+	tests/wire/test_modules.py \
+	tests/wire/test_modules_wrong.py \
 	tests/wire/test_mta_relay.py \
 	tests/wire/test_passwd.py \
 	tests/wire/test_pipe.py \
@@ -49,6 +53,7 @@ wire_tests = \
 	tests/wire/test_reload.py \
 	tests/wire/test_respawn.py \
 	tests/wire/test_sandbox.py \
+	tests/wire/test_seed_calls.py \
 	tests/wire/test_sinkctl.py \
 	tests/wire/test_spawner.py \
 	tests/wire/test_stop.py \
@@ -70,6 +75,7 @@ wire_modules = \
 	tests/wire/level_test.py \
 	tests/wire/lmtp.py \
 	tests/wire/load.py \
+	tests/wire/modules.py \
 	tests/wire/postfix.py \
 	tests/wire/sinkd_server.py \
 	tests/wire/upgraded_server.py \
@@ -93,5 +99,8 @@ tests_wire_ahead_LDADD = $(tests_server_libs)
 # A command, for pipe sections; of the server it has nothing.
 check_PROGRAMS += tests/wire/witness
 tests_wire_witness_SOURCES = tests/wire/witness.c
+
+# EventMachine's server, beside which ours is looked at.
+EXTRA_DIST += tests/wire/seed_server.rb
 
 EXTRA_DIST += $(level_tests) $(wire_tests) $(wire_modules)

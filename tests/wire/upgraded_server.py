@@ -89,12 +89,6 @@ def greeted(server):
     return client
 
 
-def greeted(server):
-    client = server.connect()
-    client.greet()
-    return client
-
-
 @contextlib.contextmanager
 def slow_start(server):
     """The next server waits for its configuration, until the text is written."""
