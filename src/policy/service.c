@@ -23,10 +23,6 @@
 #include "smtp/envelope.h"
 #include "smtp/session.h"
 
-/* Whoever has waited so long for the service looks around before the next question: a
- * client may have sent many commands in one packet, and be gone. */
-#define LONG_WAIT_MS 100
-
 /* What an answer at CONNECT or HELO wants of each message. */
 struct wish {
 	bool is_discard;
@@ -204,8 +200,7 @@ static bool ask(struct service *s, const struct service_question *q,
 {
 	const struct service_settings *settings = s->settings;
 	const char *why = "the request is too long";
-	uint64_t start_ms = clock_monotonic_ms();
-	uint64_t deadline_ms = start_ms + settings->timeout_ms;
+	uint64_t deadline_ms = clock_monotonic_ms() + settings->timeout_ms;
 	int r = -EMSGSIZE;
 
 	if (!is_asked_at(s, 1U << q->stage))
@@ -216,8 +211,6 @@ static bool ask(struct service *s, const struct service_question *q,
 		s->env->waits(s->env->user, deadline_ms);
 		r = exchange(s, deadline_ms, ret, &why);
 		s->env->waits(s->env->user, 0);
-		if (v->delay_ms == 0 && clock_monotonic_ms() - start_ms >= LONG_WAIT_MS)
-			v->delay_ms = 1;
 	}
 	if (r < 0) {
 		s->env->failed(s->env->user, why, r == -EBADMSG ? 0 : r);

@@ -27,6 +27,8 @@ struct deciders {
 	struct stack_watch watch;
 };
 
+_Static_assert(RULE_RATE_MAX < COUNTERS_COUNT_MAX, "a rate is never exceeded");
+
 static uint64_t count_key(void *user, uint64_t key, uint64_t window_ms)
 {
 	const struct deciders *d = user;

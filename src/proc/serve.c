@@ -43,6 +43,7 @@ struct server {
 	/* the client being served */
 	int failure; /* why the connection broke, a negative errno */
 	uint64_t session_deadline_ms;
+	uint64_t input_ms; /* when what is at hand came, or its last answers went out */
 	uint64_t message_start_ms; /* 0: the message has not begun */
 	uint64_t rate_start_ms;    /* later by the waits between its chunks */
 	uint64_t chunk_wait_ms;    /* when the last of them began */
@@ -243,6 +244,7 @@ static void set_title(const struct server *v)
 /* The time for what is done with the input begins: it may have to go to a disk. */
 static void take_note_of_input(struct server *v, uint64_t bytes, uint64_t now_ms)
 {
+	v->input_ms = now_ms;
 	v->message_bytes += bytes;
 	slot_count_input(v->env->slot, bytes);
 	slot_set_deadline(v->env->slot, now_ms + v->env->config->timeouts.data_ms);
@@ -284,6 +286,20 @@ static void note_hearing(struct server *v)
 		recorder_note_unheard(&v->recorder);
 }
 
+/* Hooks may take their time over each of the commands that came together: the notices do
+ * not wait for the last of them, nor does the client for its first answers. */
+static void look_up_from_input(struct server *v)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+
+	look_at_notices(v, now_ms);
+	if (now_ms - v->input_ms < PAUSE_SLICE_MS || smtp_next(v->engine) != SMTP_FEED)
+		return;
+	flush_output(v);
+	v->input_ms = clock_monotonic_ms();
+	slot_set_deadline(v->env->slot, v->input_ms + v->env->config->timeouts.data_ms);
+}
+
 /* Give the engine bytes: those at hand, or else the next ones from the client,
  * which gets all our replies before we wait for it. */
 static void feed_engine(struct server *v)
@@ -296,6 +312,8 @@ static void feed_engine(struct server *v)
 			note_hearing(v);
 		if (smtp_has_secret(v->engine))
 			conn_wipe(&v->conn);
+		if (v->env->hooks != NULL)
+			look_up_from_input(v);
 		return;
 	}
 	flush_output(v);
@@ -384,8 +402,8 @@ static void start_tls(struct server *v)
  * whom a command is expected. */
 static void wait_pause(struct server *v)
 {
-	uint64_t now_ms = clock_monotonic_ms(), open_ms = now_ms;
-	uint64_t end_ms = now_ms + smtp_pause_ms(v->engine);
+	uint64_t start_ms = clock_monotonic_ms(), now_ms = start_ms, open_ms = start_ms;
+	uint64_t end_ms = start_ms + smtp_pause_ms(v->engine);
 	bool is_lost;
 
 	flush_output(v);
@@ -402,6 +420,9 @@ static void wait_pause(struct server *v)
 			lose_client(v, 0);
 		look_at_notices(v, now_ms);
 	}
+	/* In the middle of a text it is not the client who is slow. */
+	if (v->was_in_data)
+		v->rate_start_ms += now_ms - start_ms;
 	slot_set_deadline(v->env->slot, now_ms + v->env->config->timeouts.data_ms);
 	smtp_notify(v->engine, SMTP_RESUMED);
 }
