@@ -129,12 +129,14 @@ static int connect_to_service(void *user, uint64_t deadline_ms)
 	return connect_request_ask(d->env->connector_fd, 0, deadline_ms);
 }
 
-/* What is done with the answer takes its time, too. */
+/* Several questions may come of one read, and each of them takes its time. */
 static void note_wait(void *user, uint64_t deadline_ms)
 {
 	const struct deciders *d = user;
 
-	slot_set_deadline(d->env->slot, deadline_ms + d->env->config->timeouts.data_ms);
+	if (deadline_ms == 0)
+		deadline_ms = clock_monotonic_ms() + d->env->config->timeouts.data_ms;
+	slot_set_deadline(d->env->slot, deadline_ms);
 }
 
 static void note_failure(void *user, const char *why, int error)

@@ -397,19 +397,27 @@ static void start_tls(struct server *v)
 }
 
 /* A delay that a hook or a wrong password asked for, in slices that notice a drain.  Who
- * does not stay for the answer is not to keep the next one waiting. */
+ * does not stay for the answer is not to keep the next one waiting.  Who has closed looks
+ * like one that has no more to say and listens: that may be silent for as long as one of
+ * whom a command is expected. */
 static void wait_pause(struct server *v)
 {
-	uint64_t start_ms = clock_monotonic_ms(), now_ms = start_ms;
+	uint64_t start_ms = clock_monotonic_ms(), now_ms = start_ms, open_ms = start_ms;
 	uint64_t end_ms = start_ms + smtp_pause_ms(v->engine);
+	bool is_lost;
 
 	flush_output(v);
 	slot_set_deadline(v->env->slot, end_ms);
 	while (smtp_next(v->engine) == SMTP_PAUSE && now_ms < end_ms) {
-		if (conn_loses_client(&v->conn,
-			    (uint32_t)number_min(end_ms - now_ms, PAUSE_SLICE_MS)))
-			lose_client(v, -ECONNRESET);
+		is_lost = conn_loses_client(
+			&v->conn, (uint32_t)number_min(end_ms - now_ms, PAUSE_SLICE_MS));
 		now_ms = clock_monotonic_ms();
+		if (is_lost)
+			lose_client(v, -ECONNRESET);
+		else if (!conn_ends(&v->conn, 0))
+			open_ms = now_ms;
+		else if (now_ms - open_ms >= notices_command_ms(&v->notices))
+			lose_client(v, 0);
 		look_at_notices(v, now_ms);
 	}
 	/* In the middle of a text it is not the client who is slow. */

@@ -317,8 +317,6 @@ static void test_silence(void)
 	CU_ASSERT_TRUE(service_says(&c, "451 4.3.5 Ask again\r\n"));
 	CU_ASSERT_EQUAL(c.failures, 1);
 	CHECK("no longer than that", clock_monotonic_ms() - start_ms < PATIENCE_MS);
-	CHECK("which was told", c.waits_until_ms >= start_ms + SHORT_MS &&
-					c.waits_until_ms < start_ms + PATIENCE_MS);
 	rig_say(&c.rig, EHLO);
 	CHECK("half an answer", c.failures == 2 && c.connections == 2);
 	CHECK("why", strncmp(c.why, "the policy service does not answer", 34) == 0);
