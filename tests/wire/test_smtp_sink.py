@@ -163,7 +163,8 @@ def seconds_of(function, *arguments):
 
 def expect_seconds(wanted, function, *arguments):
     took = seconds_of(function, *arguments)
-    assert wanted - 0.01 <= took < wanted + LONGEST_SLACK_SECONDS, f"{took:.2f} s, not {wanted} s"
+    # The server may have begun before we look at the clock.
+    assert wanted - 0.5 <= took < wanted + LONGEST_SLACK_SECONDS, f"{took:.2f} s, not {wanted} s"
 
 
 def an_answer_to_data_that_waits():
@@ -255,7 +256,7 @@ def data_that_is_cut_off():
         client.send(b"Subject: x\r\n\r\nte")
         started = time.monotonic()
         assert end_of(client) == FIN
-        assert 4.9 < time.monotonic() - started < 5 + LONGEST_SLACK_SECONDS
+        assert 4.5 < time.monotonic() - started < 5 + LONGEST_SLACK_SECONDS
 
 
 def data_that_is_read_late():
