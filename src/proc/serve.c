@@ -28,6 +28,10 @@
 /* Longest wait between two looks at the notice board. */
 #define PAUSE_SLICE_MS 1000
 
+/* Who has to wait so long for the answers to commands that came together gets those that
+ * are there. */
+#define ANSWERS_HELD_MS 100
+
 /* How long a message may go on before its rate is looked at. */
 #define MIN_RATE_GRACE_MS 2000
 
@@ -293,7 +297,7 @@ static void look_up_from_input(struct server *v)
 	uint64_t now_ms = clock_monotonic_ms();
 
 	look_at_notices(v, now_ms);
-	if (now_ms - v->input_ms < PAUSE_SLICE_MS || smtp_next(v->engine) != SMTP_FEED)
+	if (now_ms - v->input_ms < ANSWERS_HELD_MS || smtp_next(v->engine) != SMTP_FEED)
 		return;
 	flush_output(v);
 	v->input_ms = clock_monotonic_ms();

@@ -80,7 +80,16 @@ def resets():
         expect_fired(server, "r")
         assert server.listing("new") == server.listing("tmp") == [], name
 
-    at_each_stage('rule "r" { ON  action = "reset" }', check)
+    rule = 'rule "r" { ON  action = "reset" }'
+    at_each_stage(rule, check, [name for name in STAGES if name != "connect"])
+    with ruled(rule.replace("ON", 'on = "connect"')) as server:
+        try:
+            with server.connect() as client:
+                assert end_of(client) == RST
+        except ConnectionResetError:
+            pass  # Before connect(2) had returned.
+        wait_until(lambda: server.events("session.end"), what="the end of the session")
+        expect_fired(server, "r")
 
 
 def expect_silence(client):
