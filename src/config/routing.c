@@ -216,6 +216,14 @@ static int settle_listener(struct config *c, struct listen_settings *l)
 	return l->delivery_names == NULL ? -ENOMEM : 0;
 }
 
+/* Which modules are to take messages. */
+static void settle_modules(struct config *c)
+{
+	for (size_t i = 0; i < c->delivery_count; i++)
+		if (c->deliveries[i].backend == &delivery_module)
+			c->modules[c->deliveries[i].module_number].needs_backend = true;
+}
+
 /* Modules may send recipients to any section. */
 static int add_section_routes(struct config *c)
 {
@@ -287,6 +295,7 @@ int routing_settle(struct report *r, struct config *c)
 	/* What was told may be the reason of more, or for NULL where a text should be. */
 	if (r->mistakes > 0)
 		return 0;
+	settle_modules(c);
 	check_routes(r, c);
 	if (c->module_count > 0 && add_section_routes(c) < 0)
 		return -ENOMEM;

@@ -40,15 +40,18 @@ struct family {
 
 /* ------------------------------------------------------------------ samples */
 
-/* A label value: printable, and then as the format quotes it. */
+/* A label value.  What is printable has its backslashes and quotes as the format wants
+ * them; but that knows no "\x". */
 static void add_label_value(struct buf *b, const char *value)
 {
 	char text[OUT_TEXT_MAX];
 
 	(void)str_printable(text, sizeof(text), str_of(value));
 	for (const char *p = text; *p != '\0'; p++) {
-		if (*p == '\\' || *p == '"')
+		if (*p == '\\' && p[1] == 'x')
 			(void)buf_add(b, "\\", 1);
+		else if (*p == '\\')
+			(void)buf_add(b, p++, 1);
 		(void)buf_add(b, p, 1);
 	}
 }

@@ -331,6 +331,8 @@ static const char *take_tables(struct module *m)
 			sizeof(m->backend));
 	if (wrong == NULL && m->self.backend != NULL && m->backend.commit == NULL)
 		wrong = "has a backend without commit";
+	if (wrong == NULL && m->self.backend == NULL && m->settings->needs_backend)
+		wrong = "has no backend, and a section deliver names it";
 	m->hooks.size = sizeof(m->hooks);
 	m->backend.size = sizeof(m->backend);
 	return wrong;

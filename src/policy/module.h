@@ -3,6 +3,7 @@
 #ifndef SINKD_POLICY_MODULE_H
 #define SINKD_POLICY_MODULE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct stack;
 struct module_settings {
 	const char *path;     /* absolute */
 	const char *argument; /* for the module to understand */
+	bool needs_backend;   /* a deliver section names it */
 };
 
 /* What modules have of the server.  All of it must be there. */

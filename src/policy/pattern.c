@@ -5,9 +5,21 @@
 #include <regex.h>
 #include <stdlib.h>
 
+/* While it matches, an expression makes itself a state for all that it meets, of some
+ * KiB each, and never forgets one; there may be millions.  After so many octets it is
+ * made anew. */
+#define WORN_BYTES 8192
+
+/* Of one process, however many look at the pattern. */
+struct machine {
+	const char *text;
+	regex_t *regex;
+	size_t bytes; /* met so far */
+};
+
 struct pattern {
-	struct str glob; /* p NULL: a regular expression */
-	regex_t regex;
+	struct str glob;         /* p NULL: a regular expression */
+	struct machine *machine; /* which that is; else NULL */
 };
 
 /* glibc has them in extended expressions, too. */
@@ -24,16 +36,44 @@ static bool has_back_reference(const char *text)
 	return false;
 }
 
-static const char *compile(const char *text, struct pattern *p)
+static void free_machine(struct machine *m)
 {
-	int error;
+	if (m == NULL)
+		return;
+	if (m->regex != NULL)
+		regfree(m->regex);
+	free(m->regex);
+	free(m);
+}
 
+/* Make it, or make it anew; what there was stays if that fails.  Returns 0, or what
+ * regcomp says. */
+static int make(struct machine *m)
+{
+	regex_t *regex = malloc(sizeof(*regex));
+	int error = REG_ESPACE;
+
+	if (regex != NULL)
+		error = regcomp(regex, m->text, REG_EXTENDED | REG_ICASE | REG_NOSUB);
+	if (error != 0) {
+		free(regex);
+		return error;
+	}
+	if (m->regex != NULL)
+		regfree(m->regex);
+	free(m->regex);
+	m->regex = regex;
+	return 0;
+}
+
+static const char *compile(const char *text, struct machine *m)
+{
 	if (*text == '\0')
 		return "a regular expression is expected behind ~";
 	if (has_back_reference(text))
 		return "back-references are not supported";
-	error = regcomp(&p->regex, text, REG_EXTENDED | REG_ICASE | REG_NOSUB);
-	switch (error) {
+	m->text = text;
+	switch (make(m)) {
 	case 0:
 		return NULL;
 	case REG_EBRACK:
@@ -55,18 +95,19 @@ static const char *compile(const char *text, struct pattern *p)
 const char *pattern_new(const char *text, struct pattern **ret)
 {
 	struct pattern *p = calloc(1, sizeof(*p));
-	const char *wrong = NULL;
+	const char *wrong = p == NULL ? "out of memory" : NULL;
 
-	if (p == NULL)
-		return "out of memory";
-	if (*text == '~')
-		wrong = compile(text + 1, p);
-	else
+	if (wrong == NULL && *text != '~') {
 		p->glob = str_of(text);
+	} else if (wrong == NULL) {
+		p->machine = calloc(1, sizeof(*p->machine));
+		wrong = p->machine == NULL ? "out of memory"
+					   : compile(text + 1, p->machine);
+	}
 	if (wrong == NULL)
 		*ret = p;
 	else
-		free(p);
+		pattern_free(p);
 	return wrong;
 }
 
@@ -74,8 +115,7 @@ void pattern_free(struct pattern *p)
 {
 	if (p == NULL)
 		return;
-	if (p->glob.p == NULL)
-		regfree(&p->regex);
+	free_machine(p->machine);
 	free(p);
 }
 
@@ -112,6 +152,10 @@ bool pattern_matches(const struct pattern *p, struct str subject)
 
 	if (p->glob.p != NULL)
 		return glob_matches(p->glob, subject);
-	(void)str_copy(text, sizeof(text), subject);
-	return regexec(&p->regex, text, 0, NULL, 0) == 0;
+	p->machine->bytes += str_copy(text, sizeof(text), subject) + 1;
+	if (p->machine->bytes > WORN_BYTES) {
+		p->machine->bytes = 0;
+		(void)make(p->machine);
+	}
+	return regexec(p->machine->regex, text, 0, NULL, 0) == 0;
 }

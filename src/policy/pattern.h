@@ -18,7 +18,8 @@ struct pattern;
 const char *pattern_new(const char *text, struct pattern **ret);
 void pattern_free(struct pattern *p);
 
-/* Takes no more than the product of both lengths. */
+/* Takes no more time than the product of both lengths, and of memory some MiB, whatever
+ * was met before. */
 bool pattern_matches(const struct pattern *p, struct str subject);
 
 #endif

@@ -189,13 +189,15 @@ const char *rule_parse_delay(const char *text, struct rule_delay *ret)
 
 const char *rule_parse_rate(const char *text, uint64_t *ret_rate, uint64_t *ret_ms)
 {
-	static const char wrong[] = "so many in a time are expected: \"10/1m\"";
+	static const char wrong[] =
+		"so many, up to 10000000, in a time are expected: \"10/1m\"";
 	const char *slash = strchr(text, '/');
 	uint64_t rate, ms;
 
 	if (slash == NULL ||
 		str_parse_u64((struct str){text, (size_t)(slash - text)}, &rate) < 0 ||
-		str_parse_duration(str_of(slash + 1), &ms) < 0 || ms == 0)
+		rate > RULE_RATE_MAX || str_parse_duration(str_of(slash + 1), &ms) < 0 ||
+		ms == 0)
 		return wrong;
 	*ret_rate = rate;
 	*ret_ms = ms;

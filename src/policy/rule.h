@@ -61,6 +61,9 @@ enum rule_action {
 /* The longest wait; a rule is no way to hold a worker for ever. */
 #define RULE_DELAY_MAX_MS (60 * 60 * 1000)
 
+/* The largest rate; more than that nobody counts in one window. */
+#define RULE_RATE_MAX 10000000
+
 /* What first, every, rate and a delay that grows are counted by. */
 enum rule_per {
 	RULE_PER_ALL,

@@ -133,9 +133,9 @@ static bool is_broken(const struct service *s, int error)
 }
 
 /* On the connection that is kept, if there is one, and if need be on a new one. */
-static int exchange(struct service *s, struct service_answer *ret, const char **ret_why)
+static int exchange(struct service *s, uint64_t deadline_ms, struct service_answer *ret,
+	const char **ret_why)
 {
-	uint64_t deadline_ms = clock_monotonic_ms() + s->settings->timeout_ms;
 	bool was_kept;
 	int r;
 
@@ -200,14 +200,18 @@ static bool ask(struct service *s, const struct service_question *q,
 {
 	const struct service_settings *settings = s->settings;
 	const char *why = "the request is too long";
+	uint64_t deadline_ms = clock_monotonic_ms() + settings->timeout_ms;
 	int r = -EMSGSIZE;
 
 	if (!is_asked_at(s, 1U << q->stage))
 		return false;
 	buf_reset(&s->request);
 	service_request_add(q, &s->request);
-	if (!s->request.has_overflowed)
-		r = exchange(s, ret, &why);
+	if (!s->request.has_overflowed) {
+		s->env->waits(s->env->user, deadline_ms);
+		r = exchange(s, deadline_ms, ret, &why);
+		s->env->waits(s->env->user, 0);
+	}
 	if (r < 0) {
 		s->env->failed(s->env->user, why, r == -EBADMSG ? 0 : r);
 		if (settings->failure_code != 0)

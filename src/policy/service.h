@@ -32,6 +32,9 @@ struct service_env {
 	/* A connection to the service, a stream socket which becomes the caller's; or a
 	 * negative errno.  It may take until deadline_ms (monotonic). */
 	int (*connect)(void *user, uint64_t deadline_ms);
+	/* It waits for the service, until deadline_ms at the latest; then again with 0:
+	 * it does not any more. */
+	void (*waits)(void *user, uint64_t deadline_ms);
 	/* There was no answer, or none that makes sense; why is static text, error a
 	 * negative errno, or 0 where there is none. */
 	void (*failed)(void *user, const char *why, int error);

@@ -27,7 +27,7 @@
 #define SET_COUNT (COUNTERS_KEYS_MAX / SET_SIZE)
 
 /* Of the word of an entry: the count in the low bits, the start of its window above, in
- * monotonic ms, for 34 years of uptime. */
+ * monotonic ms, for 34 years of uptime.  Without a window all of it is the count. */
 #define COUNT_BITS 24
 #define START_MAX  (UINT64_MAX >> COUNT_BITS)
 
@@ -195,11 +195,11 @@ static uint64_t age_of(uint64_t then_ms, uint64_t now_ms)
 /* The count of a word, unless its window is over. */
 static uint64_t count_of(uint64_t word, uint64_t now_ms, uint64_t window_ms)
 {
-	uint64_t start_ms = word >> COUNT_BITS;
-
-	if (window_ms > 0 && distance(now_ms, start_ms) >= window_ms)
-		return 0;
-	return word & COUNTERS_COUNT_MAX;
+	if (window_ms == 0)
+		return word;
+	return distance(now_ms, word >> COUNT_BITS) < window_ms
+		       ? word & COUNTERS_COUNT_MAX
+		       : 0;
 }
 
 /* The word after one more arrival. */
@@ -207,9 +207,10 @@ static uint64_t advance(uint64_t word, uint64_t now_ms, uint64_t window_ms)
 {
 	uint64_t count = count_of(word, now_ms, window_ms);
 
-	if (count == 0)
+	if (count == 0 && window_ms > 0)
 		return now_ms << COUNT_BITS | 1;
-	return count == COUNTERS_COUNT_MAX ? word : word + 1;
+	return count == (window_ms > 0 ? COUNTERS_COUNT_MAX : UINT64_MAX) ? word
+									  : word + 1;
 }
 
 static uint64_t count_arrival(struct entry *e, uint64_t now_ms, uint64_t window_ms)
@@ -221,9 +222,9 @@ static uint64_t count_arrival(struct entry *e, uint64_t now_ms, uint64_t window_
 		uint64_t next = advance(seen, now_ms, window_ms);
 
 		if (atomic_compare_exchange_strong(&e->word, &seen, next))
-			return next & COUNTERS_COUNT_MAX;
+			return count_of(next, now_ms, window_ms);
 	}
-	return (atomic_fetch_add(&e->word, 1) + 1) & COUNTERS_COUNT_MAX;
+	return count_of(atomic_fetch_add(&e->word, 1) + 1, now_ms, window_ms);
 }
 
 /* An entry as it was when it was chosen. */

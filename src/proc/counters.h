@@ -15,7 +15,8 @@
 
 #define COUNTERS_RULES_MAX 1024
 
-/* Keys that are counted at the same time, and how far: a count stays there. */
+/* Keys that are counted at the same time, and how far in a window: a count stays there.
+ */
 #define COUNTERS_KEYS_MAX  65536
 #define COUNTERS_COUNT_MAX ((UINT64_C(1) << 24) - 1)
 
@@ -58,8 +59,8 @@ uint64_t counters_get_rule(const struct counters *c, size_t rule);
 
 /* How many times the key has come, this one included, since its window began; no more
  * than COUNTERS_COUNT_MAX.  A window begins with the first time, and again with the
- * first after window_ms; 0: it never ends.  now_ms is monotonic time.  A key should be
- * a siphash, of the rule too, and always come with the same window_ms.
+ * first after window_ms; 0: it never ends, nor does the count.  now_ms is monotonic time.
+ * A key should be a siphash, of the rule too, and always come with the same window_ms.
  *
  * What it may get wrong.  For a key that has an entry: nothing, unless it is put out.
  * - Of keys that share a set of eight, the one not seen for the longest goes when a

@@ -27,6 +27,8 @@ struct deciders {
 	struct stack_watch watch;
 };
 
+_Static_assert(RULE_RATE_MAX < COUNTERS_COUNT_MAX, "a rate is never exceeded");
+
 static uint64_t count_key(void *user, uint64_t key, uint64_t window_ms)
 {
 	const struct deciders *d = user;
@@ -125,6 +127,16 @@ static int connect_to_service(void *user, uint64_t deadline_ms)
 	const struct deciders *d = user;
 
 	return connect_request_ask(d->env->connector_fd, 0, deadline_ms);
+}
+
+/* Several questions may come of one read, and each of them takes its time. */
+static void note_wait(void *user, uint64_t deadline_ms)
+{
+	const struct deciders *d = user;
+
+	if (deadline_ms == 0)
+		deadline_ms = clock_monotonic_ms() + d->env->config->timeouts.data_ms;
+	slot_set_deadline(d->env->slot, deadline_ms);
 }
 
 static void note_failure(void *user, const char *why, int error)
@@ -243,6 +255,7 @@ static int add_service(struct deciders *d)
 		return 0;
 	d->service_env = (struct service_env){.user = d,
 		.connect = connect_to_service,
+		.waits = note_wait,
 		.failed = note_failure,
 		.ignored = note_ignored};
 	d->service = service_new(&c->service, &d->service_env);

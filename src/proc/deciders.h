@@ -10,12 +10,14 @@
 #include "config/conf.h"
 #include "proc/board.h"
 #include "proc/counters.h"
+#include "proc/slots.h"
 
 /* What they need of the worker; kept by reference. */
 struct deciders_env {
 	const struct config *config;
 	const struct board *board;
 	struct counters *counters;
+	struct slot *slot;
 	const uint16_t *rule_numbers; /* see rulebook.h */
 	uint64_t secret[2];           /* for keys; the same in all workers */
 	int connector_fd;             /* see connect_request.h; -1: no policy service */

@@ -362,7 +362,8 @@ static int act(void *user, const struct control_request *request, const char **r
 		atomic_store(&m->crew.board->verbose, argument);
 		return 0;
 	case CONTROL_RULE:
-		if (rulebook_switch(&m->rulebook, request->name, argument == 1) == 0)
+		if (rulebook_switch(&m->rulebook, m->lineage.current->config,
+			    request->name, argument == 1) == 0)
 			return 0;
 		*ret_text = "there is no such rule";
 		return ENOENT;

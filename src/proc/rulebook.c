@@ -92,10 +92,14 @@ void rulebook_take(struct rulebook *b, const struct config *c, uint16_t *numbers
 	}
 }
 
-int rulebook_switch(struct rulebook *b, const char *name, bool is_on)
+int rulebook_switch(
+	struct rulebook *b, const struct config *c, const char *name, bool is_on)
 {
-	size_t number = *name == '\0' ? COUNTERS_RULES_MAX : find(b, name);
+	size_t i = 0, number;
 
+	while (i < c->rules.count && strcmp(c->rules.entries[i].rule.name, name) != 0)
+		i++;
+	number = i < c->rules.count ? find(b, name) : COUNTERS_RULES_MAX;
 	if (number == COUNTERS_RULES_MAX)
 		return -ENOENT;
 	set_bit(b->board->rules_on, number, is_on);

@@ -34,8 +34,10 @@ void rulebook_done(struct rulebook *b);
  * for the longest time, and what it knew. */
 void rulebook_take(struct rulebook *b, const struct config *c, uint16_t *numbers);
 
-/* Switch a rule on or off, whatever its configuration says.  Returns 0, or -ENOENT. */
-int rulebook_switch(struct rulebook *b, const char *name, bool is_on);
+/* Switch a rule on or off, whatever c says, which is in force.  Returns 0, or -ENOENT if
+ * c has no such rule. */
+int rulebook_switch(
+	struct rulebook *b, const struct config *c, const char *name, bool is_on);
 
 /* How often the rule of that number has fired, in all workers there ever were. */
 uint64_t rulebook_count(const struct rulebook *b, uint16_t number);

@@ -28,6 +28,10 @@
 /* Longest wait between two looks at the notice board. */
 #define PAUSE_SLICE_MS 1000
 
+/* Who has to wait so long for the answers to commands that came together gets those that
+ * are there. */
+#define ANSWERS_HELD_MS 100
+
 /* How long a message may go on before its rate is looked at. */
 #define MIN_RATE_GRACE_MS 2000
 
@@ -43,6 +47,7 @@ struct server {
 	/* the client being served */
 	int failure; /* why the connection broke, a negative errno */
 	uint64_t session_deadline_ms;
+	uint64_t input_ms; /* when what is at hand came, or its last answers went out */
 	uint64_t message_start_ms; /* 0: the message has not begun */
 	uint64_t rate_start_ms;    /* later by the waits between its chunks */
 	uint64_t chunk_wait_ms;    /* when the last of them began */
@@ -243,6 +248,7 @@ static void set_title(const struct server *v)
 /* The time for what is done with the input begins: it may have to go to a disk. */
 static void take_note_of_input(struct server *v, uint64_t bytes, uint64_t now_ms)
 {
+	v->input_ms = now_ms;
 	v->message_bytes += bytes;
 	slot_count_input(v->env->slot, bytes);
 	slot_set_deadline(v->env->slot, now_ms + v->env->config->timeouts.data_ms);
@@ -284,6 +290,20 @@ static void note_hearing(struct server *v)
 		recorder_note_unheard(&v->recorder);
 }
 
+/* Hooks may take their time over each of the commands that came together: the notices do
+ * not wait for the last of them, nor does the client for its first answers. */
+static void look_up_from_input(struct server *v)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+
+	look_at_notices(v, now_ms);
+	if (now_ms - v->input_ms < ANSWERS_HELD_MS || smtp_next(v->engine) != SMTP_FEED)
+		return;
+	flush_output(v);
+	v->input_ms = clock_monotonic_ms();
+	slot_set_deadline(v->env->slot, v->input_ms + v->env->config->timeouts.data_ms);
+}
+
 /* Give the engine bytes: those at hand, or else the next ones from the client,
  * which gets all our replies before we wait for it. */
 static void feed_engine(struct server *v)
@@ -296,6 +316,8 @@ static void feed_engine(struct server *v)
 			note_hearing(v);
 		if (smtp_has_secret(v->engine))
 			conn_wipe(&v->conn);
+		if (v->env->hooks != NULL)
+			look_up_from_input(v);
 		return;
 	}
 	flush_output(v);
@@ -379,21 +401,32 @@ static void start_tls(struct server *v)
 }
 
 /* A delay that a hook or a wrong password asked for, in slices that notice a drain.  Who
- * does not stay for the answer is not to keep the next one waiting. */
+ * does not stay for the answer is not to keep the next one waiting.  Who has closed looks
+ * like one that has no more to say and listens: that may be silent for as long as one of
+ * whom a command is expected. */
 static void wait_pause(struct server *v)
 {
-	uint64_t now_ms = clock_monotonic_ms();
-	uint64_t end_ms = now_ms + smtp_pause_ms(v->engine);
+	uint64_t start_ms = clock_monotonic_ms(), now_ms = start_ms, open_ms = start_ms;
+	uint64_t end_ms = start_ms + smtp_pause_ms(v->engine);
+	bool is_lost;
 
 	flush_output(v);
 	slot_set_deadline(v->env->slot, end_ms);
 	while (smtp_next(v->engine) == SMTP_PAUSE && now_ms < end_ms) {
-		if (conn_loses_client(&v->conn,
-			    (uint32_t)number_min(end_ms - now_ms, PAUSE_SLICE_MS)))
-			lose_client(v, -ECONNRESET);
+		is_lost = conn_loses_client(
+			&v->conn, (uint32_t)number_min(end_ms - now_ms, PAUSE_SLICE_MS));
 		now_ms = clock_monotonic_ms();
+		if (is_lost)
+			lose_client(v, -ECONNRESET);
+		else if (!conn_ends(&v->conn, 0))
+			open_ms = now_ms;
+		else if (now_ms - open_ms >= notices_command_ms(&v->notices))
+			lose_client(v, 0);
 		look_at_notices(v, now_ms);
 	}
+	/* In the middle of a text it is not the client who is slow. */
+	if (v->was_in_data)
+		v->rate_start_ms += now_ms - start_ms;
 	slot_set_deadline(v->env->slot, now_ms + v->env->config->timeouts.data_ms);
 	smtp_notify(v->engine, SMTP_RESUMED);
 }

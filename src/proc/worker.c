@@ -300,6 +300,7 @@ static int load_deciders(struct worker *w)
 		.config = env->config,
 		.board = w->board,
 		.counters = w->counters,
+		.slot = w->slot,
 		.rule_numbers = env->rule_numbers,
 		.secret = {env->client_key_secret[0], env->client_key_secret[1]},
 		.connector_fd = env->connector_fd,

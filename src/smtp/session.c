@@ -380,8 +380,11 @@ size_t smtp_feed(struct smtp *s, const void *p, size_t n)
 	size_t used = 0;
 
 	s->has_secret = false;
-	while (used < n && smtp_next(s) == SMTP_FEED)
+	while (used < n && smtp_next(s) == SMTP_FEED) {
 		used += feed(s, bytes + used, n - used);
+		if (s->env->hooks != NULL)
+			break;
+	}
 	return used;
 }
 

@@ -157,7 +157,8 @@ void smtp_refuse(struct smtp *s, const struct smtp_peer *peer, int code,
 	const char *enhanced, const char *text);
 
 /* Consume bytes from the client, up to n; fewer when the engine wants something
- * else first (see smtp_next).  Returns how many. */
+ * else first (see smtp_next), and with hooks, which may have taken their time over it,
+ * no more than one command or the text of one message.  Returns how many. */
 size_t smtp_feed(struct smtp *s, const void *p, size_t n);
 
 /* Whether the bytes fed last held a secret, or a part of one: then the caller is to

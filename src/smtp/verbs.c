@@ -97,7 +97,8 @@ static void run_ehlo(struct smtp *s, struct str domain)
 
 static void run_data(struct smtp *s, struct str argument)
 {
-	struct host_mark before = host_mark(s);
+	struct arena_mark before = arena_mark(&s->arena);
+	struct host_mark prepended = host_mark(s);
 	struct reply refusal;
 
 	(void)argument;
@@ -108,8 +109,10 @@ static void run_data(struct smtp *s, struct str argument)
 		engine_answer(s, &refusal);
 	else
 		transaction_begin_message(s);
-	if (!s->is_in_message)
-		host_rewind(s, before);
+	if (s->is_in_message)
+		return;
+	host_rewind(s, prepended);
+	arena_rewind(&s->arena, before);
 }
 
 static void run_rset(struct smtp *s, struct str argument)

@@ -92,6 +92,7 @@ static int on_service_connect(void *user, uint64_t deadline_ms)
 	int ends[2];
 
 	CU_ASSERT(deadline_ms > clock_monotonic_ms());
+	CU_ASSERT_TRUE(c->is_waiting);
 	if (c->connect_error < 0)
 		return c->connect_error;
 	CU_ASSERT_FATAL(c->connections < CONNECTIONS_MAX);
@@ -105,6 +106,17 @@ static int on_service_connect(void *user, uint64_t deadline_ms)
 	(void)close(ends[1]);
 	c->fd = ends[0];
 	return ends[0];
+}
+
+/* Never one inside another. */
+static void on_waits(void *user, uint64_t deadline_ms)
+{
+	struct scene *c = user;
+
+	CU_ASSERT((deadline_ms == 0) == c->is_waiting);
+	CU_ASSERT(deadline_ms <= clock_monotonic_ms() + c->settings.timeout_ms);
+	c->is_waiting = deadline_ms != 0;
+	c->waits += c->is_waiting;
 }
 
 static void on_failed(void *user, const char *why, int error)
@@ -191,6 +203,7 @@ void service_set_up(struct scene *c)
 			.failure_enhanced = "4.3.5",
 			.failure_text = "Ask again"},
 		.env = {.connect = on_service_connect,
+			.waits = on_waits,
 			.failed = on_failed,
 			.ignored = on_ignored},
 	};
@@ -230,6 +243,7 @@ void service_tear_down(struct scene *c)
 	rig_end(&c->rig);
 	rig_done(&c->rig);
 	service_free(c->service);
+	CU_ASSERT_FALSE(c->is_waiting);
 	for (unsigned i = 0; i < c->connections; i++) {
 		int status = 1;
 

@@ -40,6 +40,8 @@ struct scene {
 	int fd;     /* the last connection; of the service under test */
 	pid_t pids[CONNECTIONS_MAX];
 	unsigned connections;
+	bool is_waiting; /* by its own account, and how often it has */
+	unsigned waits;
 	unsigned failures;
 	char why[128];
 	char ignored[128];

@@ -145,6 +145,8 @@ static void test_modules_kept(void)
 				      c->deliveries[1].module_number == 1 &&
 				      !c->deliveries[1].is_required);
 	CHECK("routes of modules", c->section_routes == 0 && c->route_count == 2);
+	CHECK("needs a backend",
+		!c->modules[0].needs_backend && c->modules[1].needs_backend);
 	for (size_t i = 0; i < c->route_count; i++)
 		CHECK("routes of modules",
 			c->routes[i].count == 1 && c->routes[i].sections[0] == i);

@@ -142,7 +142,7 @@ static void test_times(void)
 #define DELAY_EXPECTED                                                                   \
 	"times up to 1h are expected: \"2s\", \"1s-5s\", \"1s+500ms\" or "               \
 	"\"1s+500ms-30s\"\n"
-#define RATE_EXPECTED "so many in a time are expected: \"10/1m\"\n"
+#define RATE_EXPECTED "so many, up to 10000000, in a time are expected: \"10/1m\"\n"
 	static const struct conf_mistake cases[] = {
 		{"percent and seed", REFUSAL("percent = 0 seed = 1000000000"), ""},
 		{"percent", REFUSAL("percent = 101"),

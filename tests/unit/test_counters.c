@@ -166,7 +166,7 @@ static void test_windows(void)
 		{"the window is over", 1060, 60, 1},
 		{"the next window", 1061, 60, 2},
 		{"long after", 90000, 60, 1},
-		{"window ever", 1 << 30, 0, 2},
+		{"a long window", 1 << 30, UINT64_MAX, 2},
 	};
 	struct fixture f;
 
@@ -195,7 +195,7 @@ static void test_seen(void)
 	CHECK("still", counters_seen_key(f.counters, 77, 1059, 60) == 1);
 	CHECK("key 0", counters_seen_key(f.counters, 0, 1059, 60) == 1);
 	CHECK("the window is over", counters_seen_key(f.counters, 77, 1060, 60) == 0);
-	CHECK("window ever", counters_seen_key(f.counters, 77, 1060, 0) == 1);
+	CHECK("a long window", counters_seen_key(f.counters, 77, 1060, UINT64_MAX) == 1);
 	CHECK("nothing has changed", counters_count_key(f.counters, 77, 1059, 60) == 2);
 	for (uint64_t n = 1; n <= 8; n++)
 		(void)counters_count_key(f.counters, in_one_set(n), 2000 + n, 0);
@@ -388,6 +388,21 @@ static void test_killed_at_any_moment(void)
 	tear_down(&f);
 }
 
+/* Of what is counted for ever every Nth has its turn for ever. */
+static void test_no_window_no_end(void)
+{
+	const uint64_t many = UINT64_C(0x7f7f7f7f7f7f7f7f);
+	struct fixture f;
+
+	set_up(&f);
+	(void)memset(f.counters, 0x7f, f.size);
+	for (uint64_t i = 1; i < 4; i++) {
+		CHECK("counted", counters_count_key(f.counters, many, i, 0) == many + i);
+		CHECK("seen", counters_seen_key(f.counters, many, i, 0) == many + i);
+	}
+	tear_down(&f);
+}
+
 /* --------------------------------------------------------------------- lies */
 
 static void fill(struct fixture *f, unsigned char byte, bool is_random)
@@ -419,12 +434,14 @@ static void use_all(const char *name, struct fixture *f)
 	CHECK(name, counters_count_client(c, SLOTS_MAX, 4711) == 1);
 	for (uint64_t i = 0; i < 2 * COUNTERS_KEYS_MAX; i++) {
 		uint64_t key = i * UINT64_C(0x9e3779b97f4a7c15);
+		uint64_t window_ms = i % 3 * 1000;
+		uint64_t max = window_ms == 0 ? UINT64_MAX : COUNTERS_COUNT_MAX;
 
-		count = counters_count_key(c, key, i, i % 3 * 1000);
-		CHECK(name, count >= 1 && count <= COUNTERS_COUNT_MAX);
+		count = counters_count_key(c, key, i, window_ms);
+		CHECK(name, count >= 1 && count <= max);
 		/* Whatever was there, from now on it counts. */
-		CHECK(name, counters_count_key(c, key, i, 0) ==
-				    (count < COUNTERS_COUNT_MAX ? count + 1 : count));
+		CHECK(name, counters_count_key(c, key, i, window_ms) ==
+				    (count < max ? count + 1 : count));
 	}
 }
 
@@ -438,8 +455,10 @@ static void test_lies(void)
 	use_all("random", &f);
 	fill(&f, 0xff, false);
 	use_all("ones", &f);
-	CHECK("a count stays at its end",
-		counters_count_key(f.counters, UINT64_MAX, 5, 0) <= COUNTERS_COUNT_MAX);
+	CHECK("a count stays at its end", counters_count_key(f.counters, UINT64_MAX, 5,
+						  UINT64_MAX) <= COUNTERS_COUNT_MAX);
+	CHECK("also one without a window",
+		counters_count_key(f.counters, UINT64_MAX, 5, 0) > 0);
 	fill(&f, 0x80, false);
 	use_all("high bits", &f);
 	tear_down(&f);
@@ -460,5 +479,6 @@ void suite_counters(void)
 	CU_add_test(s, "exact between processes", test_exact_counts);
 	CU_add_test(s, "new keys in several processes", test_new_keys);
 	CU_add_test(s, "killed at any moment", test_killed_at_any_moment);
+	CU_add_test(s, "no window, no end", test_no_window_no_end);
 	CU_add_test(s, "a region full of lies", test_lies);
 }

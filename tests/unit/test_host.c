@@ -296,6 +296,43 @@ static void test_prepend_much(void)
 	rig_done(&r);
 }
 
+static void prepend_and_refuse(struct rig *r, enum rig_hook hook,
+	struct sinkd_str argument, struct sinkd_verdict *verdict)
+{
+	char line[998] = "X: ";
+	size_t *asked = r->user;
+
+	(void)argument;
+	if (hook != RIG_DATA_COMMAND)
+		return;
+	memset(line + 3, 'x', sizeof(line) - 3);
+	CHECK("there is room", smtp_prepend(r->engine, (struct str){line, sizeof(line)}));
+	if (++*asked < 200)
+		verdict->code = 450;
+}
+
+/* Of a DATA that was refused nothing stays, nor takes memory. */
+static void test_refused_data(void)
+{
+	size_t asked = 0;
+	struct rig r;
+
+	rig_init(&r);
+	r.settings.memory_max = 65536;
+	r.judge = prepend_and_refuse;
+	r.user = &asked;
+	rig_start(&r);
+	rig_say(&r, EHLO MAIL RCPT);
+	for (size_t i = 1; i < 200; i++)
+		rig_say(&r, DATA);
+	rig_say(&r, RCPT DATA);
+	CHECK("one line", asked == 200 && smtp_envelope(r.engine)->prepended.n == 999);
+	rig_say(&r, TEXT);
+	CHECK("stored", r.message_count == 1);
+	rig_end(&r);
+	rig_done(&r);
+}
+
 void suite_host(void)
 {
 	CU_pSuite s = CU_add_suite("host", NULL, NULL);
@@ -305,4 +342,5 @@ void suite_host(void)
 	CU_add_test(s, "session number", test_session_number);
 	CU_add_test(s, "prepend", test_prepend);
 	CU_add_test(s, "prepend much", test_prepend_much);
+	CU_add_test(s, "refused DATA", test_refused_data);
 }

@@ -50,7 +50,8 @@ static void test_load(void)
 	for (size_t i = 0; i < sizeof(loadings) / sizeof(loadings[0]); i++) {
 		const char *name = loadings[i].name;
 		const struct module_settings settings = {
-			module_file(loadings[i].file), loadings[i].argument};
+			.path = module_file(loadings[i].file),
+			.argument = loadings[i].argument};
 		struct stack *stack = stack_new(MODULES_LAYERS(1));
 		struct modules *modules = NULL;
 		char error[MODULE_ERROR_SIZE] = "";
@@ -72,9 +73,24 @@ static void test_load(void)
 	}
 }
 
+/* Messages cannot go where nobody takes them. */
+static void test_load_without_backend(void)
+{
+	struct module_settings settings = {
+		module_file("docs/examples/greylist.so"), "60", false};
+
+	CHECK_STR("hooks alone", str_of(module_load_error(&settings)), STR(""));
+	settings.needs_backend = true;
+	CHECK("no backend", has(module_load_error(&settings),
+				    "has no backend, and a section deliver names it"));
+	settings = (struct module_settings){module_file(ODD), "good", true};
+	CHECK_STR("a backend", str_of(module_load_error(&settings)), STR(""));
+	(void)module_said();
+}
+
 static void test_load_relative(void)
 {
-	const struct module_settings settings = {"odd_module.so", ""};
+	const struct module_settings settings = {.path = "odd_module.so", .argument = ""};
 	struct stack *stack = stack_new(MODULES_LAYERS(1));
 	struct modules *modules = NULL;
 	char error[MODULE_ERROR_SIZE] = "";
@@ -121,8 +137,8 @@ static void test_check(void)
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
 		const char *name = checks[i].name;
 		const struct module_settings settings[] = {
-			{module_file(ODD), "good"},
-			{module_file(ODD), checks[i].argument},
+			{.path = module_file(ODD), .argument = "good"},
+			{.path = module_file(ODD), .argument = checks[i].argument},
 		};
 		char error[MODULE_ERROR_SIZE] = "";
 		int r = module_check(settings, 2, module_env(), &identity,
@@ -178,7 +194,7 @@ static void test_reading(void)
 				       "odd prepend=0\n"
 				       "odd ended\n"
 				       "odd frees 1\n";
-	const struct module_settings odd = {module_file(ODD), "odd"};
+	const struct module_settings odd = {.path = module_file(ODD), .argument = "odd"};
 	struct module_bench b;
 
 	module_bench_init(&b, &odd, 1);
@@ -197,7 +213,8 @@ static void test_reading(void)
 static void test_stacked(void)
 {
 	const struct module_settings both[] = {
-		{module_file(ODD), "upper"}, {module_file(ODD), "lower"}};
+		{.path = module_file(ODD), .argument = "upper"},
+		{.path = module_file(ODD), .argument = "lower"}};
 	struct module_bench b;
 
 	module_bench_init(&b, both, 2);
@@ -225,7 +242,7 @@ static void test_stacked(void)
  * of the last one. */
 static void test_end_untold(void)
 {
-	const struct module_settings odd = {module_file(ODD), "odd"};
+	const struct module_settings odd = {.path = module_file(ODD), .argument = "odd"};
 	const struct sinkd_hooks *hooks;
 	struct module_bench b;
 
@@ -245,9 +262,10 @@ static void test_end_untold(void)
 
 static void test_counting(void)
 {
-	const struct module_settings odd = {module_file(ODD), "odd"};
+	const struct module_settings odd = {.path = module_file(ODD), .argument = "odd"};
 	const struct module_settings other = {
-		module_file("tests/unit/../unit/odd_module.so"), "odd"};
+		.path = module_file("tests/unit/../unit/odd_module.so"),
+		.argument = "odd"};
 	static const char message[] = "EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"
 				      "DATA\r\n.\r\n";
 	const char *said;
@@ -283,7 +301,7 @@ static void test_counting(void)
 
 static void test_route(void)
 {
-	const struct module_settings odd = {module_file(ODD), "odd"};
+	const struct module_settings odd = {.path = module_file(ODD), .argument = "odd"};
 	struct module_bench b;
 
 	module_bench_init(&b, &odd, 1);
@@ -298,6 +316,7 @@ void suite_module(void)
 	CU_pSuite suite = CU_add_suite("module", module_begin, module_end);
 
 	CU_add_test(suite, "load", test_load);
+	CU_add_test(suite, "load without backend", test_load_without_backend);
 	CU_add_test(suite, "load by a relative path", test_load_relative);
 	CU_add_test(suite, "load none", test_load_none);
 	CU_add_test(suite, "check in a child", test_check);

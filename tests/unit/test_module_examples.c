@@ -51,7 +51,7 @@ static void test_email_server(void)
 				     "RCPT TO:<c@example.org>\r\n"
 				     "DATA\r\n";
 	const struct module_settings settings = {
-		module_file("docs/examples/email_server.so"), ""};
+		.path = module_file("docs/examples/email_server.so"), .argument = ""};
 	struct module_bench b;
 	const char *said;
 	struct str output;
@@ -81,7 +81,7 @@ static const char knock[] = "EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
 static void test_greylist(void)
 {
 	const struct module_settings settings = {
-		module_file("docs/examples/greylist.so"), "60"};
+		.path = module_file("docs/examples/greylist.so"), .argument = "60"};
 	const uint64_t start_ms = 1 << 30, day_ms = 24 * 60 * 60 * 1000;
 	const char *output;
 	struct module_bench b[2];
@@ -138,7 +138,8 @@ static void test_greylist_argument(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct module_settings settings = {
-			module_file("docs/examples/greylist.so"), cases[i].argument};
+			.path = module_file("docs/examples/greylist.so"),
+			.argument = cases[i].argument};
 
 		CHECK(cases[i].argument,
 			module_load_error(&settings)[0] == '\0' || !cases[i].is_good);
@@ -152,7 +153,7 @@ static void test_greylist_argument(void)
 static void test_greylist_header(void)
 {
 	const struct module_settings settings = {
-		module_file("docs/examples/greylist.so"), "60"};
+		.path = module_file("docs/examples/greylist.so"), .argument = "60"};
 	struct module_bench b;
 
 	module_bench_init(&b, &settings, 1);
@@ -268,7 +269,8 @@ static void test_json_lines(void)
 {
 	static const size_t both[] = {0, 1};
 	const struct module_settings settings = {
-		module_file("docs/examples/json_lines.so"), json_file};
+		.path = module_file("docs/examples/json_lines.so"),
+		.argument = json_file};
 	const struct sinkd_backend *modules[2] = {NULL, NULL};
 	const struct delivery_env env = {.modules = modules};
 	struct delivery *d = NULL;
@@ -318,7 +320,8 @@ static void test_json_lines(void)
 static void test_json_lines_argument(void)
 {
 	const struct module_settings settings = {
-		module_file("docs/examples/json_lines.so"), "/nowhere/at/all"};
+		.path = module_file("docs/examples/json_lines.so"),
+		.argument = "/nowhere/at/all"};
 
 	CHECK("argument",
 		has(module_load_error(&settings), "does not start: cannot open "

@@ -3,6 +3,7 @@
 
 #include "unit.h"
 
+#include <malloc.h>
 #include <string.h>
 
 static void test_matches(void)
@@ -44,6 +45,35 @@ static void test_matches(void)
 			pattern_matches(p, str_of(cases[i].subject)) == cases[i].matches);
 		pattern_free(p);
 	}
+}
+
+/* What a pattern has learned of the texts it met is forgotten in time, or who sends ever
+ * new ones would fill the memory of a worker. */
+static void test_memory(void)
+{
+	const size_t most = 40 << 20;
+	size_t before = mallinfo2().uordblks, after;
+	struct pattern *p = NULL;
+	uint64_t x = 88172645463325252;
+
+	CU_ASSERT_FATAL(pattern_new("~^(a|b)*a(a|b){16}c$", &p) == NULL);
+	for (unsigned i = 0; i < 64; i++) {
+		char text[PATTERN_SUBJECT_MAX];
+
+		for (size_t k = 0; k < sizeof(text); k++) {
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+			text[k] = (x >> 32 & 1) != 0 ? 'a' : 'b';
+		}
+		CHECK("no match", !pattern_matches(p, (struct str){text, sizeof(text)}));
+	}
+	after = mallinfo2().uordblks;
+	CHECK("memory", after - before < most);
+	CHECK("still the same",
+		pattern_matches(p, STR("abbbbbbbbbbbbbbbbbbc")) == false &&
+			pattern_matches(p, STR("abbbbbbbbbbbbbbbbc")));
+	pattern_free(p);
 }
 
 static void test_mistakes(void)
@@ -94,6 +124,7 @@ void suite_pattern(void)
 	CU_pSuite s = CU_add_suite("pattern", NULL, NULL);
 
 	CU_add_test(s, "matches", test_matches);
+	CU_add_test(s, "memory", test_memory);
 	CU_add_test(s, "mistakes", test_mistakes);
 	CU_add_test(s, "many stars", test_many_stars);
 	CU_add_test(s, "bytes", test_bytes);

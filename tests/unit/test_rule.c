@@ -278,8 +278,8 @@ static void mistakes(void)
 {
 	static const char *const delay[] = {"", "1", "s", "1s-", "1s+", "-1s", "1s+0s",
 		"2s-1s", "1s+1s-0s", "1s-2s-3s", "1s+1s+1s", "2h", "1s 2s"};
-	static const char *const rate[] = {
-		"", "10", "10/", "/1m", "10/0s", "10/1", "-1/1m", "10/1m/1m"};
+	static const char *const rate[] = {"", "10", "10/", "/1m", "10/0s", "10/1",
+		"-1/1m", "10/1m/1m", "10000001/1m"};
 
 	for (size_t i = 0; i < sizeof(delay) / sizeof(delay[0]); i++) {
 		struct rule_delay d = {.least_ms = 7};

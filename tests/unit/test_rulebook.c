@@ -23,6 +23,7 @@ struct fixture {
 	int board_fd, counters_fd;
 	size_t counters_size;
 	struct rulebook book;
+	struct config config;
 	uint16_t numbers[NAMES];
 };
 
@@ -57,9 +58,8 @@ static void tear_down(struct fixture *f)
 /* A configuration with the rules first to first + n. */
 static void take(struct fixture *f, size_t first, size_t n)
 {
-	struct config c = {.rules = {&entries[first], n}};
-
-	rulebook_take(&f->book, &c, f->numbers);
+	f->config = (struct config){.rules = {&entries[first], n}};
+	rulebook_take(&f->book, &f->config, f->numbers);
 }
 
 /* As a worker does it. */
@@ -105,16 +105,23 @@ static void test_switches(void)
 	take(&f, 0, 2);
 	CHECK("nobody has", !rulebook_is_switched(f.board, f.numbers[0], &is_on));
 	CHECK("untouched", is_on);
-	CHECK("no such rule", rulebook_switch(&f.book, "rule 2", true) == -ENOENT);
-	CHECK("no name", rulebook_switch(&f.book, "", true) == -ENOENT);
-	CHECK("off", rulebook_switch(&f.book, "rule 0", false) == 0);
+	CHECK("no such rule",
+		rulebook_switch(&f.book, &f.config, "rule 2", true) == -ENOENT);
+	CHECK("no name", rulebook_switch(&f.book, &f.config, "", true) == -ENOENT);
+	CHECK("off", rulebook_switch(&f.book, &f.config, "rule 0", false) == 0);
 	CHECK("off", rulebook_is_switched(f.board, f.numbers[0], &is_on) && !is_on);
 	CHECK("the other", !rulebook_is_switched(f.board, f.numbers[1], &is_on));
-	CHECK("on", rulebook_switch(&f.book, "rule 0", true) == 0);
+	CHECK("on", rulebook_switch(&f.book, &f.config, "rule 0", true) == 0);
 	CHECK("on", rulebook_is_switched(f.board, f.numbers[0], &is_on) && is_on);
-	CHECK("off again", rulebook_switch(&f.book, "rule 0", false) == 0);
+	CHECK("off again", rulebook_switch(&f.book, &f.config, "rule 0", false) == 0);
 	take(&f, 0, 2);
 	CHECK("over a reload",
+		rulebook_is_switched(f.board, f.numbers[0], &is_on) && !is_on);
+	take(&f, 1, 1);
+	CHECK("not there any more",
+		rulebook_switch(&f.book, &f.config, "rule 0", true) == -ENOENT);
+	take(&f, 0, 1);
+	CHECK("there again",
 		rulebook_is_switched(f.board, f.numbers[0], &is_on) && !is_on);
 	tear_down(&f);
 }
@@ -129,7 +136,7 @@ static void test_worker(void)
 	set_up(&f);
 	take(&f, 0, 1);
 	CU_ASSERT_FATAL(board_map(f.board_fd, &mapped) == 0);
-	CHECK("switch", rulebook_switch(&f.book, "rule 0", false) == 0);
+	CHECK("switch", rulebook_switch(&f.book, &f.config, "rule 0", false) == 0);
 	CHECK("seen", rulebook_is_switched(mapped, f.numbers[0], &is_on) && !is_on);
 	tear_down(&f);
 }
@@ -146,7 +153,7 @@ static void test_full(void)
 	take(&f, 0, 1);
 	gone = f.numbers[0];
 	fire(&f, 0, 7);
-	CHECK("switch", rulebook_switch(&f.book, "rule 0", false) == 0);
+	CHECK("switch", rulebook_switch(&f.book, &f.config, "rule 0", false) == 0);
 	take(&f, 1, COUNTERS_RULES_MAX);
 	for (size_t i = 0; i < COUNTERS_RULES_MAX; i++) {
 		CU_ASSERT_FATAL(f.numbers[i] < COUNTERS_RULES_MAX);
@@ -154,7 +161,8 @@ static void test_full(void)
 		is_taken[f.numbers[i]] = true;
 	}
 	CHECK("each its own", same == 0);
-	CHECK("one had to go", rulebook_switch(&f.book, "rule 0", true) == -ENOENT);
+	CHECK("one had to go",
+		rulebook_switch(&f.book, &f.config, "rule 0", true) == -ENOENT);
 	for (size_t i = 0; i < COUNTERS_RULES_MAX; i++) {
 		if (f.numbers[i] != gone)
 			continue;
@@ -186,7 +194,8 @@ static void test_kept(void)
 	CHECK("the new one", hits(&f, 0) == 0);
 	for (size_t i = 1; i < COUNTERS_RULES_MAX; i++)
 		CHECK(entries[i].rule.name, hits(&f, i) == (i - 1) % 5 + 1);
-	CHECK("who went", rulebook_switch(&f.book, "rule 1023", true) == -ENOENT);
+	CHECK("who went",
+		rulebook_switch(&f.book, &f.config, "rule 1023", true) == -ENOENT);
 	tear_down(&f);
 }
 

@@ -24,6 +24,9 @@
 /* For whatever happens elsewhere; far more than a busy machine needs. */
 #define PATIENCE_S 20
 
+/* Longer than a message may take before its rate is looked at. */
+#define SLOW_MS 2100
+
 #define MAIL    "MAIL FROM:<a@example.org>\r\n"
 #define RCPT(a) "RCPT TO:<" a "@example.org>\r\n"
 #define OK      "250 2.1.0 Ok\r\n"
@@ -31,6 +34,8 @@
 /* --- the hooks --------------------------------------------------------------------- */
 
 static int action_in_text;
+static uint32_t delay_in_text_ms; /* with the first of it */
+static struct board *board;
 
 static int action_of(struct sinkd_str path)
 {
@@ -47,7 +52,8 @@ static int action_of(struct sinkd_str path)
 	return SINKD_DECIDE;
 }
 
-/* "text-drop" and the like: not now. */
+/* "text-drop" and the like: not now.  "late" takes so long that the server is told to go
+ * meanwhile. */
 static void on_recipient(void *user, struct sinkd_session *session, struct sinkd_str path,
 	struct sinkd_str parameters, struct sinkd_verdict *verdict)
 {
@@ -59,7 +65,11 @@ static void on_recipient(void *user, struct sinkd_session *session, struct sinkd
 		path.data += 5;
 		path.len -= 5;
 		action_in_text = action_of(path);
+		delay_in_text_ms =
+			path.len > 4 && memcmp(path.data, "slow", 4) == 0 ? SLOW_MS : 0;
 	}
+	if (path.len > 4 && memcmp(path.data, "late", 4) == 0)
+		atomic_store(&board->drain_deadline_ms, clock_monotonic_ms() + 600000);
 }
 
 static void on_data_chunk(void *user, struct sinkd_session *session,
@@ -69,6 +79,9 @@ static void on_data_chunk(void *user, struct sinkd_session *session,
 	(void)session;
 	(void)bytes;
 	verdict->action = action_in_text;
+	verdict->delay_ms = delay_in_text_ms;
+	delay_in_text_ms = 0;
+	atomic_store(&board->slot_count, 1); /* which nobody else looks at here */
 }
 
 static const struct sinkd_hooks hooks = {.abi = SINKD_ABI,
@@ -155,6 +168,7 @@ static void start(struct scene *s, const char *timeouts)
 	s->board = mmap(NULL, sizeof(*s->board), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	CU_ASSERT_FATAL(s->board != MAP_FAILED);
+	board = s->board;
 	atomic_store(&s->board->generation, 1);
 	atomic_store(&s->board->log_level, LOG_WARN);
 	atomic_store(&s->board->verbose, -1);
@@ -370,6 +384,40 @@ static void test_stall_notices(void)
 	end(&s);
 }
 
+/* However many commands came together, and however long hooks take over each. */
+static void test_notices_between_commands(void)
+{
+	struct scene s;
+	int fd;
+
+	start(&s, no_wait);
+	fd = greet(&s);
+	say(fd, MAIL RCPT("late") RCPT("b") RCPT("c"));
+	expect(fd, OK "250 2.1.5 Ok\r\n"
+		      "421 4.3.2 mx.example.test Service is shutting down\r\n");
+	expect_end(&fd, 0);
+	end(&s);
+}
+
+/* A client is not slow while it is kept waiting. */
+static void test_delay_and_rate(void)
+{
+	struct scene s;
+	int fd;
+
+	start(&s, "min-rate = \"1M\"");
+	fd = greet(&s);
+	say(fd, MAIL RCPT("text-slow") "DATA\r\n");
+	expect(fd, ends[2].replies);
+	say(fd, "text\r\n");
+	while (atomic_load(&s.board->slot_count) == 0)
+		(void)poll(NULL, 0, 1);
+	say(fd, ".\r\n");
+	expect(fd, "250 2.0.0 Ok: ");
+	(void)fdio_close(&fd);
+	end(&s);
+}
+
 static int set_up_suite(void)
 {
 	(void)alarm(6 * PATIENCE_S); /* whoever hangs is found by this */
@@ -385,4 +433,6 @@ void suite_serve(void)
 	CU_add_test(s, "deadlines of a stall", test_stall_deadlines);
 	CU_add_test(s, "a stalled client goes", test_stalled_client_goes);
 	CU_add_test(s, "a stall and the notices", test_stall_notices);
+	CU_add_test(s, "a delay and the rate", test_delay_and_rate);
+	CU_add_test(s, "notices between commands", test_notices_between_commands);
 }

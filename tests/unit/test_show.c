@@ -401,8 +401,7 @@ static void test_metrics(void)
 		"sinkd_delivery_seconds_sum 1.234567\nsinkd_delivery_seconds_count 7\n",
 		/* A quote, a backslash and a newline; each made printable, then quoted
 		 * for the format. */
-		"sinkd_clients_waiting{listener=\"a\\\\\\\"b\\\\\\\\\\\\x0A\",",
-		"\n# EOF\n");
+		"sinkd_clients_waiting{listener=\"a\\\"b\\\\\\\\x0A\",", "\n# EOF\n");
 	CONTAINS(form_of("metrics as JSON"), &s,
 		"{\"name\":\"sinkd_sessions\",\"type\":\"counter\",\"unit\":\"\",",
 		"{\"name\":\"sinkd_workers\",\"labels\":{\"state\":\"busy\"},\"value\":"

@@ -111,7 +111,7 @@ class Exim:
         return "".join(read_file(name).decode(errors="backslashreplace")
                        for name in names if os.path.exists(name))
 
-    def send(self, sender, recipients, text, mail="", rcpt=""):
+    def hand_in(self, sender, recipients, text, mail="", rcpt=""):
         """Hand in a message, lines ending in LF, and wait until it was tried; mail and rcpt
         are parameters of these commands."""
         commands = ["EHLO submitter.example", f"MAIL FROM:<{sender}> {mail}".strip(),
@@ -121,4 +121,23 @@ class Exim:
                               input="\r\n".join(commands).encode() + body + b".\r\nQUIT\r\n",
                               capture_output=True, check=False, timeout=20 * PATIENCE)
         assert b"\n250 OK id=" in done.stdout, (done.stdout, done.stderr)
-        assert not os.listdir(self.path("spool", "input")), f"it has not gone:\n{self.log()}"
+
+    def send(self, *arguments, **options):
+        """The same of one that goes at once."""
+        self.hand_in(*arguments, **options)
+        assert self.is_empty(), f"it has not gone:\n{self.log()}"
+
+    def is_empty(self):
+        return not os.listdir(self.path("spool", "input"))
+
+    def flush(self):
+        """Have all that waits tried again, and wait until it has been."""
+        subprocess.run([self.program, "-C", self.path("exim.conf"), "-qff"], check=True,
+                       stdin=subprocess.DEVNULL, timeout=20 * PATIENCE)
+
+    def tries(self, recipient):
+        """What came of each of them: [("deferred", "... 451 ..."), ...]."""
+        words = {"==": "deferred", "=>": "sent", "->": "sent", "**": "bounced"}
+        found = re.findall(rf"(?m)^\S+ \S+ \S+ (==|=>|->|\*\*) {re.escape(recipient)} (.*)$",
+                           self.log())
+        return [(words[sign], text) for sign, text in found]

@@ -36,6 +36,7 @@ wire_tests = \
 	tests/wire/test_modules.py \
 	tests/wire/test_modules_wrong.py \
 	tests/wire/test_mta_relay.py \
+	tests/wire/test_mta_retry.py \
 	tests/wire/test_passwd.py \
 	tests/wire/test_pipe.py \
 	tests/wire/test_pipe_injection.py \
@@ -43,6 +44,9 @@ wire_tests = \
 	tests/wire/test_pipe_storm.py \
 	tests/wire/test_pipe_verdicts.py \
 	tests/wire/test_pipelining.py \
+	tests/wire/test_policy.py \
+	tests/wire/test_policy_faults.py \
+	tests/wire/test_policy_postgrey.py \
 	tests/wire/test_pool.py \
 	tests/wire/test_pool_faults.py \
 	tests/wire/test_pool_full.py \
@@ -52,10 +56,16 @@ wire_tests = \
 	tests/wire/test_readiness.py \
 	tests/wire/test_reload.py \
 	tests/wire/test_respawn.py \
+	tests/wire/test_rule_conditions.py \
+	tests/wire/test_rule_counts.py \
+	tests/wire/test_rule_fates.py \
+	tests/wire/test_rules.py \
 	tests/wire/test_sandbox.py \
 	tests/wire/test_seed_calls.py \
 	tests/wire/test_sinkctl.py \
 	tests/wire/test_spawner.py \
+	tests/wire/test_smtp_sink.py \
+	tests/wire/test_smtp_sink_offers.py \
 	tests/wire/test_stop.py \
 	tests/wire/test_storm.py \
 	tests/wire/test_surroundings.py \
@@ -76,8 +86,11 @@ wire_modules = \
 	tests/wire/lmtp.py \
 	tests/wire/load.py \
 	tests/wire/modules.py \
+	tests/wire/policy_service.py \
 	tests/wire/postfix.py \
 	tests/wire/sinkd_server.py \
+	tests/wire/smtp_sink.py \
+	tests/wire/stages.py \
 	tests/wire/upgraded_server.py \
 	tests/wire/wire_test.py \
 	tests/wire/workshop.py

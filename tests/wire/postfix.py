@@ -11,6 +11,7 @@ import grp
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -168,6 +169,28 @@ class Postfix:
         except AssertionError:
             raise AssertionError(f"in the queue: {queue}, expected: {recipients}") from None
         return queue
+
+    def tries(self, recipient):
+        """What came of each of them: [("deferred", "host ... said: 451 ..."), ...]."""
+        return re.findall(rf" to=<{re.escape(recipient)}>, .* status=(\w+) \((.*)\)$", self.log(),
+                          re.M)
+
+    def flush(self):
+        """Have all that waits tried again, and come back when it has been: whatever the queue
+        manager still has in hand is put back first."""
+        def is_idle():
+            nonlocal waiting
+            entries = list(map(json.loads, self.tool("postqueue", "-j").splitlines()))
+            waiting = {recipient["address"] for entry in entries
+                       for recipient in entry["recipients"]}
+            return all(entry["queue_name"] == "deferred" for entry in entries)
+
+        waiting = set()
+        wait_until(is_idle, 20, "an idle queue")
+        before = {recipient: len(self.tries(recipient)) for recipient in waiting}
+        self.tool("postqueue", "-f")
+        wait_until(lambda: all(len(self.tries(name)) > before[name] for name in waiting), 20,
+                   "another try of each")
 
     def text_of(self, queue_id):
         """A message as it stands in the queue: what a server is given of it."""

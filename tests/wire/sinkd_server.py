@@ -13,6 +13,7 @@ sanitizer complained.  Nothing here ever signals a process it did not start.
 
 import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -285,7 +286,7 @@ class Server:
 
     def wait_cleaned(self):
         """Until the cleaner, which is started before the server is ready, has gone."""
-        lasting = "sinkd: worker", "sinkd: keys", "sinkd: spawner"
+        lasting = "sinkd: worker", "sinkd: keys", "sinkd: spawner", "sinkd: connector"
         wait_until(lambda: all(title.startswith(lasting) for title in self.children().values()),
                    what="the end of the cleaner")
 
@@ -457,6 +458,21 @@ def split_address(text):
         return text[5:]
     host, _, port = text.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def free_ports(count):
+    """Ports that nobody listens on, below those that the kernel gives to clients.  What
+    another thread of ours starts just now has a copy of each socket for a moment: so they
+    are not only closed."""
+    with contextlib.ExitStack() as stack:
+        ports = []
+        while len(ports) < count:
+            with contextlib.suppress(OSError):
+                port = random.randrange(20000, 32000)
+                taken = stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                stack.callback(taken.shutdown, socket.SHUT_RDWR)
+                ports.append(port)
+        return ports
 
 
 def family_of(address):

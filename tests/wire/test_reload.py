@@ -3,14 +3,13 @@ used changes nothing."""
 
 import contextlib
 import os
-import random
 import re
 import signal
 import socket
 import threading
 
 from commands import section
-from sinkd_server import PATIENCE, Client, read_file, wait_until
+from sinkd_server import PATIENCE, Client, free_ports, read_file, wait_until
 from upgraded_server import Upgraded, greeted, slow_start
 from wire_test import run
 
@@ -19,18 +18,6 @@ FEW = "workers { start = 1  min-spare = 1  max-spare = 1  max = %d }\n"
 
 def connect_to(port):
     return Client(("127.0.0.1", port))
-
-
-def free_ports(count):
-    """Ports that nobody listens on, below those that the kernel gives to clients."""
-    with contextlib.ExitStack() as stack:
-        ports = []
-        while len(ports) < count:
-            with contextlib.suppress(OSError):
-                port = random.randrange(20000, 32000)
-                stack.enter_context(socket.create_server(("127.0.0.1", port)))
-                ports.append(port)
-        return ports
 
 
 def listen_on(*ports):
