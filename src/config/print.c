@@ -231,6 +231,6 @@ void config_print(const struct config *c, FILE *out)
 	for (size_t i = 0; i < c->module_count; i++)
 		print_module(&c->modules[i], out);
 	for (s = option_sections; s->name != NULL; s++)
-		if (s->options == option_policy)
+		if (s->options == option_policy && c->service.socket != NULL)
 			print_section(c, s, out);
 }

@@ -345,6 +345,17 @@ static unsigned read_stages(struct reader *r, const struct section *s)
 	return stages;
 }
 
+/* Who writes the rest wants to have somebody asked. */
+static void check_asked(struct reader *r, const struct section *file)
+{
+	const struct section s = schema_section(file, "policy", 0);
+
+	if (r->config->service.socket == NULL && r->report->mistakes == 0 &&
+		(schema_has(&s, "stages") || schema_has(&s, "timeout") ||
+			schema_has(&s, "on-failure")))
+		reader_mistake(r, &s, "socket", "must be given");
+}
+
 static void read_policy(struct reader *r, const struct section *file)
 {
 	const struct section s = schema_section(file, "policy", 0);
@@ -375,4 +386,6 @@ void rule_section_read_all(struct reader *r, const struct section *file)
 		read_modules(r, file);
 	if (!r->is_out_of_memory)
 		read_policy(r, file);
+	if (!r->is_out_of_memory)
+		check_asked(r, file);
 }

@@ -156,7 +156,7 @@ static void note_failure(void *user, const char *why, int error)
 	log_event(LOG_WARN, EV_POLICY_FAILED,
 		LOG_TEXT("socket", d->env->config->service.socket),
 		LOG_TEXT("error", why),
-		LOG_TEXT("reason", error != 0 ? strerror(-error) : ""));
+		error != 0 ? LOG_ERRNO(error) : (struct log_field){0});
 }
 
 static void note_ignored(void *user, struct str action)

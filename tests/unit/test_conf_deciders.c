@@ -177,7 +177,8 @@ static void test_policy(void)
 		{"timeout", "policy {\ntimeout = 99ms }",
 			"2: policy: timeout: '99ms': must be from 100ms to 7d\n"},
 		{"stages",
-			"policy { stages = {message, connect, helo, mail, rcpt, data} }",
+			"policy { socket = \"unix:/run/p\" stages = {message, connect, "
+			"helo, mail, rcpt, data} }",
 			""},
 		{"no stages", "policy {\nstages = {} }",
 			"2: policy: stages: at least one must be given\n"},
@@ -185,18 +186,33 @@ static void test_policy(void)
 			"2: policy: stages: 'vrfy': " STAGES_EXPECTED},
 		{"stage twice", "policy { stages = {rcpt,\nrcpt} }",
 			"2: policy: stages: 'rcpt': given twice\n"},
-		{"failure", "policy { on-failure = \"550 5.7.1 Not now\" }", ""},
-		{"no failure", "policy { on-failure = accept }", ""},
+		{"failure",
+			"policy { socket = \"unix:/run/p\" "
+			"on-failure = \"550 5.7.1 Not now\" }",
+			""},
+		{"no failure", "policy { socket = \"unix:/run/p\" on-failure = accept }",
+			""},
+		{"nobody asked", "policy { on-failure = accept }",
+			"1: policy: socket: must be given\n"},
+		{"nobody asked at these", "policy { stages = {rcpt} }",
+			"1: policy: socket: must be given\n"},
+		{"nobody asked for so long", "policy { timeout = 1s }",
+			"1: policy: socket: must be given\n"},
 		{"a failure that is none", "policy {\non-failure = defer }",
 			"2: policy: on-failure: 'defer': a reply is expected, \"452 "
 			"4.2.2 "
 			"Mailbox full\"; or \"accept\"\n"},
 	};
+
+	CHECK_CONF_MISTAKES(cases);
+}
+
+static void test_policy_values(void)
+{
 	struct config *c = NULL;
 	char *told;
 	int result;
 
-	CHECK_CONF_MISTAKES(cases);
 	CHECK("nowhere", write_conf("policy {\nsocket = policy }"));
 	told = load_conf(conf_file, NULL, &result, &c);
 	CHECK("nowhere", result == -EINVAL);
@@ -351,6 +367,7 @@ void suite_conf_deciders(void)
 	CU_add_test(s, "modules", test_modules);
 	CU_add_test(s, "modules that are kept", test_modules_kept);
 	CU_add_test(s, "policy service", test_policy);
+	CU_add_test(s, "values of the policy service", test_policy_values);
 	CU_add_test(s, "print", test_print);
 	CU_add_test(s, "examples of documents", test_documents);
 	CU_add_test(s, "examples of the sample", test_sample_examples);
