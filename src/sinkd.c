@@ -280,7 +280,7 @@ static int test_modules(const struct config *c)
 	}
 	if (generation_check_modules(c, &identity, error) == 0)
 		return EXIT_SUCCESS;
-	(void)fprintf(stderr, "sinkd: %s\n", error);
+	(void)fprintf(stderr, "%s\n", error);
 	return EX_CONFIG;
 }
 

@@ -103,6 +103,7 @@ struct config {
 	/* With modules, behind those of rules: one for each deliver section. */
 	size_t section_routes; /* how many are before them */
 	struct module_settings *modules;
+	unsigned *module_lines; /* of the file, where they stand */
 	size_t module_count;
 	struct service_settings service; /* socket NULL: there is none */
 	const char *service_failure;     /* its reply, as it was written */

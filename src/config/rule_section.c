@@ -3,6 +3,7 @@
  * Runs in the master; the input is the operator's own file, not a client's. */
 #include "config/rule_section.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -293,12 +294,14 @@ static void read_modules(struct reader *r, const struct section *file)
 	size_t count = schema_count(file, "module");
 
 	c->modules = reader_take_memory(r, count * sizeof(*c->modules));
+	c->module_lines = reader_take_memory(r, count * sizeof(*c->module_lines));
 	for (size_t i = 0; i < count && !r->is_out_of_memory; i++) {
 		const struct section s = schema_section(file, "module", i);
 		struct module_settings *m = &c->modules[i];
 		const char *wrong;
 
 		m->path = reader_copy_text(r, schema_title(&s));
+		c->module_lines[i] = schema_end_line(&s);
 		reader_set_options(r, &s, option_module, m);
 		if (m->path == NULL)
 			return;
@@ -347,6 +350,7 @@ static void read_policy(struct reader *r, const struct section *file)
 	const struct section s = schema_section(file, "policy", 0);
 	struct config *c = r->config;
 	const char *wrong;
+	char text[160];
 
 	c->service.stages = read_stages(r, &s);
 	if (c->service_failure == NULL)
@@ -358,8 +362,10 @@ static void read_policy(struct reader *r, const struct section *file)
 		return;
 	wrong = parse_reply(r, c->service_failure, &c->service.failure_code,
 		&c->service.failure_enhanced, &c->service.failure_text);
-	if (wrong != NULL)
-		report_text(r, &s, "on-failure", c->service_failure, wrong);
+	if (wrong == NULL)
+		return;
+	(void)snprintf(text, sizeof(text), "%s; or \"accept\"", wrong);
+	report_text(r, &s, "on-failure", c->service_failure, text);
 }
 
 void rule_section_read_all(struct reader *r, const struct section *file)

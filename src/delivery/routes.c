@@ -5,6 +5,7 @@
  * nothing is copied and no memory asked for. */
 #include "delivery/routes.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdint.h>
 
@@ -183,6 +184,7 @@ int routes_distribute(struct routes *r, const struct envelope *envelope)
 bool routes_lead_to(const struct routes *r, const struct envelope *envelope, size_t first,
 	size_t count, size_t section)
 {
+	assert(r != NULL);
 	for (size_t i = first; i < first + count; i++) {
 		const struct delivery_route *route =
 			find(r, envelope->recipients[i].route);

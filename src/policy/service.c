@@ -153,6 +153,7 @@ static int exchange(struct service *s, uint64_t deadline_ms, struct service_answ
 		}
 		*ret_why = "the policy service does not answer";
 		s->answer_length = 0;
+		*ret = (struct service_answer){0};
 		r = send_request(s, deadline_ms);
 		if (r == 0)
 			r = receive_answer(s, deadline_ms, ret, ret_why);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/siphash.h"
 #include "policy/connect_request.h"
 #include "policy/module.h"
 #include "policy/rules.h"
@@ -44,6 +45,15 @@ static uint64_t look_at_key(void *user, uint64_t key, uint64_t window_ms)
 }
 
 /* ------------------------------------------------------------------------- rules */
+
+/* A rule's own key can be computed by anybody; where it is counted is nobody's business,
+ * or clients could push it out of the table. */
+static uint64_t count_for_rule(void *user, uint64_t key, uint64_t window_ms)
+{
+	const struct deciders *d = user;
+
+	return count_key(user, siphash(d->env->secret, &key, sizeof(key)), window_ms);
+}
 
 static uint16_t number_of(const struct deciders *d, const struct rules_entry *entry)
 {
@@ -216,7 +226,7 @@ static int add_rules(struct deciders *d)
 	if (c->rules.count == 0)
 		return 0;
 	d->rules_env = (struct rules_env){.user = d,
-		.counting = {d, count_key},
+		.counting = {d, count_for_rule},
 		.is_on = is_on,
 		.fired = note_fired};
 	d->rules = rules_new(&c->rules, &d->rules_env);

@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -272,8 +273,20 @@ int generation_check_modules(
 	if (c->module_count == 0)
 		return 0;
 	deciders_fill_check_env(c, &env);
-	return module_check(
-		c->modules, c->module_count, &env, identity, MODULE_CHECK_MS, error);
+	for (size_t i = 0; i < c->module_count; i++) {
+		char wrong[MODULE_ERROR_SIZE];
+		int n;
+
+		if (module_check(&c->modules[i], 1, &env, identity, MODULE_CHECK_MS,
+			    wrong) == 0)
+			continue;
+		n = snprintf(
+			error, MODULE_ERROR_SIZE, "%s:%u: ", c->file, c->module_lines[i]);
+		if (n > 0 && n < MODULE_ERROR_SIZE)
+			(void)strlcpy(error + n, wrong, MODULE_ERROR_SIZE - (size_t)n);
+		return -1;
+	}
+	return 0;
 }
 
 struct generation *generation_new(

@@ -354,7 +354,7 @@ static int set_up(struct worker *w)
 	leave_restartable_sequences();
 	be_patient();
 	if (env->config->module_count > 0) {
-		w->backends = calloc(env->config->delivery_count, sizeof(*w->backends));
+		w->backends = calloc(env->config->delivery_count, sizeof(void *));
 		if (w->backends == NULL)
 			return fail_step("allocate", -ENOMEM);
 	}

@@ -29,20 +29,20 @@ enum discard { DISCARD_NOTHING, DISCARD_RECIPIENT, DISCARD_MESSAGE };
 
 /* What a refusal says that brings no words of its own. */
 static const struct {
-	int code;
 	const char *text;
+	int code;
 	enum discard discard;
 } stages[] = {
-	[STAGE_CONNECT] = {554, "Connection refused", DISCARD_NOTHING},
-	[STAGE_COMMAND] = {550, "Command refused", DISCARD_NOTHING},
-	[STAGE_EHLO_DOMAIN] = {550, "Requested action not taken", DISCARD_NOTHING},
-	[STAGE_SENDER] = {550, "Sender refused", DISCARD_MESSAGE},
-	[STAGE_RECIPIENT] = {550, "Recipient refused", DISCARD_RECIPIENT},
-	[STAGE_DATA_COMMAND] = {550, "Message refused", DISCARD_MESSAGE},
-	[STAGE_DATA_CHUNK] = {550, "Message refused", DISCARD_MESSAGE},
-	[STAGE_MESSAGE] = {550, "Message refused", DISCARD_MESSAGE},
-	[STAGE_PLAIN_AUTH] = {535, "Authentication credentials invalid", DISCARD_NOTHING},
-	[STAGE_MESSAGE_RECIPIENT] = {550, "Message refused", DISCARD_RECIPIENT},
+	[STAGE_CONNECT] = {"Connection refused", 554, DISCARD_NOTHING},
+	[STAGE_COMMAND] = {"Command refused", 550, DISCARD_NOTHING},
+	[STAGE_EHLO_DOMAIN] = {"Requested action not taken", 550, DISCARD_NOTHING},
+	[STAGE_SENDER] = {"Sender refused", 550, DISCARD_MESSAGE},
+	[STAGE_RECIPIENT] = {"Recipient refused", 550, DISCARD_RECIPIENT},
+	[STAGE_DATA_COMMAND] = {"Message refused", 550, DISCARD_MESSAGE},
+	[STAGE_DATA_CHUNK] = {"Message refused", 550, DISCARD_MESSAGE},
+	[STAGE_MESSAGE] = {"Message refused", 550, DISCARD_MESSAGE},
+	[STAGE_PLAIN_AUTH] = {"Authentication credentials invalid", 535, DISCARD_NOTHING},
+	[STAGE_MESSAGE_RECIPIENT] = {"Message refused", 550, DISCARD_RECIPIENT},
 };
 
 /* The table's entry, or NULL.  A table of an older ABI is shorter. */

@@ -393,7 +393,7 @@ static bool keep_refusal(struct smtp *s, size_t i, const struct reply *why)
 	size_t count = s->envelope.recipient_count;
 
 	if (s->refusals == NULL)
-		s->refusals = arena_alloc(&s->arena, count * sizeof(*s->refusals));
+		s->refusals = arena_alloc(&s->arena, count * sizeof(void *));
 	if (s->refusals == NULL)
 		return false;
 	s->refusals[i] = arena_alloc(&s->arena, sizeof(*why));

@@ -190,7 +190,7 @@ static void test_policy(void)
 		{"a failure that is none", "policy {\non-failure = defer }",
 			"2: policy: on-failure: 'defer': a reply is expected, \"452 "
 			"4.2.2 "
-			"Mailbox full\"\n"},
+			"Mailbox full\"; or \"accept\"\n"},
 	};
 	struct config *c = NULL;
 	char *told;

@@ -44,7 +44,7 @@ def is_one_clear_line(text, path, said):
     """Besides what the module itself may have said."""
     lines = [line for line in text.splitlines() if " event=module.note " not in line]
     assert len(lines) == 1, text
-    assert re.fullmatch(rf"sinkd: module '{re.escape(path)}' .*{said}.*", lines[0]), text
+    assert re.fullmatch(rf"/.*:\d+: module '{re.escape(path)}' .*{said}.*", lines[0]), text
 
 
 def a_test_tells():

@@ -205,10 +205,10 @@ def there_is_one_deadline_for_an_answer():
 
 
 def a_late_answer_is_nobodys():
-    with PolicyService() as service, AtRcpt(service, timeout="200ms") as server, \
+    with PolicyService() as service, AtRcpt(service, timeout="1s") as server, \
             greeted(server) as client:
         mail(client)
-        service.answers["RCPT"] = Drip(b"action=REJECT late\n\n", 0.1)
+        service.answers["RCPT"] = Drip(b"action=REJECT late\n\n", 0.3)
         client.command(RCPT, "451 4.3.0 ")
         service.answers["RCPT"] = "452 4.2.2 This one"
         client.command(RCPT, "452 4.2.2 This one")
