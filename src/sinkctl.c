@@ -196,6 +196,8 @@ static void parse_command(struct command_line *cl, char **words, enum show_forma
 	if (commands[i].command == CONTROL_RULE) {
 		if (words[0] == NULL)
 			fail_usage(commands[i].takes, NULL);
+		if (strlen(words[0]) >= sizeof(((struct control_request *)NULL)->name))
+			fail_usage("no rule has so long a name", NULL);
 		cl->name = *words++;
 	}
 	if (commands[i].words != NULL) {

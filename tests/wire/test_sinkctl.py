@@ -261,6 +261,9 @@ def rules_are_switched_by_their_names():
         assert list(rules_of(server)) == ["slow", "is full"]
         _, error = server.sinkctl("rule", "none", "on", status=1)
         assert error == "sinkctl: the server refuses: there is no such rule\n", error
+        # It is not cut to that of another one.
+        _, error = server.sinkctl("rule", "x" * 64, "on", status=64)
+        assert "no rule has so long a name" in error, error
         assert 'sinkd_rule_hits_total{rule="is full"} ' in server.sinkctl("metrics")[0]
     with Server("-w", "1") as server:
         assert rules_of(server) == {}
