@@ -10,10 +10,9 @@ document does.  And smtp-sink(1) itself, where it is installed, to compare with.
 import os
 import re
 import signal
-import socket
 import subprocess
 
-from sinkd_server import PATIENCE, SOURCE, Client, Server, wait_until
+from sinkd_server import PATIENCE, SOURCE, Client, Server, free_ports, wait_until
 from wire_test import need_program
 
 with open(os.path.join(SOURCE, "docs", "SMTP-SINK.md")) as document:
@@ -82,9 +81,7 @@ class Original:
             self.options += ["-u", "nobody"]
 
     def __enter__(self):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = free.getsockname()
+        self.address = ("127.0.0.1", free_ports(1)[0])
         self.process = subprocess.Popen([*self.options, f"127.0.0.1:{self.address[1]}", "10"],
                                         stdin=subprocess.DEVNULL)
         try:

@@ -5,8 +5,11 @@ import concurrent.futures
 import gzip
 import os
 import re
+import select
 import time
 
+from commands import keys_of
+from sinkd_server import wait_until
 from smtp_sink import (ROWS, Original, Sink, all_instead_of, code_of, instead_of,
                        rules_once_in_a_while, stage_of)
 from stages import FIN, RST, end_of
@@ -197,45 +200,45 @@ def an_answer_to_any_command_that_waits():
         list(pool.map(check, commands))
 
 
-def waits_of(rule, names, limit):
-    """How long the answer to the RCPT for each of these names takes, all at once, each in a
-    session of its own; None: longer than the limit."""
-    def wait(name):
-        with server.connect() as client:
-            client.greet()
-            client.command("MAIL FROM:<a@example.com>", "250 ")
-            client.socket.settimeout(limit)
-            try:
-                return seconds_of(client.command, f"RCPT TO:<{name}@example.net>", "250 ")
-            except TimeoutError:
-                return None  # Nobody has to wait for the end of it: the client goes.
+def waits_of(rule, names):
+    """How many ms the answer to the RCPT for each of these names is to wait, each in a session
+    of its own, which then leaves."""
+    found = {}
+    with Sink(rule) as server:
+        def fired(name):
+            return [keys_of(line) for line in server.events("rule.fired") if f"to={name}@" in line]
 
-    with Sink(rule, workers=len(names)) as server, \
-            concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
-        return list(pool.map(wait, names))
+        for name in names:
+            with server.connect() as client:
+                client.greet()
+                client.command("MAIL FROM:<a@example.com>", "250 ")
+                client.send(f"RCPT TO:<{name}@example.net>\r\n".encode())
+                # It is told before the answer.
+                wait_until(lambda n=name, c=client: fired(n) or
+                           select.select([c.socket], [], [], 0)[0], what="a rule, or an answer")
+                found[name] = sum(int(one["delay_ms"]) for one in fired(name))
+    return found
 
 
 def a_wait_that_is_drawn():
     """Evenly, and the same in each run."""
     names = [f"r{i}" for i in range(16)]
-    rule, limit = instead_of("-W RCPT:2:50"), 3
+    rule = instead_of("-W RCPT:2:50")
     assert 'delay = "0s-8s"' in rule
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        runs = list(pool.map(lambda _: waits_of(rule, names, limit), range(2)))
-    for name, one, other in zip(names, *runs):
-        assert abs((one or limit) - (other or limit)) < 1, (name, runs)
+    one, other = waits_of(rule, names), waits_of(rule, names)
+    assert one == other
     # Of sixteen between 0 s and 8 s six or so take less than 3 s.
-    short = [wait for wait in runs[0] if wait]
-    assert 2 <= len(short) <= 11 and max(short) - min(short) > 0.5, runs
+    short = [wait for wait in one.values() if wait < 3000]
+    assert 2 <= len(short) <= 11 and max(one.values()) <= 8000, one
 
 
 def a_wait_for_every_second_one():
     names = [f"r{i}" for i in range(16)]
     assert all_instead_of("-W RCPT:2:50")[1] == "percent = 50"
     rule = instead_of("-W RCPT:2").replace("delay", "percent = 50  delay")
-    waits = waits_of(rule, names, 5)
-    slow = [wait for wait in waits if wait >= 1.99]
-    assert 3 <= len(slow) <= 13 and all(wait < 1.9 for wait in waits if wait not in slow), waits
+    waits = waits_of(rule, names)
+    assert set(waits.values()) == {0, 2000}, waits
+    assert 3 <= list(waits.values()).count(2000) <= 13, waits
 
 
 def a_wait_that_grows():
