@@ -4,6 +4,7 @@
 
 #include <regex.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* While it matches, an expression makes itself a state for all that it meets, of some
  * KiB each, and never forgets one; there may be millions.  After so many octets it is
@@ -35,6 +36,99 @@ static bool has_back_reference(const char *text)
 	}
 	return false;
 }
+
+/* --- how large an expression is -------------------------------------------- */
+
+/* The C library writes repetitions out, those in others as often as these; of some
+ * hundred octets each.  That many parts may come of one expression, */
+#define WEIGHT_MAX 10000
+
+/* and so deep it may be. */
+#define DEPTH_MAX 32
+
+static uint64_t weigh_most(uint64_t a, uint64_t times)
+{
+	return a > WEIGHT_MAX || times > WEIGHT_MAX || a * times > WEIGHT_MAX
+		       ? WEIGHT_MAX + 1
+		       : a * times;
+}
+
+/* Behind the "[": up to the "]" that ends the list. */
+static const char *skip_list(const char *p)
+{
+	p += *p == '^';
+	p += *p == ']';
+	while (*p != '\0' && *p != ']') {
+		char class = p[0] == '[' && strchr(".:=", p[1]) != NULL ? p[1] : '\0';
+
+		p++;
+		if (class == '\0')
+			continue;
+		for (p++; *p != '\0' && (p[0] != class || p[1] != ']');)
+			p++;
+		p += *p == '\0' ? 0 : 2;
+	}
+	return p + (*p == ']');
+}
+
+/* Behind the "{": the larger of the numbers. */
+static const char *take_times(const char *p, uint64_t *ret)
+{
+	uint64_t number = 0;
+
+	*ret = 1;
+	for (; *p != '\0' && *p != '}'; p++) {
+		if (*p == ',')
+			number = 0;
+		else if (*p >= '0' && *p <= '9' && number <= WEIGHT_MAX)
+			number = number * 10 + (uint64_t)(*p - '0');
+		if (number > *ret)
+			*ret = number;
+	}
+	return p + (*p == '}');
+}
+
+/* How many parts come of it, WEIGHT_MAX + 1 at the most.  Groups are looked into, up to
+ * the ")" that ends the one around. */
+static uint64_t weigh(const char **text, unsigned depth)
+{
+	uint64_t total = 0, last = 0, times;
+	const char *p = *text;
+
+	while (*p != '\0' && (*p != ')' || depth == 0) && total <= WEIGHT_MAX) {
+		char c = *p++;
+
+		if (strchr("{+*?", c) != NULL) {
+			times = c == '+' ? 2 : 1; /* a+ is aa* there. */
+			if (c == '{')
+				p = take_times(p, &times);
+			last = weigh_most(last, times);
+			continue;
+		}
+		total += last;
+		last = 1;
+		if (c == '\\') {
+			p += *p != '\0';
+		} else if (c == '[') {
+			p = skip_list(p);
+		} else if (c == '(') {
+			if (depth == DEPTH_MAX)
+				return WEIGHT_MAX + 1;
+			last = weigh(&p, depth + 1);
+			p += *p == ')';
+		}
+	}
+	*text = p;
+	total += last;
+	return total > WEIGHT_MAX ? WEIGHT_MAX + 1 : total;
+}
+
+static bool is_too_large(const char *text)
+{
+	return weigh(&text, 0) > WEIGHT_MAX;
+}
+
+/* --- one that is made ------------------------------------------------------- */
 
 static void free_machine(struct machine *m)
 {
@@ -72,6 +166,8 @@ static const char *compile(const char *text, struct machine *m)
 		return "a regular expression is expected behind ~";
 	if (has_back_reference(text))
 		return "back-references are not supported";
+	if (is_too_large(text))
+		return "the regular expression is too large";
 	m->text = text;
 	switch (make(m)) {
 	case 0:

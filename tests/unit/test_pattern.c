@@ -88,6 +88,39 @@ static void test_mistakes(void)
 	}
 }
 
+/* What would take the memory of the machine when it is made. */
+static void test_large(void)
+{
+	static const struct {
+		const char *pattern;
+		bool is_too_large;
+	} cases[] = {
+		{"~((a{1,200}){1,200}){1,200}", true},
+		{"~((([a-z]{40}){40})){40}", true},
+		{"~((a{100})*){200}", true},
+		{"~(a{100})*{200}", true},
+		{"~((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+)+", true},
+		{"~a{10001}", true},
+		{"~(a{5000})(b{5000})(c)", true},
+		{"~((((((((((((((((((((((((((((((((((a))))))))))))))))))))))))))))))))))",
+			true},
+		{"~a{4,32}(b{10,}|c{1,20}){30}", false},
+		{"~[]{99999}[:alpha:]a]{3}", false},
+		{"~[^]{99999}]\\{99999\\}", false},
+		{"~^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}@", false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct pattern *p = NULL;
+		const char *wrong = pattern_new(cases[i].pattern, &p);
+
+		CHECK(cases[i].pattern, (wrong != NULL) == cases[i].is_too_large);
+		CHECK(cases[i].pattern,
+			wrong == NULL || strstr(wrong, "too large") != NULL);
+		pattern_free(p);
+	}
+}
+
 /* What would take years if each star were tried with each length. */
 static void test_many_stars(void)
 {
@@ -126,6 +159,7 @@ void suite_pattern(void)
 	CU_add_test(s, "matches", test_matches);
 	CU_add_test(s, "memory", test_memory);
 	CU_add_test(s, "mistakes", test_mistakes);
+	CU_add_test(s, "too large", test_large);
 	CU_add_test(s, "many stars", test_many_stars);
 	CU_add_test(s, "bytes", test_bytes);
 }
