@@ -159,7 +159,7 @@ def each_way_to_fail_has_its_reply():
     with PolicyService(answers={"RCPT": SILENCE}) as service:
         for on_failure, reply in FAILURES.items():
             options = {"on_failure": on_failure} if on_failure else {}
-            with AtRcpt(service, timeout="100ms", **options) as server, greeted(server) as client:
+            with AtRcpt(service, timeout="500ms", **options) as server, greeted(server) as client:
                 mail(client)
                 client.command(RCPT, reply)
                 if reply.startswith("421"):
@@ -193,14 +193,14 @@ def nonsense():
 
 
 def there_is_one_deadline_for_an_answer():
-    with PolicyService() as service, AtRcpt(service, timeout="300ms") as server, \
+    with PolicyService() as service, AtRcpt(service, timeout="1s") as server, \
             greeted(server) as client:
         mail(client)
         for answer in SILENCE, Drip(b"x" * 1000, 0.05):
             service.answers["RCPT"] = answer
             started = time.monotonic()
             client.command(RCPT, "451 4.3.0 ")
-            assert 0.28 <= time.monotonic() - started < 3, time.monotonic() - started
+            assert 0.98 <= time.monotonic() - started < 5, time.monotonic() - started
         assert server.failures() == [SILENT] * 2
 
 
@@ -284,7 +284,7 @@ def a_connector_that_is_killed_comes_back():
 
 
 def one_that_hangs_costs_what_a_service_may():
-    with PolicyService() as service, AtRcpt(service, timeout="300ms") as server, \
+    with PolicyService() as service, AtRcpt(service, timeout="1s") as server, \
             greeted(server) as client:
         pid = server.connector()
         os.kill(pid, signal.SIGSTOP)
