@@ -125,11 +125,13 @@ def only_keys_processes_have_the_key():
                         file.write(part.read())
             os.chmod(both, 0o600)
             server.write(tls_section(both, both))
+            old = {*keys, *server.workers()}
             server.process.send_signal(signal.SIGHUP)
             wait_until(lambda: server.events("server.reload"), what="the reload")
-            wait_until(lambda: not set(keys) & set(server.keys()),
+            wait_until(lambda: not old & set(server.processes()),
                        what="the end of the old processes")
             server.wait_idle(2)
+            server.wait_cleaned()
             keys = server.key_processes()
             for pid in server.processes():
                 assert has_any(pid, secrets) == (pid in keys), (kind, pid, server.children())
