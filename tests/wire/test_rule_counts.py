@@ -109,6 +109,12 @@ def kill(server, pid):
                what="the next worker")
 
 
+def the_busy_one(server):
+    """Alone in a set; not yet, while others are still to become idle."""
+    busy = set(server.workers()) - set(server.idle_workers())
+    return busy if len(busy) == 1 else None
+
+
 def dead_workers_take_nothing_along():
     for options, hits in (("first = 150", 150), ("every = 7", 28), ('rate = "50/1h"', 150),
                           ('first = 5  per = "client"', 20), ('every = 4  per = "recipient"', 50)):
@@ -122,7 +128,7 @@ def dead_workers_take_nothing_along():
             with server.connect() as client:
                 client.greet()
                 client.command("MAIL FROM:<a@example.com>", "250 ")
-                [busy] = set(server.workers()) - set(server.idle_workers())
+                [busy] = wait_until(lambda: the_busy_one(server), what="one worker, and no other")
                 kill(server, busy)
                 client.expect_closed()
             for pid in old[WORKERS // 2:]:
