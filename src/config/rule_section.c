@@ -153,12 +153,6 @@ static void read_reply(struct reader *r, const struct section *s, struct rule_te
 		report_text(r, s, "reply", t->reply, wrong);
 }
 
-static bool is_in_transaction(enum rule_stage stage)
-{
-	return stage == RULE_MAIL || stage == RULE_RCPT || stage == RULE_DATA ||
-	       stage == RULE_BDAT || stage == RULE_MESSAGE;
-}
-
 /* Options that contradict each other, or a rule that could never do anything. */
 static void check_effect(struct reader *r, const struct section *s, struct rule_text *t)
 {
@@ -174,7 +168,7 @@ static void check_effect(struct reader *r, const struct section *s, struct rule_
 		reader_mistake(r, s, "reply", "only with action \"reply\"");
 	if (action == RULE_DELIVER && stage != RULE_RCPT)
 		reader_mistake(r, s, "action", "'deliver': only on \"rcpt\"");
-	if (action == RULE_DROP && !is_in_transaction(stage))
+	if (action == RULE_DROP && !rule_stage_has_mail(stage))
 		reader_mistake(r, s, "action", "'drop': there is no mail yet to drop");
 	if (action != RULE_DELIVER && schema_has(s, "deliver"))
 		reader_mistake(r, s, "deliver", "only with action \"deliver\"");
@@ -183,7 +177,7 @@ static void check_effect(struct reader *r, const struct section *s, struct rule_
 	else if (e->after > 0 && action == RULE_ACCEPT)
 		reader_mistake(r, s, "after",
 			"not with action \"accept\": nobody is asked there");
-	if (e->matches_address && !is_in_transaction(stage))
+	if (e->matches_address && !rule_stage_has_mail(stage))
 		reader_mistake(r, s, "match-address",
 			"only on \"mail\", \"rcpt\", \"data\", \"bdat\" and \"message\"");
 	if (e->matches_address && action != RULE_REPLY)

@@ -34,6 +34,12 @@ const char *rule_action_name(enum rule_action action)
 	return names[action];
 }
 
+bool rule_stage_has_mail(enum rule_stage stage)
+{
+	return stage == RULE_MAIL || stage == RULE_RCPT || stage == RULE_DATA ||
+	       stage == RULE_BDAT || stage == RULE_MESSAGE;
+}
+
 static bool matches(const struct pattern *p, struct str subject)
 {
 	return p == NULL || pattern_matches(p, subject);

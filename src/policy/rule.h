@@ -135,6 +135,9 @@ struct rule_counting {
 const char *rule_stage_name(enum rule_stage stage);
 const char *rule_action_name(enum rule_action action);
 
+/* Whether there is mail at that stage: a sender at least. */
+bool rule_stage_has_mail(enum rule_stage stage);
+
 bool rule_concerns(const struct rule_settings *r, const struct rule_question *q);
 
 /* It concerns this: whether it fires, which is counted; and how long to wait then. */

@@ -4,12 +4,6 @@
 #include "policy/rules_text.h"
 #include "smtp/reply.h"
 
-static bool is_about_mail(enum rule_stage stage)
-{
-	return stage == RULE_MAIL || stage == RULE_RCPT || stage == RULE_DATA ||
-	       stage == RULE_BDAT || stage == RULE_MESSAGE;
-}
-
 /* A rule that waits for octets of text. */
 static const char *check_after(const struct rules_entry *e)
 {
@@ -43,7 +37,7 @@ const char *rules_check(const struct rules_entry *e)
 
 	if (action == RULE_DELIVER && e->rule.stage != RULE_RCPT)
 		return "only on \"rcpt\" a recipient can be delivered elsewhere";
-	if (action == RULE_DROP && !is_about_mail(e->rule.stage))
+	if (action == RULE_DROP && !rule_stage_has_mail(e->rule.stage))
 		return "there is no message to drop where this rule is asked";
 	if (action != RULE_REPLY && e->code != 0)
 		return "a reply is given by the action \"reply\" only";
@@ -51,7 +45,7 @@ const char *rules_check(const struct rules_entry *e)
 		return "a reply has a code from 400 to 599";
 	if (e->enhanced[0] != '\0' && !reply_enhanced_fits(e->enhanced, e->code))
 		return "the enhanced code does not fit the code";
-	if (e->matches_address && !is_about_mail(e->rule.stage))
+	if (e->matches_address && !rule_stage_has_mail(e->rule.stage))
 		return "no address is known where this rule is asked";
 	if (e->matches_address && action != RULE_REPLY)
 		return "the address says what to do, and not the action";

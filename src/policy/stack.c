@@ -223,5 +223,7 @@ const struct sinkd_hooks *stack_top(struct stack *s)
 		only = s->levels[i].hooks;
 		found++;
 	}
-	return found > (s->watch == NULL) ? &s->levels[0].table : only;
+	if (found == 0 || (found == 1 && s->watch == NULL))
+		return only;
+	return &s->levels[0].table;
 }

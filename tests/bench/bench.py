@@ -21,7 +21,7 @@ from sinkd_server import SINKD  # noqa: E402
 import deliveries  # noqa: E402
 import layers  # noqa: E402
 from measure import calls_per_message, load, measure, medians, ratio  # noqa: E402
-from servers import Sinkd, SmtpSink, smtp_sink  # noqa: E402
+from servers import DISCARD, Sinkd, SmtpSink, smtp_sink  # noqa: E402
 
 # What clients do, and the options of the load generator for it.
 WORKLOADS = {
@@ -32,8 +32,6 @@ WORKLOADS = {
 }
 # To a disk only so many, or they would fill it.
 STORED_MAX = 5000
-
-DISCARD = 'type = "discard"'
 
 # Clients for a pool that may have as many workers, and how it gets there.
 GROWTH_MAX = 64

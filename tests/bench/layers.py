@@ -8,10 +8,9 @@ import subprocess
 import tempfile
 
 from measure import PROGRAMS
-from servers import Sinkd
+from servers import DISCARD, Sinkd
 from sinkd_server import wait_until
 
-DISCARD = 'type = "discard"'
 RULES = 100
 WORKLOADS = ["many", "pipelined"]
 

@@ -11,6 +11,7 @@ import subprocess
 from postfix import Postfix
 from sinkd_server import Client, Server, wait_until
 
+DISCARD = 'type = "discard"'
 CONFIG = 'log { level = "warn" }\ndeliver "bench" { %s }\n'
 
 

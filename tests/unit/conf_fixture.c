@@ -56,6 +56,20 @@ char *load_conf(const char *from, const struct config_overrides *overrides, int 
 	return told;
 }
 
+struct config *load_right_conf(const char *text, const struct config_overrides *overrides)
+{
+	struct config *c = NULL;
+	char *told;
+	int result;
+
+	CHECK("write", write_conf(text));
+	told = load_conf(conf_file, overrides, &result, &c);
+	CHECK_STR("told", str_of(told), STR(""));
+	CU_ASSERT_EQUAL_FATAL(result, 0);
+	free(told);
+	return c;
+}
+
 char *print_conf(const struct config *c)
 {
 	char *text = NULL;

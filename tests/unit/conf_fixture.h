@@ -22,6 +22,10 @@ bool write_conf(const char *text);
 char *load_conf(const char *from, const struct config_overrides *overrides, int *ret,
 	struct config **ret_config);
 
+/* Load what must be right. */
+struct config *load_right_conf(
+	const char *text, const struct config_overrides *overrides);
+
 /* As config_print does; the caller frees it. */
 char *print_conf(const struct config *c);
 

@@ -11,20 +11,6 @@
 #include "config/conf.h"
 #include "policy/service_request.h"
 
-static struct config *load(const char *text, const struct config_overrides *overrides)
-{
-	struct config *c = NULL;
-	char *told;
-	int result;
-
-	CHECK("write", write_conf(text));
-	told = load_conf(conf_file, overrides, &result, &c);
-	CHECK_STR("told", str_of(told), STR(""));
-	CU_ASSERT_EQUAL_FATAL(result, 0);
-	free(told);
-	return c;
-}
-
 /* ------------------------------------------------------------------------- routes */
 
 static const char with_routes[] =
@@ -38,7 +24,7 @@ static const char with_routes[] =
 
 static void test_routes(void)
 {
-	struct config *c = load(with_routes, NULL);
+	struct config *c = load_right_conf(with_routes, NULL);
 	const struct rules_entry *e = c->rules.entries;
 	const struct smtp_listen_settings *l = &c->listeners[0].smtp;
 
@@ -56,7 +42,7 @@ static void test_routes(void)
 static void check_overridden(const char *name, const struct config_overrides *o,
 	const struct delivery_backend *backend)
 {
-	struct config *c = load(with_routes, o);
+	struct config *c = load_right_conf(with_routes, o);
 	char *printed = print_conf(c), *printed_again;
 	struct config *again;
 
@@ -65,7 +51,7 @@ static void check_overridden(const char *name, const struct config_overrides *o,
 	for (size_t i = 0; i < c->route_count; i++)
 		CHECK(name, c->routes[i].count == 1 && c->routes[i].sections[0] == 0);
 	CHECK(name, c->rules.entries[2].route == 2);
-	again = load(printed, NULL);
+	again = load_right_conf(printed, NULL);
 	printed_again = print_conf(again);
 	CHECK_STR(name, str_of(printed_again), str_of(printed));
 	free(printed);
@@ -132,11 +118,11 @@ static void test_modules(void)
 
 static void test_modules_kept(void)
 {
-	struct config *c =
-		load("deliver n { type = discard }\n"
-		     "deliver d { type = module module = /b.so required = false }\n"
-		     "module /a.so { argument = x }\nmodule /b.so {}\n",
-			NULL);
+	struct config *c = load_right_conf(
+		"deliver n { type = discard }\n"
+		"deliver d { type = module module = /b.so required = false }\n"
+		"module /a.so { argument = x }\nmodule /b.so {}\n",
+		NULL);
 	CHECK("modules", c->module_count == 2);
 	CHECK_STR("path", str_of(c->modules[0].path), STR("/a.so"));
 	CHECK_STR("argument", str_of(c->modules[0].argument), STR("x"));
@@ -152,8 +138,9 @@ static void test_modules_kept(void)
 			c->routes[i].count == 1 && c->routes[i].sections[0] == i);
 	config_free(c);
 
-	c = load("deliver n { type = discard }\n"
-		 "rule r { on = rcpt action = deliver deliver = {n} }\nmodule /a.so {}\n",
+	c = load_right_conf(
+		"deliver n { type = discard }\n"
+		"rule r { on = rcpt action = deliver deliver = {n} }\nmodule /a.so {}\n",
 		NULL);
 	CHECK("behind those of rules", c->rules.entries[0].route == 1 &&
 					       c->section_routes == 1 &&
@@ -219,7 +206,7 @@ static void test_policy_values(void)
 	CHECK("nowhere", strstr(told, "2: policy: socket: 'policy': ") == told);
 	free(told);
 
-	c = load("", NULL);
+	c = load_right_conf("", NULL);
 	CHECK("none", c->service.socket == NULL);
 	CHECK("at RCPT", c->service.stages == 1U << SERVICE_RCPT);
 	CHECK("for 5 s", c->service.timeout_ms == 5000);
@@ -228,8 +215,8 @@ static void test_policy_values(void)
 	CHECK_STR("then", str_of(c->service.failure_text), STR("Try later"));
 	config_free(c);
 
-	c = load("policy { socket = \"unix:/run/p\" stages = {helo, message}\n"
-		 "on-failure = accept }",
+	c = load_right_conf("policy { socket = \"unix:/run/p\" stages = {helo, message}\n"
+			    "on-failure = accept }",
 		NULL);
 	CHECK_STR("socket", str_of(c->service.socket), STR("unix:/run/p"));
 	CHECK("stages", c->service.stages == (1U << SERVICE_HELO | 1U << SERVICE_EHLO |
@@ -241,7 +228,7 @@ static void test_policy_values(void)
 /* What is printed is the same when it is read again. */
 static void test_print(void)
 {
-	struct config *c = load(
+	struct config *c = load_right_conf(
 		"deliver n { type = discard }\n"
 		"deliver d { type = module module = \"/b c.so\" }\n"
 		"rule \"a \\\"b\\\" \\${c}\" { on = message client = {\"10.0.0.0/8\", "
@@ -266,7 +253,7 @@ static void test_print(void)
 	CHECK("stages", strstr(printed, "\tstages = {\"helo\", \"message\"}\n") != NULL);
 	CHECK("module", strstr(printed, "\tmodule = \"/b c.so\"\n") != NULL);
 	CHECK("route", strstr(printed, "\tdeliver = {\"d\", \"n\"}\n") != NULL);
-	again = load(printed, NULL);
+	again = load_right_conf(printed, NULL);
 	printed_again = print_conf(again);
 	CHECK_STR("the same", str_of(printed_again), str_of(printed));
 	free(printed);
@@ -344,13 +331,13 @@ static void test_sample_examples(void)
 	}
 	(void)fclose(out);
 	(void)fclose(f);
-	c = load(text, NULL);
+	c = load_right_conf(text, NULL);
 	CHECK("rules", c->rules.count == 4 && c->section_routes == 1);
 	CHECK("a module", c->module_count == 1 && c->deliveries[3].module_number == 0);
 	CHECK("a service", c->service.socket != NULL);
 	printed = print_conf(c);
 	config_free(c);
-	c = load(printed, NULL);
+	c = load_right_conf(printed, NULL);
 	config_free(c);
 	free(printed);
 	free(text);

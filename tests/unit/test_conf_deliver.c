@@ -367,33 +367,18 @@ static void test_same_maildir(void)
 	CHECK_CONF_MISTAKES(cases);
 }
 
-/* Load what must be right. */
-static struct config *load(const char *text, const struct config_overrides *overrides)
-{
-	struct config *c = NULL;
-	char *told;
-	int result;
-
-	CHECK("write", write_conf(text));
-	told = load_conf(conf_file, overrides, &result, &c);
-	CHECK_STR("told", str_of(told), STR(""));
-	CU_ASSERT_EQUAL_FATAL(result, 0);
-	free(told);
-	return c;
-}
-
 static void test_kept(void)
 {
-	struct config *c =
-		load("deliver a { type = pipe command = {sh, \"-c\", \"\\${x}\"}\n"
-		     "timeout = 2m max-running = 7 directory = /d\n"
-		     "environment = {\"B=\\${x}\", \"C=\"} headers = {Received}\n"
-		     "line-ending = crlf required = false }\n"
-		     "deliver b { type = pipe command = {/x} }\n"
-		     "listen l { address = {\"unix:/a\"} protocol = lmtp\n"
-		     "deliver = {b, a} }\n"
-		     "spool-dir = /s\n",
-			NULL);
+	struct config *c = load_right_conf(
+		"deliver a { type = pipe command = {sh, \"-c\", \"\\${x}\"}\n"
+		"timeout = 2m max-running = 7 directory = /d\n"
+		"environment = {\"B=\\${x}\", \"C=\"} headers = {Received}\n"
+		"line-ending = crlf required = false }\n"
+		"deliver b { type = pipe command = {/x} }\n"
+		"listen l { address = {\"unix:/a\"} protocol = lmtp\n"
+		"deliver = {b, a} }\n"
+		"spool-dir = /s\n",
+		NULL);
 	const struct delivery_settings *a = &c->deliveries[0], *b = &c->deliveries[1];
 	const struct listen_settings *l = &c->listeners[0];
 
@@ -458,7 +443,7 @@ static void test_bounds(void)
 			"listen n { address = {\"unix:/n\"} }\n"
 			"listen a { address = {\"unix:/a\"} deliver = {n, h} }\n",
 			cases[i].command);
-		c = load(text, NULL);
+		c = load_right_conf(text, NULL);
 		l = &c->listeners[1].smtp;
 		CHECK(cases[i].name, c->deliveries[1].pipe.is_per_recipient ==
 					     cases[i].is_per_recipient);
@@ -487,7 +472,8 @@ static void test_override(void)
 	char *wrong[] = {nowhere, lone, NULL};
 	struct config_overrides o = {.pipe = relative};
 	char directory[PATH_MAX], expected[2 * PATH_MAX];
-	struct config *c = load(OPTIONAL NULL_TOO LISTEN("deliver = {o, null}"), &o);
+	struct config *c =
+		load_right_conf(OPTIONAL NULL_TOO LISTEN("deliver = {o, null}"), &o);
 	char *told;
 	int result;
 
@@ -514,7 +500,7 @@ static void test_override(void)
 	config_free(c);
 
 	o.pipe = found;
-	c = load("", &o);
+	c = load_right_conf("", &o);
 	CHECK_STR("found", str_of(strrchr(c->deliveries[0].pipe.command[0], '/')),
 		STR("/sh"));
 	CHECK("once for all", !c->deliveries[0].pipe.is_per_recipient);

@@ -395,25 +395,11 @@ static void test_many(void)
 		"1025: rule \"r1024\": one rule more than there may be\n");
 }
 
-static struct config *load(const char *text, const struct config_overrides *overrides)
-{
-	struct config *c = NULL;
-	char *told;
-	int result;
-
-	CHECK("write", write_conf(text));
-	told = load_conf(conf_file, overrides, &result, &c);
-	CHECK_STR("told", str_of(told), STR(""));
-	CU_ASSERT_EQUAL_FATAL(result, 0);
-	free(told);
-	return c;
-}
-
 static const struct str recipient_kept = STR("*@b.test");
 
 static void test_kept(void)
 {
-	struct config *c = load(
+	struct config *c = load_right_conf(
 		"rule a { on = message client = {\"10.0.0.0/8\"} tls = no size = 2K\n"
 		"recipient = \"*@b.test\" percent = 7 seed = 9 every = 3\n"
 		"rate = \"10/1m\" first = 5 per = sender enabled = false\n"

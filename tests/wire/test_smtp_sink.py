@@ -12,7 +12,7 @@ from commands import keys_of
 from sinkd_server import wait_until
 from smtp_sink import (ROWS, Original, Sink, all_instead_of, code_of, instead_of,
                        rules_once_in_a_while, stage_of)
-from stages import FIN, RST, end_of
+from stages import FIN, RST, end_of, seconds_of
 from wire_test import Skip, run
 
 # Of Postfix 3.7.
@@ -156,12 +156,6 @@ def a_reset_instead_of_an_end():
                 client.command(line, "354 " if line == "DATA" else "250")
             client.send(dialogue[-1].encode() + b"\r\n")
             assert end_of(client) == RST, command
-
-
-def seconds_of(function, *arguments):
-    started = time.monotonic()
-    function(*arguments)
-    return time.monotonic() - started
 
 
 def expect_seconds(wanted, function, *arguments):
